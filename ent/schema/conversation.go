@@ -1,0 +1,107 @@
+package schema
+
+import (
+	"entgo.io/contrib/entgql"
+	"entgo.io/ent"
+	"entgo.io/ent/schema"
+	"entgo.io/ent/schema/edge"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+
+	"causeway"
+	"causeway/internal/platform"
+)
+
+// Contact is a customer, or a group they write in, as one platform account knows it.
+type Contact struct{ ent.Schema }
+
+// Mixin gives contacts their ids.
+func (Contact) Mixin() []ent.Mixin { return with(causeway.PrefixContact) }
+
+// Fields of a contact.
+func (Contact) Fields() []ent.Field {
+	return []ent.Field{
+		ref("campaign_id"),
+		ref("connection_id"),
+		field.String("account_id").Immutable(),
+		field.Enum("platform").GoType(platform.Name("")).Immutable(),
+		field.String("external_id"),
+		field.String("name"),
+		field.String("username").Optional().Nillable(),
+		field.String("language").Optional().Nillable(),
+		field.Bool("blocked").Default(false),
+		field.Time("created_at").Immutable(),
+	}
+}
+
+// Edges of a contact.
+func (Contact) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.To("connection", Connection.Type).Field("connection_id").Unique().Required().Immutable(),
+		edge.From("conversations", Conversation.Type).Ref("contact"),
+	}
+}
+
+// Indexes of contacts: one per account and external id.
+func (Contact) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("connection_id", "account_id", "external_id").Unique(),
+	}
+}
+
+// Conversation is all that was said in one chat.
+type Conversation struct{ ent.Schema }
+
+// Mixin gives conversations their ids.
+func (Conversation) Mixin() []ent.Mixin { return with(causeway.PrefixConversation) }
+
+// Fields of a conversation. last_seq is the number of its newest message; whoever
+// changes it holds the row's lock.
+func (Conversation) Fields() []ent.Field {
+	return []ent.Field{
+		ref("campaign_id"),
+		ref("connection_id"),
+		field.String("account_id").Immutable(),
+		field.Enum("platform").GoType(platform.Name("")).Immutable(),
+		ref("contact_id"),
+		field.String("chat").Comment("the platform's id of the chat, with the topic"),
+		field.String("title").Optional().Nillable(),
+		field.Enum("status").NamedValues("Open", "OPEN", "Pending", "PENDING", "Closed", "CLOSED"),
+		field.Int("unread_count").Default(0),
+		field.Int64("last_seq").Default(0),
+		optionalRef("last_message_id"),
+		field.Time("last_message_at").Annotations(entgql.OrderField("LAST_MESSAGE_AT")),
+		field.Time("created_at").Immutable().Annotations(entgql.OrderField("CREATED_AT")),
+		field.Time("closed_at").Optional().Nillable(),
+	}
+}
+
+// Edges of a conversation.
+func (Conversation) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.To("campaign", Campaign.Type).Field("campaign_id").Unique().Required().Immutable(),
+		edge.To("connection", Connection.Type).Field("connection_id").Unique().Required().Immutable(),
+		edge.To("contact", Contact.Type).Field("contact_id").Unique().Required().Immutable(),
+		edge.To("last_message", Message.Type).Field("last_message_id").Unique(),
+		edge.From("messages", Message.Type).Ref("conversation").
+			Annotations(entgql.Unbind(), entgql.RelayConnection()),
+	}
+}
+
+// Indexes of conversations: one per account and chat, whatever its status; the
+// inbox by either order, whole, by status and by connection.
+func (Conversation) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("connection_id", "account_id", "chat").Unique(),
+		index.Fields("contact_id"),
+		index.Fields("campaign_id", "last_message_at", "id"),
+		index.Fields("campaign_id", "created_at", "id"),
+		index.Fields("campaign_id", "status", "last_message_at", "id"),
+		index.Fields("connection_id", "status", "last_message_at", "id"),
+	}
+}
+
+// Annotations of conversations.
+func (Conversation) Annotations() []schema.Annotation {
+	return []schema.Annotation{entgql.RelayConnection()}
+}
