@@ -226,7 +226,9 @@ func FuzzOpen(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, row string) {
 		plain, err := r.Open(data, causeway.ID(row))
 		r.NeedsRotation(data)
-		if err == nil && (!bytes.Equal(data, sealed) || row != "conn_a" || string(plain) != "token") {
+		// Nothing else was ever sealed with these keys, in this process or another
+		// that fuzzes beside it.
+		if err == nil && (row != "conn_a" || string(plain) != "token") {
 			t.Fatal("opened what was never sealed")
 		}
 		if err != nil && !errors.Is(err, secret.ErrDamaged) && !errors.Is(err, secret.ErrUnknownKey) {
