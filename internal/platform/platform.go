@@ -61,6 +61,9 @@ type Chat struct {
 	Contact Person
 	// Title is the group's title, with the topic; empty for one customer.
 	Title string
+	// TopicUnnamed marks a title that stands in for one with the topic's name, which
+	// this update does not tell: a better one that is known already stays.
+	TopicUnnamed bool `json:",omitempty"`
 }
 
 // Person is a customer, a group or a channel as the platform describes it.

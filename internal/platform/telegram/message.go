@@ -102,7 +102,12 @@ func (m *message) chat() platform.Chat {
 		return c
 	}
 	c.ID += ":" + m.Thread.String()
-	c.Title += " › " + m.topicName()
+	name := m.topicName()
+	c.TopicUnnamed = name == ""
+	if c.TopicUnnamed {
+		name = "#" + m.Thread.String()
+	}
+	c.Title += " › " + name
 	return c
 }
 
@@ -128,7 +133,7 @@ func chatWith(c *chat, from *user) platform.Chat {
 // without topics, which carry a thread number as well.
 func (m *message) inTopic() bool { return m.InTopic && m.Thread.n > 1 }
 
-// topicName is known while the service message that opened the topic is at hand;
+// topicName is known, and not empty, while the service message that opened the topic is at hand;
 // Telegram hangs it under messages of the topic that answer nothing else.
 func (m *message) topicName() string {
 	switch {
@@ -139,7 +144,7 @@ func (m *message) topicName() string {
 	case m.ReplyTo != nil && m.ReplyTo.TopicCreated != nil && m.ReplyTo.TopicCreated.Name != "":
 		return m.ReplyTo.TopicCreated.Name
 	default:
-		return "#" + m.Thread.String()
+		return ""
 	}
 }
 
