@@ -27,6 +27,7 @@ const (
 	PrefixReaction       = "react"
 	PrefixTestReport     = "report"
 	PrefixFeedEvent      = "event"
+	PrefixFeedTrim       = "trim"
 )
 
 // ID names one thing of this program: a TypeID such as conv_01jd4…, a UUIDv7 behind
@@ -95,12 +96,14 @@ func (id ID) MarshalGQL(w io.Writer) {
 // becomes the empty id, which names nothing: a made-up id answers like one that
 // does not exist, and never reaches a database.
 func (id *ID) UnmarshalGQL(v any) error {
-	s, ok := v.(string)
-	if !ok {
+	switch v := v.(type) {
+	case string:
+		*id, _ = ParseID(v)
+	case ID: // ent's Noder passes what was read before
+		*id = v
+	default:
 		*id = ""
-		return nil
 	}
-	*id, _ = ParseID(s)
 	return nil
 }
 

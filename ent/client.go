@@ -20,6 +20,7 @@ import (
 	"causeway/ent/contact"
 	"causeway/ent/conversation"
 	"causeway/ent/feedevent"
+	"causeway/ent/feedtrim"
 	"causeway/ent/message"
 	"causeway/ent/reaction"
 	"causeway/ent/testreport"
@@ -55,6 +56,8 @@ type Client struct {
 	Conversation *ConversationClient
 	// FeedEvent is the client for interacting with the FeedEvent builders.
 	FeedEvent *FeedEventClient
+	// FeedTrim is the client for interacting with the FeedTrim builders.
+	FeedTrim *FeedTrimClient
 	// Message is the client for interacting with the Message builders.
 	Message *MessageClient
 	// Reaction is the client for interacting with the Reaction builders.
@@ -84,6 +87,7 @@ func (c *Client) init() {
 	c.Contact = NewContactClient(c.config)
 	c.Conversation = NewConversationClient(c.config)
 	c.FeedEvent = NewFeedEventClient(c.config)
+	c.FeedTrim = NewFeedTrimClient(c.config)
 	c.Message = NewMessageClient(c.config)
 	c.Reaction = NewReactionClient(c.config)
 	c.TestReport = NewTestReportClient(c.config)
@@ -189,6 +193,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		Contact:        NewContactClient(cfg),
 		Conversation:   NewConversationClient(cfg),
 		FeedEvent:      NewFeedEventClient(cfg),
+		FeedTrim:       NewFeedTrimClient(cfg),
 		Message:        NewMessageClient(cfg),
 		Reaction:       NewReactionClient(cfg),
 		TestReport:     NewTestReportClient(cfg),
@@ -221,6 +226,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		Contact:        NewContactClient(cfg),
 		Conversation:   NewConversationClient(cfg),
 		FeedEvent:      NewFeedEventClient(cfg),
+		FeedTrim:       NewFeedTrimClient(cfg),
 		Message:        NewMessageClient(cfg),
 		Reaction:       NewReactionClient(cfg),
 		TestReport:     NewTestReportClient(cfg),
@@ -256,8 +262,8 @@ func (c *Client) Close() error {
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.AccessToken, c.Attachment, c.Campaign, c.CampaignMember, c.Connection,
-		c.Contact, c.Conversation, c.FeedEvent, c.Message, c.Reaction, c.TestReport,
-		c.User, c.WebhookLog,
+		c.Contact, c.Conversation, c.FeedEvent, c.FeedTrim, c.Message, c.Reaction,
+		c.TestReport, c.User, c.WebhookLog,
 	} {
 		n.Use(hooks...)
 	}
@@ -268,8 +274,8 @@ func (c *Client) Use(hooks ...Hook) {
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.AccessToken, c.Attachment, c.Campaign, c.CampaignMember, c.Connection,
-		c.Contact, c.Conversation, c.FeedEvent, c.Message, c.Reaction, c.TestReport,
-		c.User, c.WebhookLog,
+		c.Contact, c.Conversation, c.FeedEvent, c.FeedTrim, c.Message, c.Reaction,
+		c.TestReport, c.User, c.WebhookLog,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -294,6 +300,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Conversation.mutate(ctx, m)
 	case *FeedEventMutation:
 		return c.FeedEvent.mutate(ctx, m)
+	case *FeedTrimMutation:
+		return c.FeedTrim.mutate(ctx, m)
 	case *MessageMutation:
 		return c.Message.mutate(ctx, m)
 	case *ReactionMutation:
@@ -1661,6 +1669,155 @@ func (c *FeedEventClient) mutate(ctx context.Context, m *FeedEventMutation) (Val
 	}
 }
 
+// FeedTrimClient is a client for the FeedTrim schema.
+type FeedTrimClient struct {
+	config
+}
+
+// NewFeedTrimClient returns a client for the FeedTrim from the given config.
+func NewFeedTrimClient(c config) *FeedTrimClient {
+	return &FeedTrimClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `feedtrim.Hooks(f(g(h())))`.
+func (c *FeedTrimClient) Use(hooks ...Hook) {
+	c.hooks.FeedTrim = append(c.hooks.FeedTrim, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `feedtrim.Intercept(f(g(h())))`.
+func (c *FeedTrimClient) Intercept(interceptors ...Interceptor) {
+	c.inters.FeedTrim = append(c.inters.FeedTrim, interceptors...)
+}
+
+// Create returns a builder for creating a FeedTrim entity.
+func (c *FeedTrimClient) Create() *FeedTrimCreate {
+	mutation := newFeedTrimMutation(c.config, OpCreate)
+	return &FeedTrimCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of FeedTrim entities.
+func (c *FeedTrimClient) CreateBulk(builders ...*FeedTrimCreate) *FeedTrimCreateBulk {
+	return &FeedTrimCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *FeedTrimClient) MapCreateBulk(slice any, setFunc func(*FeedTrimCreate, int)) *FeedTrimCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &FeedTrimCreateBulk{err: fmt.Errorf("calling to FeedTrimClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*FeedTrimCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &FeedTrimCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for FeedTrim.
+func (c *FeedTrimClient) Update() *FeedTrimUpdate {
+	mutation := newFeedTrimMutation(c.config, OpUpdate)
+	return &FeedTrimUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *FeedTrimClient) UpdateOne(_m *FeedTrim) *FeedTrimUpdateOne {
+	mutation := newFeedTrimMutation(c.config, OpUpdateOne, withFeedTrim(_m))
+	return &FeedTrimUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *FeedTrimClient) UpdateOneID(id causeway.ID) *FeedTrimUpdateOne {
+	mutation := newFeedTrimMutation(c.config, OpUpdateOne, withFeedTrimID(id))
+	return &FeedTrimUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for FeedTrim.
+func (c *FeedTrimClient) Delete() *FeedTrimDelete {
+	mutation := newFeedTrimMutation(c.config, OpDelete)
+	return &FeedTrimDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *FeedTrimClient) DeleteOne(_m *FeedTrim) *FeedTrimDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *FeedTrimClient) DeleteOneID(id causeway.ID) *FeedTrimDeleteOne {
+	builder := c.Delete().Where(feedtrim.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &FeedTrimDeleteOne{builder}
+}
+
+// Query returns a query builder for FeedTrim.
+func (c *FeedTrimClient) Query() *FeedTrimQuery {
+	return &FeedTrimQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeFeedTrim},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a FeedTrim entity by its id.
+func (c *FeedTrimClient) Get(ctx context.Context, id causeway.ID) (*FeedTrim, error) {
+	return c.Query().Where(feedtrim.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *FeedTrimClient) GetX(ctx context.Context, id causeway.ID) *FeedTrim {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryCampaign queries the campaign edge of a FeedTrim.
+func (c *FeedTrimClient) QueryCampaign(_m *FeedTrim) *CampaignQuery {
+	query := (&CampaignClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(feedtrim.Table, feedtrim.FieldID, id),
+			sqlgraph.To(campaign.Table, campaign.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, feedtrim.CampaignTable, feedtrim.CampaignColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *FeedTrimClient) Hooks() []Hook {
+	return c.hooks.FeedTrim
+}
+
+// Interceptors returns the client interceptors.
+func (c *FeedTrimClient) Interceptors() []Interceptor {
+	return c.inters.FeedTrim
+}
+
+func (c *FeedTrimClient) mutate(ctx context.Context, m *FeedTrimMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&FeedTrimCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&FeedTrimUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&FeedTrimUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&FeedTrimDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown FeedTrim mutation op: %q", m.Op())
+	}
+}
+
 // MessageClient is a client for the Message schema.
 type MessageClient struct {
 	config
@@ -2554,12 +2711,12 @@ func (c *WebhookLogClient) mutate(ctx context.Context, m *WebhookLogMutation) (V
 type (
 	hooks struct {
 		AccessToken, Attachment, Campaign, CampaignMember, Connection, Contact,
-		Conversation, FeedEvent, Message, Reaction, TestReport, User,
+		Conversation, FeedEvent, FeedTrim, Message, Reaction, TestReport, User,
 		WebhookLog []ent.Hook
 	}
 	inters struct {
 		AccessToken, Attachment, Campaign, CampaignMember, Connection, Contact,
-		Conversation, FeedEvent, Message, Reaction, TestReport, User,
+		Conversation, FeedEvent, FeedTrim, Message, Reaction, TestReport, User,
 		WebhookLog []ent.Interceptor
 	}
 )

@@ -11,6 +11,7 @@ import (
 	"causeway/ent/contact"
 	"causeway/ent/conversation"
 	"causeway/ent/feedevent"
+	"causeway/ent/feedtrim"
 	"causeway/ent/message"
 	"causeway/ent/reaction"
 	"causeway/ent/testreport"
@@ -93,6 +94,7 @@ func checkColumn(t, c string) error {
 			contact.Table:        contact.ValidColumn,
 			conversation.Table:   conversation.ValidColumn,
 			feedevent.Table:      feedevent.ValidColumn,
+			feedtrim.Table:       feedtrim.ValidColumn,
 			message.Table:        message.ValidColumn,
 			reaction.Table:       reaction.ValidColumn,
 			testreport.Table:     testreport.ValidColumn,

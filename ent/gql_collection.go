@@ -11,6 +11,7 @@ import (
 	"causeway/ent/contact"
 	"causeway/ent/conversation"
 	"causeway/ent/feedevent"
+	"causeway/ent/feedtrim"
 	"causeway/ent/message"
 	"causeway/ent/reaction"
 	"causeway/ent/testreport"
@@ -1168,6 +1169,105 @@ type feedeventPaginateArgs struct {
 
 func newFeedEventPaginateArgs(rv map[string]any) *feedeventPaginateArgs {
 	args := &feedeventPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *FeedTrimQuery) CollectFields(ctx context.Context, satisfies ...string) (*FeedTrimQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *FeedTrimQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
+	path = append([]string(nil), path...)
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(feedtrim.Columns))
+		selectedFields = []string{feedtrim.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "campaign":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&CampaignClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, campaignImplementors)...); err != nil {
+				return err
+			}
+			_q.withCampaign = query
+			if _, ok := fieldSeen[feedtrim.FieldCampaignID]; !ok {
+				selectedFields = append(selectedFields, feedtrim.FieldCampaignID)
+				fieldSeen[feedtrim.FieldCampaignID] = struct{}{}
+			}
+		case "campaignID":
+			if _, ok := fieldSeen[feedtrim.FieldCampaignID]; !ok {
+				selectedFields = append(selectedFields, feedtrim.FieldCampaignID)
+				fieldSeen[feedtrim.FieldCampaignID] = struct{}{}
+			}
+		case "conversationID":
+			if _, ok := fieldSeen[feedtrim.FieldConversationID]; !ok {
+				selectedFields = append(selectedFields, feedtrim.FieldConversationID)
+				fieldSeen[feedtrim.FieldConversationID] = struct{}{}
+			}
+		case "kind":
+			if _, ok := fieldSeen[feedtrim.FieldKind]; !ok {
+				selectedFields = append(selectedFields, feedtrim.FieldKind)
+				fieldSeen[feedtrim.FieldKind] = struct{}{}
+			}
+		case "change":
+			if _, ok := fieldSeen[feedtrim.FieldChange]; !ok {
+				selectedFields = append(selectedFields, feedtrim.FieldChange)
+				fieldSeen[feedtrim.FieldChange] = struct{}{}
+			}
+		case "seq":
+			if _, ok := fieldSeen[feedtrim.FieldSeq]; !ok {
+				selectedFields = append(selectedFields, feedtrim.FieldSeq)
+				fieldSeen[feedtrim.FieldSeq] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	if !unknownSeen {
+		_q.Select(selectedFields...)
+	}
+	return nil
+}
+
+type feedtrimPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []FeedTrimPaginateOption
+}
+
+func newFeedTrimPaginateArgs(rv map[string]any) *feedtrimPaginateArgs {
+	args := &feedtrimPaginateArgs{}
 	if rv == nil {
 		return args
 	}

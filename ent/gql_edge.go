@@ -204,6 +204,14 @@ func (_m *FeedEvent) Campaign(ctx context.Context) (*Campaign, error) {
 	return result, err
 }
 
+func (_m *FeedTrim) Campaign(ctx context.Context) (*Campaign, error) {
+	result, err := _m.Edges.CampaignOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryCampaign().Only(ctx)
+	}
+	return result, err
+}
+
 func (_m *Message) Conversation(ctx context.Context) (*Conversation, error) {
 	result, err := _m.Edges.ConversationOrErr()
 	if IsNotLoaded(err) {

@@ -12,6 +12,7 @@ import (
 	"causeway/ent/contact"
 	"causeway/ent/conversation"
 	"causeway/ent/feedevent"
+	"causeway/ent/feedtrim"
 	"causeway/ent/message"
 	"causeway/ent/reaction"
 	"causeway/ent/testreport"
@@ -69,6 +70,11 @@ var feedeventImplementors = []string{"FeedEvent", "Node"}
 
 // IsNode implements the Node interface check for GQLGen.
 func (*FeedEvent) IsNode() {}
+
+var feedtrimImplementors = []string{"FeedTrim", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*FeedTrim) IsNode() {}
 
 var messageImplementors = []string{"Message", "Node"}
 
@@ -253,6 +259,19 @@ func (c *Client) noder(ctx context.Context, table string, id causeway.ID) (Noder
 			Where(feedevent.ID(uid))
 		if fc := graphql.GetFieldContext(ctx); fc != nil {
 			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, feedeventImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
+	case feedtrim.Table:
+		var uid causeway.ID
+		if err := uid.UnmarshalGQL(id); err != nil {
+			return nil, err
+		}
+		query := c.FeedTrim.Query().
+			Where(feedtrim.ID(uid))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, feedtrimImplementors...); err != nil {
 				return nil, err
 			}
 		}
@@ -511,6 +530,22 @@ func (c *Client) noders(ctx context.Context, table string, ids []causeway.ID) ([
 		query := c.FeedEvent.Query().
 			Where(feedevent.IDIn(ids...))
 		query, err := query.CollectFields(ctx, feedeventImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
+	case feedtrim.Table:
+		query := c.FeedTrim.Query().
+			Where(feedtrim.IDIn(ids...))
+		query, err := query.CollectFields(ctx, feedtrimImplementors...)
 		if err != nil {
 			return nil, err
 		}

@@ -12,6 +12,7 @@ import (
 	"causeway/ent/contact"
 	"causeway/ent/conversation"
 	"causeway/ent/feedevent"
+	"causeway/ent/feedtrim"
 	"causeway/ent/message"
 	"causeway/ent/reaction"
 	"causeway/ent/testreport"
@@ -2210,6 +2211,255 @@ func (_m *FeedEvent) ToEdge(order *FeedEventOrder) *FeedEventEdge {
 		order = DefaultFeedEventOrder
 	}
 	return &FeedEventEdge{
+		Node:   _m,
+		Cursor: order.Field.toCursor(_m),
+	}
+}
+
+// FeedTrimEdge is the edge representation of FeedTrim.
+type FeedTrimEdge struct {
+	Node   *FeedTrim `json:"node"`
+	Cursor Cursor    `json:"cursor"`
+}
+
+// FeedTrimConnection is the connection containing edges to FeedTrim.
+type FeedTrimConnection struct {
+	Edges      []*FeedTrimEdge `json:"edges"`
+	PageInfo   PageInfo        `json:"pageInfo"`
+	TotalCount int             `json:"totalCount"`
+}
+
+func (c *FeedTrimConnection) build(nodes []*FeedTrim, pager *feedtrimPager, after *Cursor, first *int, before *Cursor, last *int) {
+	c.PageInfo.HasNextPage = before != nil
+	c.PageInfo.HasPreviousPage = after != nil
+	if first != nil && *first+1 == len(nodes) {
+		c.PageInfo.HasNextPage = true
+		nodes = nodes[:len(nodes)-1]
+	} else if last != nil && *last+1 == len(nodes) {
+		c.PageInfo.HasPreviousPage = true
+		nodes = nodes[:len(nodes)-1]
+	}
+	var nodeAt func(int) *FeedTrim
+	if last != nil {
+		n := len(nodes) - 1
+		nodeAt = func(i int) *FeedTrim {
+			return nodes[n-i]
+		}
+	} else {
+		nodeAt = func(i int) *FeedTrim {
+			return nodes[i]
+		}
+	}
+	c.Edges = make([]*FeedTrimEdge, len(nodes))
+	for i := range nodes {
+		node := nodeAt(i)
+		c.Edges[i] = &FeedTrimEdge{
+			Node:   node,
+			Cursor: pager.toCursor(node),
+		}
+	}
+	if l := len(c.Edges); l > 0 {
+		c.PageInfo.StartCursor = &c.Edges[0].Cursor
+		c.PageInfo.EndCursor = &c.Edges[l-1].Cursor
+	}
+	if c.TotalCount == 0 {
+		c.TotalCount = len(nodes)
+	}
+}
+
+// FeedTrimPaginateOption enables pagination customization.
+type FeedTrimPaginateOption func(*feedtrimPager) error
+
+// WithFeedTrimOrder configures pagination ordering.
+func WithFeedTrimOrder(order *FeedTrimOrder) FeedTrimPaginateOption {
+	if order == nil {
+		order = DefaultFeedTrimOrder
+	}
+	o := *order
+	return func(pager *feedtrimPager) error {
+		if err := o.Direction.Validate(); err != nil {
+			return err
+		}
+		if o.Field == nil {
+			o.Field = DefaultFeedTrimOrder.Field
+		}
+		pager.order = &o
+		return nil
+	}
+}
+
+// WithFeedTrimFilter configures pagination filter.
+func WithFeedTrimFilter(filter func(*FeedTrimQuery) (*FeedTrimQuery, error)) FeedTrimPaginateOption {
+	return func(pager *feedtrimPager) error {
+		if filter == nil {
+			return errors.New("FeedTrimQuery filter cannot be nil")
+		}
+		pager.filter = filter
+		return nil
+	}
+}
+
+type feedtrimPager struct {
+	reverse bool
+	order   *FeedTrimOrder
+	filter  func(*FeedTrimQuery) (*FeedTrimQuery, error)
+}
+
+func newFeedTrimPager(opts []FeedTrimPaginateOption, reverse bool) (*feedtrimPager, error) {
+	pager := &feedtrimPager{reverse: reverse}
+	for _, opt := range opts {
+		if err := opt(pager); err != nil {
+			return nil, err
+		}
+	}
+	if pager.order == nil {
+		pager.order = DefaultFeedTrimOrder
+	}
+	return pager, nil
+}
+
+func (p *feedtrimPager) applyFilter(query *FeedTrimQuery) (*FeedTrimQuery, error) {
+	if p.filter != nil {
+		return p.filter(query)
+	}
+	return query, nil
+}
+
+func (p *feedtrimPager) toCursor(_m *FeedTrim) Cursor {
+	return p.order.Field.toCursor(_m)
+}
+
+func (p *feedtrimPager) applyCursors(query *FeedTrimQuery, after, before *Cursor) (*FeedTrimQuery, error) {
+	direction := p.order.Direction
+	if p.reverse {
+		direction = direction.Reverse()
+	}
+	for _, predicate := range entgql.CursorsPredicate(after, before, DefaultFeedTrimOrder.Field.column, p.order.Field.column, direction) {
+		query = query.Where(predicate)
+	}
+	return query, nil
+}
+
+func (p *feedtrimPager) applyOrder(query *FeedTrimQuery) *FeedTrimQuery {
+	direction := p.order.Direction
+	if p.reverse {
+		direction = direction.Reverse()
+	}
+	query = query.Order(p.order.Field.toTerm(direction.OrderTermOption()))
+	if p.order.Field != DefaultFeedTrimOrder.Field {
+		query = query.Order(DefaultFeedTrimOrder.Field.toTerm(direction.OrderTermOption()))
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(p.order.Field.column)
+	}
+	return query
+}
+
+func (p *feedtrimPager) orderExpr(query *FeedTrimQuery) sql.Querier {
+	direction := p.order.Direction
+	if p.reverse {
+		direction = direction.Reverse()
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(p.order.Field.column)
+	}
+	return sql.ExprFunc(func(b *sql.Builder) {
+		b.Ident(p.order.Field.column).Pad().WriteString(string(direction))
+		if p.order.Field != DefaultFeedTrimOrder.Field {
+			b.Comma().Ident(DefaultFeedTrimOrder.Field.column).Pad().WriteString(string(direction))
+		}
+	})
+}
+
+// Paginate executes the query and returns a relay based cursor connection to FeedTrim.
+func (_m *FeedTrimQuery) Paginate(
+	ctx context.Context, after *Cursor, first *int,
+	before *Cursor, last *int, opts ...FeedTrimPaginateOption,
+) (*FeedTrimConnection, error) {
+	if err := validateFirstLast(first, last); err != nil {
+		return nil, err
+	}
+	pager, err := newFeedTrimPager(opts, last != nil)
+	if err != nil {
+		return nil, err
+	}
+	if _m, err = pager.applyFilter(_m); err != nil {
+		return nil, err
+	}
+	conn := &FeedTrimConnection{Edges: []*FeedTrimEdge{}}
+	ignoredEdges := !hasCollectedField(ctx, edgesField)
+	if hasCollectedField(ctx, totalCountField) || hasCollectedField(ctx, pageInfoField) {
+		hasPagination := after != nil || first != nil || before != nil || last != nil
+		if hasPagination || ignoredEdges {
+			c := _m.Clone()
+			c.ctx.Fields = nil
+			if conn.TotalCount, err = c.Count(ctx); err != nil {
+				return nil, err
+			}
+			conn.PageInfo.HasNextPage = first != nil && conn.TotalCount > 0
+			conn.PageInfo.HasPreviousPage = last != nil && conn.TotalCount > 0
+		}
+	}
+	if ignoredEdges || (first != nil && *first == 0) || (last != nil && *last == 0) {
+		return conn, nil
+	}
+	if _m, err = pager.applyCursors(_m, after, before); err != nil {
+		return nil, err
+	}
+	limit := paginateLimit(first, last)
+	if limit != 0 {
+		_m.Limit(limit)
+	}
+	if field := collectedField(ctx, edgesField, nodeField); field != nil {
+		if err := _m.collectField(ctx, limit == 1, graphql.GetOperationContext(ctx), *field, []string{edgesField, nodeField}); err != nil {
+			return nil, err
+		}
+	}
+	_m = pager.applyOrder(_m)
+	nodes, err := _m.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn.build(nodes, pager, after, first, before, last)
+	return conn, nil
+}
+
+// FeedTrimOrderField defines the ordering field of FeedTrim.
+type FeedTrimOrderField struct {
+	// Value extracts the ordering value from the given FeedTrim.
+	Value    func(*FeedTrim) (ent.Value, error)
+	column   string // field or computed.
+	toTerm   func(...sql.OrderTermOption) feedtrim.OrderOption
+	toCursor func(*FeedTrim) Cursor
+}
+
+// FeedTrimOrder defines the ordering of FeedTrim.
+type FeedTrimOrder struct {
+	Direction OrderDirection      `json:"direction"`
+	Field     *FeedTrimOrderField `json:"field"`
+}
+
+// DefaultFeedTrimOrder is the default ordering of FeedTrim.
+var DefaultFeedTrimOrder = &FeedTrimOrder{
+	Direction: entgql.OrderDirectionAsc,
+	Field: &FeedTrimOrderField{
+		Value: func(_m *FeedTrim) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: feedtrim.FieldID,
+		toTerm: feedtrim.ByID,
+		toCursor: func(_m *FeedTrim) Cursor {
+			return Cursor{ID: _m.ID}
+		},
+	},
+}
+
+// ToEdge converts FeedTrim into FeedTrimEdge.
+func (_m *FeedTrim) ToEdge(order *FeedTrimOrder) *FeedTrimEdge {
+	if order == nil {
+		order = DefaultFeedTrimOrder
+	}
+	return &FeedTrimEdge{
 		Node:   _m,
 		Cursor: order.Field.toCursor(_m),
 	}

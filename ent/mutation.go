@@ -12,6 +12,7 @@ import (
 	"causeway/ent/contact"
 	"causeway/ent/conversation"
 	"causeway/ent/feedevent"
+	"causeway/ent/feedtrim"
 	"causeway/ent/message"
 	"causeway/ent/predicate"
 	"causeway/ent/reaction"
@@ -46,6 +47,7 @@ const (
 	TypeContact        = "Contact"
 	TypeConversation   = "Conversation"
 	TypeFeedEvent      = "FeedEvent"
+	TypeFeedTrim       = "FeedTrim"
 	TypeMessage        = "Message"
 	TypeReaction       = "Reaction"
 	TypeTestReport     = "TestReport"
@@ -10142,6 +10144,644 @@ func (m *FeedEventMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown FeedEvent edge %s", name)
+}
+
+// FeedTrimMutation represents an operation that mutates the FeedTrim nodes in the graph.
+type FeedTrimMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *causeway.ID
+	conversation_id *causeway.ID
+	kind            *feedtrim.Kind
+	change          *string
+	seq             *int64
+	addseq          *int64
+	clearedFields   map[string]struct{}
+	campaign        *causeway.ID
+	clearedcampaign bool
+	done            bool
+	oldValue        func(context.Context) (*FeedTrim, error)
+	predicates      []predicate.FeedTrim
+}
+
+var _ ent.Mutation = (*FeedTrimMutation)(nil)
+
+// feedtrimOption allows management of the mutation configuration using functional options.
+type feedtrimOption func(*FeedTrimMutation)
+
+// newFeedTrimMutation creates new mutation for the FeedTrim entity.
+func newFeedTrimMutation(c config, op Op, opts ...feedtrimOption) *FeedTrimMutation {
+	m := &FeedTrimMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeFeedTrim,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withFeedTrimID sets the ID field of the mutation.
+func withFeedTrimID(id causeway.ID) feedtrimOption {
+	return func(m *FeedTrimMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *FeedTrim
+		)
+		m.oldValue = func(ctx context.Context) (*FeedTrim, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().FeedTrim.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withFeedTrim sets the old FeedTrim of the mutation.
+func withFeedTrim(node *FeedTrim) feedtrimOption {
+	return func(m *FeedTrimMutation) {
+		m.oldValue = func(context.Context) (*FeedTrim, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m FeedTrimMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m FeedTrimMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of FeedTrim entities.
+func (m *FeedTrimMutation) SetID(id causeway.ID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *FeedTrimMutation) ID() (id causeway.ID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *FeedTrimMutation) IDs(ctx context.Context) ([]causeway.ID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []causeway.ID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().FeedTrim.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCampaignID sets the "campaign_id" field.
+func (m *FeedTrimMutation) SetCampaignID(c causeway.ID) {
+	m.campaign = &c
+}
+
+// CampaignID returns the value of the "campaign_id" field in the mutation.
+func (m *FeedTrimMutation) CampaignID() (r causeway.ID, exists bool) {
+	v := m.campaign
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCampaignID returns the old "campaign_id" field's value of the FeedTrim entity.
+// If the FeedTrim object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FeedTrimMutation) OldCampaignID(ctx context.Context) (v causeway.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCampaignID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCampaignID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCampaignID: %w", err)
+	}
+	return oldValue.CampaignID, nil
+}
+
+// ResetCampaignID resets all changes to the "campaign_id" field.
+func (m *FeedTrimMutation) ResetCampaignID() {
+	m.campaign = nil
+}
+
+// SetConversationID sets the "conversation_id" field.
+func (m *FeedTrimMutation) SetConversationID(c causeway.ID) {
+	m.conversation_id = &c
+}
+
+// ConversationID returns the value of the "conversation_id" field in the mutation.
+func (m *FeedTrimMutation) ConversationID() (r causeway.ID, exists bool) {
+	v := m.conversation_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConversationID returns the old "conversation_id" field's value of the FeedTrim entity.
+// If the FeedTrim object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FeedTrimMutation) OldConversationID(ctx context.Context) (v causeway.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConversationID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConversationID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConversationID: %w", err)
+	}
+	return oldValue.ConversationID, nil
+}
+
+// ResetConversationID resets all changes to the "conversation_id" field.
+func (m *FeedTrimMutation) ResetConversationID() {
+	m.conversation_id = nil
+}
+
+// SetKind sets the "kind" field.
+func (m *FeedTrimMutation) SetKind(f feedtrim.Kind) {
+	m.kind = &f
+}
+
+// Kind returns the value of the "kind" field in the mutation.
+func (m *FeedTrimMutation) Kind() (r feedtrim.Kind, exists bool) {
+	v := m.kind
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKind returns the old "kind" field's value of the FeedTrim entity.
+// If the FeedTrim object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FeedTrimMutation) OldKind(ctx context.Context) (v feedtrim.Kind, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKind is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKind requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKind: %w", err)
+	}
+	return oldValue.Kind, nil
+}
+
+// ResetKind resets all changes to the "kind" field.
+func (m *FeedTrimMutation) ResetKind() {
+	m.kind = nil
+}
+
+// SetChange sets the "change" field.
+func (m *FeedTrimMutation) SetChange(s string) {
+	m.change = &s
+}
+
+// Change returns the value of the "change" field in the mutation.
+func (m *FeedTrimMutation) Change() (r string, exists bool) {
+	v := m.change
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChange returns the old "change" field's value of the FeedTrim entity.
+// If the FeedTrim object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FeedTrimMutation) OldChange(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChange is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChange requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChange: %w", err)
+	}
+	return oldValue.Change, nil
+}
+
+// ResetChange resets all changes to the "change" field.
+func (m *FeedTrimMutation) ResetChange() {
+	m.change = nil
+}
+
+// SetSeq sets the "seq" field.
+func (m *FeedTrimMutation) SetSeq(i int64) {
+	m.seq = &i
+	m.addseq = nil
+}
+
+// Seq returns the value of the "seq" field in the mutation.
+func (m *FeedTrimMutation) Seq() (r int64, exists bool) {
+	v := m.seq
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSeq returns the old "seq" field's value of the FeedTrim entity.
+// If the FeedTrim object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FeedTrimMutation) OldSeq(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSeq is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSeq requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSeq: %w", err)
+	}
+	return oldValue.Seq, nil
+}
+
+// AddSeq adds i to the "seq" field.
+func (m *FeedTrimMutation) AddSeq(i int64) {
+	if m.addseq != nil {
+		*m.addseq += i
+	} else {
+		m.addseq = &i
+	}
+}
+
+// AddedSeq returns the value that was added to the "seq" field in this mutation.
+func (m *FeedTrimMutation) AddedSeq() (r int64, exists bool) {
+	v := m.addseq
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetSeq resets all changes to the "seq" field.
+func (m *FeedTrimMutation) ResetSeq() {
+	m.seq = nil
+	m.addseq = nil
+}
+
+// ClearCampaign clears the "campaign" edge to the Campaign entity.
+func (m *FeedTrimMutation) ClearCampaign() {
+	m.clearedcampaign = true
+	m.clearedFields[feedtrim.FieldCampaignID] = struct{}{}
+}
+
+// CampaignCleared reports if the "campaign" edge to the Campaign entity was cleared.
+func (m *FeedTrimMutation) CampaignCleared() bool {
+	return m.clearedcampaign
+}
+
+// CampaignIDs returns the "campaign" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// CampaignID instead. It exists only for internal usage by the builders.
+func (m *FeedTrimMutation) CampaignIDs() (ids []causeway.ID) {
+	if id := m.campaign; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetCampaign resets all changes to the "campaign" edge.
+func (m *FeedTrimMutation) ResetCampaign() {
+	m.campaign = nil
+	m.clearedcampaign = false
+}
+
+// Where appends a list predicates to the FeedTrimMutation builder.
+func (m *FeedTrimMutation) Where(ps ...predicate.FeedTrim) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the FeedTrimMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *FeedTrimMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.FeedTrim, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *FeedTrimMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *FeedTrimMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (FeedTrim).
+func (m *FeedTrimMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *FeedTrimMutation) Fields() []string {
+	fields := make([]string, 0, 5)
+	if m.campaign != nil {
+		fields = append(fields, feedtrim.FieldCampaignID)
+	}
+	if m.conversation_id != nil {
+		fields = append(fields, feedtrim.FieldConversationID)
+	}
+	if m.kind != nil {
+		fields = append(fields, feedtrim.FieldKind)
+	}
+	if m.change != nil {
+		fields = append(fields, feedtrim.FieldChange)
+	}
+	if m.seq != nil {
+		fields = append(fields, feedtrim.FieldSeq)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *FeedTrimMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case feedtrim.FieldCampaignID:
+		return m.CampaignID()
+	case feedtrim.FieldConversationID:
+		return m.ConversationID()
+	case feedtrim.FieldKind:
+		return m.Kind()
+	case feedtrim.FieldChange:
+		return m.Change()
+	case feedtrim.FieldSeq:
+		return m.Seq()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *FeedTrimMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case feedtrim.FieldCampaignID:
+		return m.OldCampaignID(ctx)
+	case feedtrim.FieldConversationID:
+		return m.OldConversationID(ctx)
+	case feedtrim.FieldKind:
+		return m.OldKind(ctx)
+	case feedtrim.FieldChange:
+		return m.OldChange(ctx)
+	case feedtrim.FieldSeq:
+		return m.OldSeq(ctx)
+	}
+	return nil, fmt.Errorf("unknown FeedTrim field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *FeedTrimMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case feedtrim.FieldCampaignID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCampaignID(v)
+		return nil
+	case feedtrim.FieldConversationID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConversationID(v)
+		return nil
+	case feedtrim.FieldKind:
+		v, ok := value.(feedtrim.Kind)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKind(v)
+		return nil
+	case feedtrim.FieldChange:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChange(v)
+		return nil
+	case feedtrim.FieldSeq:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSeq(v)
+		return nil
+	}
+	return fmt.Errorf("unknown FeedTrim field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *FeedTrimMutation) AddedFields() []string {
+	var fields []string
+	if m.addseq != nil {
+		fields = append(fields, feedtrim.FieldSeq)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *FeedTrimMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case feedtrim.FieldSeq:
+		return m.AddedSeq()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *FeedTrimMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case feedtrim.FieldSeq:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddSeq(v)
+		return nil
+	}
+	return fmt.Errorf("unknown FeedTrim numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *FeedTrimMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *FeedTrimMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *FeedTrimMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown FeedTrim nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *FeedTrimMutation) ResetField(name string) error {
+	switch name {
+	case feedtrim.FieldCampaignID:
+		m.ResetCampaignID()
+		return nil
+	case feedtrim.FieldConversationID:
+		m.ResetConversationID()
+		return nil
+	case feedtrim.FieldKind:
+		m.ResetKind()
+		return nil
+	case feedtrim.FieldChange:
+		m.ResetChange()
+		return nil
+	case feedtrim.FieldSeq:
+		m.ResetSeq()
+		return nil
+	}
+	return fmt.Errorf("unknown FeedTrim field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *FeedTrimMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.campaign != nil {
+		edges = append(edges, feedtrim.EdgeCampaign)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *FeedTrimMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case feedtrim.EdgeCampaign:
+		if id := m.campaign; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *FeedTrimMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *FeedTrimMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *FeedTrimMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedcampaign {
+		edges = append(edges, feedtrim.EdgeCampaign)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *FeedTrimMutation) EdgeCleared(name string) bool {
+	switch name {
+	case feedtrim.EdgeCampaign:
+		return m.clearedcampaign
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *FeedTrimMutation) ClearEdge(name string) error {
+	switch name {
+	case feedtrim.EdgeCampaign:
+		m.ClearCampaign()
+		return nil
+	}
+	return fmt.Errorf("unknown FeedTrim unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *FeedTrimMutation) ResetEdge(name string) error {
+	switch name {
+	case feedtrim.EdgeCampaign:
+		m.ResetCampaign()
+		return nil
+	}
+	return fmt.Errorf("unknown FeedTrim edge %s", name)
 }
 
 // MessageMutation represents an operation that mutates the Message nodes in the graph.

@@ -12,6 +12,7 @@ import (
 	"causeway/ent/contact"
 	"causeway/ent/conversation"
 	"causeway/ent/feedevent"
+	"causeway/ent/feedtrim"
 	"causeway/ent/message"
 	"causeway/ent/reaction"
 	"causeway/ent/schema"
@@ -144,6 +145,19 @@ func init() {
 	feedeventDescID := feedeventMixinFields0[0].Descriptor()
 	// feedevent.DefaultID holds the default value on creation for the id field.
 	feedevent.DefaultID = feedeventDescID.Default.(func() causeway.ID)
+	feedtrimMixin := schema.FeedTrim{}.Mixin()
+	feedtrimMixinFields0 := feedtrimMixin[0].Fields()
+	_ = feedtrimMixinFields0
+	feedtrimFields := schema.FeedTrim{}.Fields()
+	_ = feedtrimFields
+	// feedtrimDescConversationID is the schema descriptor for conversation_id field.
+	feedtrimDescConversationID := feedtrimFields[1].Descriptor()
+	// feedtrim.DefaultConversationID holds the default value on creation for the conversation_id field.
+	feedtrim.DefaultConversationID = causeway.ID(feedtrimDescConversationID.Default.(string))
+	// feedtrimDescID is the schema descriptor for id field.
+	feedtrimDescID := feedtrimMixinFields0[0].Descriptor()
+	// feedtrim.DefaultID holds the default value on creation for the id field.
+	feedtrim.DefaultID = feedtrimDescID.Default.(func() causeway.ID)
 	messageMixin := schema.Message{}.Mixin()
 	messageMixinFields0 := messageMixin[0].Fields()
 	_ = messageMixinFields0

@@ -30,6 +30,8 @@ type Tx struct {
 	Conversation *ConversationClient
 	// FeedEvent is the client for interacting with the FeedEvent builders.
 	FeedEvent *FeedEventClient
+	// FeedTrim is the client for interacting with the FeedTrim builders.
+	FeedTrim *FeedTrimClient
 	// Message is the client for interacting with the Message builders.
 	Message *MessageClient
 	// Reaction is the client for interacting with the Reaction builders.
@@ -179,6 +181,7 @@ func (tx *Tx) init() {
 	tx.Contact = NewContactClient(tx.config)
 	tx.Conversation = NewConversationClient(tx.config)
 	tx.FeedEvent = NewFeedEventClient(tx.config)
+	tx.FeedTrim = NewFeedTrimClient(tx.config)
 	tx.Message = NewMessageClient(tx.config)
 	tx.Reaction = NewReactionClient(tx.config)
 	tx.TestReport = NewTestReportClient(tx.config)

@@ -104,6 +104,18 @@ func (f FeedEventFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, e
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.FeedEventMutation", m)
 }
 
+// The FeedTrimFunc type is an adapter to allow the use of ordinary
+// function as FeedTrim mutator.
+type FeedTrimFunc func(context.Context, *ent.FeedTrimMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f FeedTrimFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.FeedTrimMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.FeedTrimMutation", m)
+}
+
 // The MessageFunc type is an adapter to allow the use of ordinary
 // function as Message mutator.
 type MessageFunc func(context.Context, *ent.MessageMutation) (ent.Value, error)

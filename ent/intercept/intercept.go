@@ -15,6 +15,7 @@ import (
 	"causeway/ent/contact"
 	"causeway/ent/conversation"
 	"causeway/ent/feedevent"
+	"causeway/ent/feedtrim"
 	"causeway/ent/message"
 	"causeway/ent/predicate"
 	"causeway/ent/reaction"
@@ -297,6 +298,33 @@ func (f TraverseFeedEvent) Traverse(ctx context.Context, q ent.Query) error {
 	return fmt.Errorf("unexpected query type %T. expect *ent.FeedEventQuery", q)
 }
 
+// The FeedTrimFunc type is an adapter to allow the use of ordinary function as a Querier.
+type FeedTrimFunc func(context.Context, *ent.FeedTrimQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f FeedTrimFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.FeedTrimQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.FeedTrimQuery", q)
+}
+
+// The TraverseFeedTrim type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseFeedTrim func(context.Context, *ent.FeedTrimQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseFeedTrim) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseFeedTrim) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.FeedTrimQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.FeedTrimQuery", q)
+}
+
 // The MessageFunc type is an adapter to allow the use of ordinary function as a Querier.
 type MessageFunc func(context.Context, *ent.MessageQuery) (ent.Value, error)
 
@@ -451,6 +479,8 @@ func NewQuery(q ent.Query) (Query, error) {
 		return &query[*ent.ConversationQuery, predicate.Conversation, conversation.OrderOption]{typ: ent.TypeConversation, tq: q}, nil
 	case *ent.FeedEventQuery:
 		return &query[*ent.FeedEventQuery, predicate.FeedEvent, feedevent.OrderOption]{typ: ent.TypeFeedEvent, tq: q}, nil
+	case *ent.FeedTrimQuery:
+		return &query[*ent.FeedTrimQuery, predicate.FeedTrim, feedtrim.OrderOption]{typ: ent.TypeFeedTrim, tq: q}, nil
 	case *ent.MessageQuery:
 		return &query[*ent.MessageQuery, predicate.Message, message.OrderOption]{typ: ent.TypeMessage, tq: q}, nil
 	case *ent.ReactionQuery:

@@ -382,10 +382,35 @@ var (
 				Unique:  true,
 				Columns: []*schema.Column{FeedEventsColumns[9], FeedEventsColumns[1]},
 			},
+		},
+	}
+	// FeedTrimsColumns holds the columns for the "feed_trims" table.
+	FeedTrimsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "conversation_id", Type: field.TypeString, Default: ""},
+		{Name: "kind", Type: field.TypeEnum, Enums: []string{"MESSAGE", "CONVERSATION", "CONNECTION"}},
+		{Name: "change", Type: field.TypeString},
+		{Name: "seq", Type: field.TypeInt64},
+		{Name: "campaign_id", Type: field.TypeString},
+	}
+	// FeedTrimsTable holds the schema information for the "feed_trims" table.
+	FeedTrimsTable = &schema.Table{
+		Name:       "feed_trims",
+		Columns:    FeedTrimsColumns,
+		PrimaryKey: []*schema.Column{FeedTrimsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
 			{
-				Name:    "feedevent_at",
-				Unique:  false,
-				Columns: []*schema.Column{FeedEventsColumns[2]},
+				Symbol:     "feed_trims_campaigns_campaign",
+				Columns:    []*schema.Column{FeedTrimsColumns[5]},
+				RefColumns: []*schema.Column{CampaignsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "feedtrim_campaign_id_conversation_id_kind_change",
+				Unique:  true,
+				Columns: []*schema.Column{FeedTrimsColumns[5], FeedTrimsColumns[1], FeedTrimsColumns[2], FeedTrimsColumns[3]},
 			},
 		},
 	}
@@ -650,6 +675,7 @@ var (
 		ContactsTable,
 		ConversationsTable,
 		FeedEventsTable,
+		FeedTrimsTable,
 		MessagesTable,
 		ReactionsTable,
 		TestReportsTable,
@@ -670,6 +696,7 @@ func init() {
 	ConversationsTable.ForeignKeys[2].RefTable = ContactsTable
 	ConversationsTable.ForeignKeys[3].RefTable = MessagesTable
 	FeedEventsTable.ForeignKeys[0].RefTable = CampaignsTable
+	FeedTrimsTable.ForeignKeys[0].RefTable = CampaignsTable
 	MessagesTable.ForeignKeys[0].RefTable = ConversationsTable
 	MessagesTable.ForeignKeys[1].RefTable = ContactsTable
 	MessagesTable.ForeignKeys[2].RefTable = WebhookLogsTable

@@ -30,6 +30,9 @@ type Conversation func(*sql.Selector)
 // FeedEvent is the predicate function for feedevent builders.
 type FeedEvent func(*sql.Selector)
 
+// FeedTrim is the predicate function for feedtrim builders.
+type FeedTrim func(*sql.Selector)
+
 // Message is the predicate function for message builders.
 type Message func(*sql.Selector)
 
