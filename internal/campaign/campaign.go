@@ -1,0 +1,172 @@
+// Package campaign keeps campaigns and who works in them. What happens in a campaign,
+// its connections and conversations, has rooms of its own.
+//
+// Everything is asked in a viewer's name, and what a viewer may not see is not found.
+// A Service holds no state and may be used by everybody at once; archiving and what
+// would write into the campaign at the same moment are kept apart by the campaign's
+// row (auth.Writable).
+package campaign
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"causeway"
+	"causeway/ent"
+	"causeway/internal/auth"
+	"causeway/internal/bus"
+	"causeway/internal/store"
+)
+
+// Bounds of what people enter, in characters.
+const (
+	maxName        = 200
+	maxDescription = 2000
+)
+
+// Config is what a Service needs.
+type Config struct {
+	Store *store.Store
+	Bus   bus.Bus
+	Clock causeway.Clock // none: causeway.System
+}
+
+// Service is the room's door.
+type Service struct {
+	store *store.Store
+	bus   bus.Bus
+	clock causeway.Clock
+}
+
+// New is a Service. It runs nothing of its own.
+func New(cfg Config) *Service {
+	s := &Service{store: cfg.Store, bus: cfg.Bus, clock: cfg.Clock}
+	if s.clock == nil {
+		s.clock = causeway.System{}
+	}
+	return s
+}
+
+// Create begins a campaign without members. Administrators alone may.
+func (s *Service) Create(ctx context.Context, name string, description *string) (causeway.ID, error) {
+	if err := auth.Admin(ctx); err != nil {
+		return "", err
+	}
+	name, err := checkName(name)
+	if err != nil {
+		return "", err
+	}
+	description, err = checkDescription(description)
+	if err != nil {
+		return "", err
+	}
+	var id causeway.ID
+	err = s.store.InTx(ctx, func(tx *store.Tx) error {
+		camp, err := tx.Campaign.Create().
+			SetName(name).
+			SetNillableDescription(description).
+			SetCreatedAt(s.clock.Now()).
+			Save(ctx)
+		if err != nil {
+			return err
+		}
+		id = camp.ID
+		return nil
+	})
+	if err != nil {
+		return "", fmt.Errorf("create a campaign: %w", err)
+	}
+	return id, nil
+}
+
+// Update is what is to change of a campaign. A cleared description is none; a name
+// cannot be cleared.
+type Update struct {
+	ID          causeway.ID
+	Name        causeway.Change[string]
+	Description causeway.Change[string]
+}
+
+// Update changes a campaign's settings. Its managers may.
+func (s *Service) Update(ctx context.Context, in Update) error {
+	return s.manage(ctx, in.ID, []string{"input", "id"}, func(tx *store.Tx) error {
+		update := tx.Campaign.UpdateOneID(in.ID)
+		if in.Name.Cleared() {
+			return causeway.Invalid(causeway.ReasonCannotClear, "input", "name")
+		}
+		if in.Name.Given {
+			name, err := checkName(*in.Name.Value)
+			if err != nil {
+				return err
+			}
+			update.SetName(name)
+		}
+		if in.Description.Given {
+			description, err := checkDescription(in.Description.Value)
+			if err != nil {
+				return err
+			}
+			setDescription(update, description)
+		}
+		return update.Exec(ctx)
+	})
+}
+
+func setDescription(update *ent.CampaignUpdateOne, description *string) {
+	if description == nil {
+		update.ClearDescription()
+		return
+	}
+	update.SetDescription(*description)
+}
+
+// manage runs fn in a transaction for a manager of a campaign that is not archived,
+// and is not until the end of it. path names the campaign's id in the input.
+func (s *Service) manage(ctx context.Context, id causeway.ID, path []string, fn func(tx *store.Tx) error) error {
+	err := s.store.InTx(ctx, func(tx *store.Tx) error {
+		if err := auth.Manager(ctx, tx.Client(), id, path...); err != nil {
+			return err
+		}
+		if err := auth.Writable(ctx, tx, id, path...); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+	if err != nil {
+		return fmt.Errorf("change %s: %w", id, err)
+	}
+	return nil
+}
+
+func checkName(name string) (string, error) {
+	name = strings.TrimSpace(store.Clean(name))
+	if name == "" {
+		return "", causeway.Invalid(causeway.ReasonRequired, "input", "name")
+	}
+	if utf8.RuneCountInString(name) > maxName {
+		return "", tooLong(maxName, "input", "name")
+	}
+	return name, nil
+}
+
+// checkDescription makes an empty description none.
+func checkDescription(description *string) (*string, error) {
+	if description == nil {
+		return nil, nil
+	}
+	text := strings.TrimSpace(store.Clean(*description))
+	if text == "" {
+		return nil, nil
+	}
+	if utf8.RuneCountInString(text) > maxDescription {
+		return nil, tooLong(maxDescription, "input", "description")
+	}
+	return &text, nil
+}
+
+func tooLong(most int, path ...string) error {
+	return causeway.Invalid(causeway.ReasonTooLong, path...).With("max", strconv.Itoa(most))
+}
