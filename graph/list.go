@@ -1,0 +1,177 @@
+package graph
+
+import (
+	"context"
+
+	"entgo.io/contrib/entgql"
+	"github.com/99designs/gqlgen/graphql"
+
+	"causeway"
+	"causeway/ent"
+	"causeway/ent/campaign"
+	"causeway/ent/campaignmember"
+	"causeway/ent/connection"
+	"causeway/ent/message"
+	"causeway/ent/testreport"
+	"causeway/ent/webhooklog"
+	"causeway/graph/model"
+	conversations "causeway/internal/conversation"
+	"causeway/internal/feed"
+	"causeway/internal/platform"
+)
+
+// page is which part of a list is asked for.
+type page struct {
+	after  *ent.Cursor
+	first  *int
+	before *ent.Cursor
+	last   *int
+}
+
+// one is a query's only row; null where there is none to see.
+func one[T any, Q interface {
+	Only(context.Context) (*T, error)
+}](query Q, err error) func(context.Context) (*T, error) {
+	return func(ctx context.Context) (*T, error) {
+		if err != nil {
+			return nil, err
+		}
+		return orNull(query.Only(ctx))
+	}
+}
+
+func (r *Resolver) campaigns(ctx context.Context, p page, includeArchived bool) (*ent.CampaignConnection, error) {
+	query := r.Viewers.Campaign.Query()
+	if !includeArchived {
+		query.Where(campaign.ArchivedAtIsNil())
+	}
+	return query.Paginate(ctx, p.after, p.first, p.before, p.last,
+		ent.WithCampaignOrder(&ent.CampaignOrder{Direction: entgql.OrderDirectionAsc, Field: ent.CampaignOrderFieldCreatedAt}))
+}
+
+func (r *Resolver) connections(
+	ctx context.Context, campaignID causeway.ID, on *platform.Name, status *connection.Status, includeDisconnected bool,
+) ([]*ent.Connection, error) {
+	query := r.Viewers.Connection.Query().Where(connection.CampaignID(campaignID))
+	if on != nil {
+		query.Where(connection.PlatformEQ(*on))
+	}
+	if status != nil {
+		query.Where(connection.StatusEQ(*status))
+	}
+	if !includeDisconnected {
+		query.Where(connection.DisconnectedAtIsNil())
+	}
+	query, err := query.Order(ent.Asc(connection.FieldConnectedAt, connection.FieldID)).CollectFields(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return query.All(ctx)
+}
+
+func (r *Resolver) conversations(
+	ctx context.Context, campaignID causeway.ID, p page, order *ent.ConversationOrder, filter *model.ConversationFilter,
+) (*ent.ConversationConnection, error) {
+	if order == nil {
+		order = &ent.ConversationOrder{Direction: entgql.OrderDirectionDesc, Field: ent.ConversationOrderFieldLastMessageAt}
+	}
+	return r.Viewers.Conversation.Query().
+		Where(conversations.Matching(campaignID, conversationFilter(filter))...).
+		Paginate(ctx, p.after, p.first, p.before, p.last, ent.WithConversationOrder(order))
+}
+
+func conversationFilter(f *model.ConversationFilter) conversations.Filter {
+	if f == nil {
+		return conversations.Filter{}
+	}
+	filter := conversations.Filter{Status: f.Status.Value(), Unread: f.Unread.Value()}
+	if id := f.ConnectionID.Value(); id != nil {
+		filter.Connection = *id
+	}
+	if on := f.Platform.Value(); on != nil {
+		filter.Platform = *on
+	}
+	if search := f.Search.Value(); search != nil {
+		filter.Search = *search
+	}
+	return filter
+}
+
+func (r *Resolver) members(ctx context.Context, campaignID causeway.ID) ([]*ent.CampaignMember, error) {
+	query, err := r.Viewers.CampaignMember.Query().
+		Where(campaignmember.CampaignID(campaignID)).
+		Order(ent.Asc(campaignmember.FieldJoinedAt, campaignmember.FieldID)).
+		CollectFields(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return query.All(ctx)
+}
+
+func (r *Resolver) messages(ctx context.Context, conversationID causeway.ID, p page) (*ent.MessageConnection, error) {
+	return r.Viewers.Message.Query().
+		Where(message.ConversationID(conversationID)).
+		Paginate(ctx, p.after, p.first, p.before, p.last,
+			ent.WithMessageOrder(&ent.MessageOrder{Direction: entgql.OrderDirectionAsc, Field: ent.MessageOrderFieldSeq}))
+}
+
+func (r *Resolver) webhookLogs(
+	ctx context.Context, connectionID causeway.ID, p page, filter *model.WebhookLogFilter,
+) (*ent.WebhookLogConnection, error) {
+	query := r.Viewers.WebhookLog.Query().Where(webhooklog.ConnectionID(connectionID))
+	if filter != nil {
+		if status := filter.Status.Value(); status != nil {
+			query.Where(webhooklog.StatusEQ(*status))
+		}
+		if eventType := filter.EventType.Value(); eventType != nil {
+			query.Where(webhooklog.EventType(*eventType))
+		}
+		if after := filter.ReceivedAfter.Value(); after != nil {
+			query.Where(webhooklog.ReceivedAtGT(*after))
+		}
+		if before := filter.ReceivedBefore.Value(); before != nil {
+			query.Where(webhooklog.ReceivedAtLT(*before))
+		}
+	}
+	return query.Paginate(ctx, p.after, p.first, p.before, p.last,
+		ent.WithWebhookLogOrder(&ent.WebhookLogOrder{Direction: entgql.OrderDirectionDesc, Field: ent.WebhookLogOrderFieldPosition}))
+}
+
+func (r *Resolver) testReports(ctx context.Context, connectionID causeway.ID, first int) ([]*ent.TestReport, error) {
+	query, err := r.Viewers.TestReport.Query().
+		Where(testreport.ConnectionID(connectionID)).
+		Order(ent.Desc(testreport.FieldStartedAt, testreport.FieldID)).
+		Limit(first).
+		CollectFields(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return query.All(ctx)
+}
+
+// eventCursor is the position of a campaign's feed before the operation read
+// anything; what is newer than the operation's start is a mutation's own campaign.
+func (r *Resolver) eventCursor(ctx context.Context, c *ent.Campaign) *ent.Cursor {
+	heads, _ := ctx.Value(headsKey{}).(map[causeway.ID]int64)
+	seq, ok := heads[c.ID]
+	if !ok {
+		seq = c.EventSeq
+	}
+	cursor := feed.Cursor(c.ID, seq)
+	return &cursor
+}
+
+// campaignPayload is what a mutation of a campaign answers.
+func (r *Resolver) campaignPayload(ctx context.Context, id causeway.ID, err error) (*ent.Campaign, []*model.Problem, error) {
+	problems, err := r.userErrors(ctx, err)
+	if err != nil || len(problems) > 0 {
+		return nil, problems, err
+	}
+	c, err := read(ctx, id, r.Viewers.Campaign.Get)
+	return c, problems, err
+}
+
+// change is a field of an input that changes a thing.
+func change[T any](f graphql.Omittable[*T]) causeway.Change[T] {
+	return causeway.Change[T]{Given: f.IsSet(), Value: f.Value()}
+}

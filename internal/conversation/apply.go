@@ -1,0 +1,225 @@
+package conversation
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"causeway/ent"
+	"causeway/ent/message"
+	"causeway/internal/platform"
+)
+
+// topicSeparator stands between a chat's id and its topic's in Chat.ID.
+const topicSeparator = ":"
+
+// apply applies one update in memory.
+func (b *batch) apply(u update) error {
+	switch e := u.event.(type) {
+	case platform.MessageAdded:
+		b.messageAdded(u, e)
+	case platform.ButtonTapped:
+		b.buttonTapped(u, e)
+	case platform.MessageEdited:
+		return b.messageEdited(u, e)
+	case platform.Reacted:
+		b.reacted(u, e)
+	case platform.Noted:
+		b.noted(u, e)
+	case platform.Reachable:
+		b.reachable(u, e)
+	case platform.ChatMoved:
+		b.chatMoved(u, e)
+	default:
+		return fmt.Errorf("an event of type %T is not known here", u.event)
+	}
+	return nil
+}
+
+func (b *batch) messageAdded(u update, e platform.MessageAdded) {
+	if b.known(u, e.ID) != nil {
+		return
+	}
+	conv := b.conversation(u, e.Chat)
+	m := &ent.Message{
+		Direction:     message.DirectionInbound,
+		AuthorKind:    message.AuthorKindCustomer,
+		Status:        message.StatusReceived,
+		Text:          optional(e.Content.Text),
+		AlbumID:       optional(e.AlbumID),
+		ForwardedFrom: optional(e.ForwardedFrom),
+		ExternalID:    optional(e.ID),
+		SentAt:        e.SentAt,
+	}
+	b.attribute(u, m, conv, e.Chat, e.Author)
+	if replied := b.known(u, e.ReplyTo); replied != nil {
+		m.ReplyToID = &replied.ID
+	}
+	b.add(u, conv, m, e.Content.Attachments)
+}
+
+// attribute says who wrote a message: the member of a group, or the other side. Who
+// writes can evidently be written to again.
+func (b *batch) attribute(u update, m *ent.Message, conv *conversationRow, chat platform.Chat, author *platform.Person) {
+	if author == nil {
+		m.ContactID = &conv.ContactID
+		if c := b.contact(u, chat.Contact); c.Blocked && m.Direction == message.DirectionInbound {
+			c.Blocked, c.dirty = false, true
+		}
+		return
+	}
+	m.ContactID = &b.contact(u, *author).ID
+}
+
+func (b *batch) buttonTapped(u update, e platform.ButtonTapped) {
+	if e.AnswerID != "" {
+		b.taps = append(b.taps, tap{connection: u.log.ConnectionID, answerID: e.AnswerID})
+	}
+	if b.known(u, e.ID) != nil {
+		return
+	}
+	conv := b.conversation(u, e.Chat)
+	m := &ent.Message{
+		Direction:  message.DirectionInbound,
+		AuthorKind: message.AuthorKindCustomer,
+		Status:     message.StatusReceived,
+		Text:       optional(e.Label),
+		Payload:    optional(e.Payload),
+		ExternalID: optional(e.ID),
+		SentAt:     e.At,
+	}
+	b.attribute(u, m, conv, e.Chat, e.Author)
+	if tapped := b.known(u, e.MessageID); tapped != nil {
+		m.ReplyToID = &tapped.ID
+	}
+	b.add(u, conv, m, nil)
+}
+
+// messageEdited changes a message, unless a later edit already has. One that was
+// written before the account was connected is shown as it reads now.
+func (b *batch) messageEdited(u update, e platform.MessageEdited) error {
+	m := b.known(u, e.ID)
+	if m == nil {
+		b.messageAdded(u, platform.MessageAdded{
+			Chat: e.Chat, Author: e.Author, ID: e.ID, Content: e.Content, SentAt: e.EditedAt,
+		})
+		b.known(u, e.ID).EditedAt = &e.EditedAt
+		return nil
+	}
+	if m.EditedAt != nil && e.EditedAt.Before(*m.EditedAt) {
+		return nil
+	}
+	conv := b.conversation(u, e.Chat)
+	same, err := b.sameAttachments(m, e.Content.Attachments)
+	if err != nil {
+		return fmt.Errorf("read attachments: %w", err)
+	}
+	if same && deref(m.Text) == e.Content.Text {
+		return nil // Telegram tells of edits that a bot cannot see
+	}
+	b.words.replace(conv.Conversation, deref(m.Text), e.Content.Text)
+	m.Text, m.EditedAt = optional(e.Content.Text), &e.EditedAt
+	if !same {
+		m.attachments, m.attachmentsChanged = e.Content.Attachments, true
+	}
+	m.dirty = true
+	b.updated = append(b.updated, messageChange{message: m, change: changeEdited})
+	return nil
+}
+
+func (b *batch) reacted(u update, e platform.Reacted) {
+	m := b.known(u, e.MessageID)
+	if m == nil {
+		return
+	}
+	emoji := slices.Clone(e.Emoji)
+	slices.Sort(emoji)
+	b.reactions = append(b.reactions, reactionChange{
+		message: m, contact: b.contact(u, e.Author), emoji: slices.Compact(emoji), at: e.At,
+	})
+	b.updated = append(b.updated, messageChange{message: m, change: changeReactions})
+}
+
+func (b *batch) noted(u update, e platform.Noted) {
+	if b.known(u, e.ID) != nil {
+		return
+	}
+	conv := b.conversation(u, e.Chat)
+	m := systemNote(e.Text)
+	m.ExternalID, m.SentAt = optional(e.ID), e.SentAt
+	b.attribute(u, m, conv, e.Chat, e.Author)
+	b.add(u, conv, m, nil)
+}
+
+// systemNote is a message that nobody wrote, for agents only.
+func systemNote(text string) *ent.Message {
+	return &ent.Message{
+		Direction:  message.DirectionInternal,
+		AuthorKind: message.AuthorKindSystem,
+		Status:     message.StatusReceived,
+		Text:       optional(text),
+	}
+}
+
+// reachable records whether the other side can be written to. The note is written
+// only where that changed, or where nothing was known of the chat.
+func (b *batch) reachable(u update, e platform.Reachable) {
+	_, before := b.conversations[u.account().key(e.Chat.ID)]
+	conv := b.conversation(u, e.Chat)
+	c := b.contact(u, e.Chat.Contact)
+	if before && c.Blocked == !e.Reachable {
+		return
+	}
+	c.Blocked, c.dirty = !e.Reachable, true
+	m := systemNote(e.Text)
+	m.SentAt, m.ContactID = e.At, &conv.ContactID
+	b.add(u, conv, m, nil)
+}
+
+// chatMoved puts a chat's conversations, topics included, behind its new id. Both
+// the old and the new chat tell of it: the second finds nothing left to move.
+func (b *batch) chatMoved(u update, e platform.ChatMoved) {
+	a := u.account()
+	if c, ok := b.contacts[a.key(e.From)]; ok {
+		if _, taken := b.contacts[a.key(e.To)]; !taken {
+			c.ExternalID, c.dirty = e.To, true
+			delete(b.contacts, a.key(e.From))
+			b.contacts[a.key(e.To)] = c
+		}
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(b.conversations), key.compare) {
+		conv := b.conversations[k]
+		topic, ok := strings.CutPrefix(k.external, e.From)
+		if k.account != a || !ok || topic != "" && !strings.HasPrefix(topic, topicSeparator) {
+			continue
+		}
+		to := a.key(e.To + topic)
+		if _, taken := b.conversations[to]; taken {
+			continue
+		}
+		conv.Chat, conv.dirty = to.external, true
+		delete(b.conversations, k)
+		b.conversations[to] = conv
+		b.hear(conv)
+		if topic == "" {
+			b.noteMove(u, conv, e)
+		}
+	}
+	if _, ok := b.conversations[a.key(e.To)]; !ok {
+		title := e.Title
+		if title == "" {
+			title = e.To
+		}
+		conv := b.conversation(u, platform.Chat{
+			ID: e.To, Title: e.Title, Contact: platform.Person{ID: e.To, Name: title},
+		})
+		b.noteMove(u, conv, e)
+	}
+}
+
+func (b *batch) noteMove(u update, conv *conversationRow, e platform.ChatMoved) {
+	m := systemNote(e.Text)
+	m.ExternalID, m.SentAt, m.ContactID = optional(e.ID), e.At, &conv.ContactID
+	b.add(u, conv, m, nil)
+}

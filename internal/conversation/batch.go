@@ -1,0 +1,378 @@
+package conversation
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"entgo.io/ent/dialect"
+
+	"causeway"
+	"causeway/ent"
+	"causeway/ent/contact"
+	"causeway/ent/conversation"
+	"causeway/ent/message"
+	"causeway/ent/predicate"
+	"causeway/internal/platform"
+	"causeway/internal/store"
+)
+
+// batch is everything that a claim of updates touches: read once, changed in memory
+// in the order of the updates, written once. Conversations are locked from load to
+// commit, so nobody else gives out their numbers meanwhile.
+type batch struct {
+	tx            *store.Tx
+	now           time.Time
+	contacts      map[key]*contactRow
+	conversations map[key]*conversationRow // by chat
+	messages      map[key]*messageRow
+	began         []*conversationRow // in the order they were met
+	changed       []*conversationRow
+	added         []*messageRow
+	updated       []messageChange
+	reactions     []reactionChange
+	words         wordChanges
+	taps          []tap
+}
+
+// contactRow, conversationRow and messageRow are rows as they will be after the
+// batch. isNew ones are inserted, dirty ones updated.
+type contactRow struct {
+	*ent.Contact
+	isNew, dirty bool
+}
+
+type conversationRow struct {
+	*ent.Conversation
+	isNew, dirty bool
+	heard        bool // an event of it is to be sent
+}
+
+type messageRow struct {
+	*ent.Message
+	attachments        []platform.Attachment
+	isNew, dirty       bool
+	attachmentsChanged bool
+}
+
+type messageChange struct {
+	message *messageRow
+	change  string // of the contract's MessageChange enum
+}
+
+type reactionChange struct {
+	message *messageRow
+	contact *contactRow
+	emoji   []string
+	at      time.Time
+}
+
+// wanted are the external ids that a batch has to look up, per account.
+type wanted struct {
+	chats, contacts, messages map[account]map[string]bool
+	moved                     []key // chats that moved away, whose topics move along
+}
+
+func (w *wanted) add(to map[account]map[string]bool, a account, ids ...string) {
+	if to[a] == nil {
+		to[a] = map[string]bool{}
+	}
+	for _, id := range ids {
+		if id != "" {
+			to[a][id] = true
+		}
+	}
+}
+
+func (w *wanted) note(u update) {
+	a := u.account()
+	chat := func(c platform.Chat) {
+		w.add(w.chats, a, c.ID)
+		w.add(w.contacts, a, c.Contact.ID)
+	}
+	author := func(p *platform.Person) {
+		if p != nil {
+			w.add(w.contacts, a, p.ID)
+		}
+	}
+	switch e := u.event.(type) {
+	case platform.MessageAdded:
+		chat(e.Chat)
+		author(e.Author)
+		w.add(w.messages, a, e.ID, e.ReplyTo)
+	case platform.ButtonTapped:
+		chat(e.Chat)
+		author(e.Author)
+		w.add(w.messages, a, e.ID, e.MessageID)
+	case platform.MessageEdited:
+		chat(e.Chat)
+		author(e.Author)
+		w.add(w.messages, a, e.ID)
+	case platform.Reacted:
+		chat(e.Chat)
+		author(&e.Author)
+		w.add(w.messages, a, e.MessageID)
+	case platform.Noted:
+		chat(e.Chat)
+		author(e.Author)
+		w.add(w.messages, a, e.ID)
+	case platform.Reachable:
+		chat(e.Chat)
+	case platform.ChatMoved:
+		w.add(w.chats, a, e.From, e.To)
+		w.add(w.contacts, a, e.From, e.To)
+		w.add(w.messages, a, e.ID)
+		w.moved = append(w.moved, a.key(e.From))
+	}
+}
+
+// load reads and locks what the updates speak of.
+func load(tx *store.Tx, updates []update, now time.Time) (*batch, error) {
+	b := &batch{
+		tx:            tx,
+		now:           now,
+		contacts:      map[key]*contactRow{},
+		conversations: map[key]*conversationRow{},
+		messages:      map[key]*messageRow{},
+		words:         wordChanges{},
+	}
+	w := &wanted{
+		chats:    map[account]map[string]bool{},
+		contacts: map[account]map[string]bool{},
+		messages: map[account]map[string]bool{},
+	}
+	for _, u := range updates {
+		w.note(u)
+	}
+	if err := b.loadConversations(w); err != nil {
+		return nil, fmt.Errorf("read conversations: %w", err)
+	}
+	if err := b.loadContacts(w); err != nil {
+		return nil, fmt.Errorf("read contacts: %w", err)
+	}
+	if err := b.loadMessages(w); err != nil {
+		return nil, fmt.Errorf("read messages: %w", err)
+	}
+	return b, nil
+}
+
+func (b *batch) loadConversations(w *wanted) error {
+	var ors []predicate.Conversation
+	for _, a := range accounts(w.chats) {
+		ors = append(ors, conversation.And(
+			conversation.ConnectionID(a.connection),
+			conversation.AccountID(a.id),
+			conversation.ChatIn(slices.Sorted(maps.Keys(w.chats[a]))...),
+		))
+	}
+	for _, from := range w.moved {
+		ors = append(ors, conversation.And(
+			conversation.ConnectionID(from.connection),
+			conversation.AccountID(from.id),
+			conversation.ChatHasPrefix(from.external+topicSeparator),
+		))
+	}
+	if len(ors) == 0 {
+		return nil
+	}
+	q := b.tx.Conversation.Query().Where(conversation.Or(ors...)).Order(ent.Asc(conversation.FieldID))
+	if b.tx.Dialect() == dialect.Postgres {
+		q.ForUpdate()
+	}
+	rows, err := q.All(b.tx.Context())
+	for _, c := range rows {
+		k := account{c.ConnectionID, c.AccountID}.key(c.Chat)
+		b.conversations[k] = &conversationRow{Conversation: c}
+	}
+	return err
+}
+
+func (b *batch) loadContacts(w *wanted) error {
+	var ors []predicate.Contact
+	for _, a := range accounts(w.contacts) {
+		ors = append(ors, contact.And(
+			contact.ConnectionID(a.connection),
+			contact.AccountID(a.id),
+			contact.ExternalIDIn(slices.Sorted(maps.Keys(w.contacts[a]))...),
+		))
+	}
+	if len(ors) == 0 {
+		return nil
+	}
+	rows, err := b.tx.Contact.Query().Where(contact.Or(ors...)).All(b.tx.Context())
+	for _, c := range rows {
+		k := account{c.ConnectionID, c.AccountID}.key(c.ExternalID)
+		b.contacts[k] = &contactRow{Contact: c}
+	}
+	return err
+}
+
+func (b *batch) loadMessages(w *wanted) error {
+	var ors []predicate.Message
+	for _, a := range accounts(w.messages) {
+		if len(w.messages[a]) == 0 {
+			continue
+		}
+		ors = append(ors, message.And(
+			message.ConnectionID(a.connection),
+			message.AccountID(a.id),
+			message.ExternalIDIn(slices.Sorted(maps.Keys(w.messages[a]))...),
+		))
+	}
+	if len(ors) == 0 {
+		return nil
+	}
+	rows, err := b.tx.Message.Query().Where(message.Or(ors...)).All(b.tx.Context())
+	for _, m := range rows {
+		k := account{m.ConnectionID, m.AccountID}.key(*m.ExternalID)
+		b.messages[k] = &messageRow{Message: m}
+	}
+	return err
+}
+
+func accounts(of map[account]map[string]bool) []account {
+	return slices.SortedFunc(maps.Keys(of), account.compare)
+}
+
+// contact is the row of a person, new or brought up to what the update says.
+func (b *batch) contact(u update, p platform.Person) *contactRow {
+	k := u.account().key(p.ID)
+	c, ok := b.contacts[k]
+	if !ok {
+		c = &contactRow{isNew: true, Contact: &ent.Contact{
+			ID:           causeway.NewID(causeway.PrefixContact),
+			CampaignID:   u.log.CampaignID,
+			ConnectionID: u.log.ConnectionID,
+			AccountID:    u.log.AccountID,
+			Platform:     u.platform,
+			ExternalID:   p.ID,
+			Name:         p.Name,
+			Username:     optional(p.Username),
+			Language:     optional(p.Language),
+			CreatedAt:    b.now,
+		}}
+		b.contacts[k] = c
+		return c
+	}
+	b.rename(c, p)
+	return c
+}
+
+// rename brings a contact up to date. What an update leaves out stays: a group's
+// updates do not tell a member's language, say.
+func (b *batch) rename(c *contactRow, p platform.Person) {
+	if p.Name != "" && p.Name != c.Name {
+		b.renamed(c, c.Name, p.Name)
+		c.Name, c.dirty = p.Name, true
+	}
+	if p.Username != "" && (c.Username == nil || *c.Username != p.Username) {
+		c.Username, c.dirty = &p.Username, true
+	}
+	if p.Language != "" && (c.Language == nil || *c.Language != p.Language) {
+		c.Language, c.dirty = &p.Language, true
+	}
+}
+
+// renamed tells the conversations of a contact, as far as the batch holds them, that
+// it has another name. The others keep their old words until something happens in
+// them, which for a group's other topics may be a while: they are found by either.
+func (b *batch) renamed(c *contactRow, from, to string) {
+	for _, conv := range b.conversations {
+		if conv.ContactID == c.ID && !conv.isNew {
+			b.words.replace(conv.Conversation, from, to)
+			b.hear(conv)
+		}
+	}
+}
+
+// conversation is the row of a chat, which begins with this update if it is new.
+func (b *batch) conversation(u update, chat platform.Chat) *conversationRow {
+	contact := b.contact(u, chat.Contact)
+	k := u.account().key(chat.ID)
+	conv, ok := b.conversations[k]
+	if !ok {
+		conv = &conversationRow{isNew: true, Conversation: &ent.Conversation{
+			ID:            causeway.NewID(causeway.PrefixConversation),
+			CampaignID:    u.log.CampaignID,
+			ConnectionID:  u.log.ConnectionID,
+			AccountID:     u.log.AccountID,
+			Platform:      u.platform,
+			ContactID:     contact.ID,
+			Chat:          chat.ID,
+			Title:         optional(chat.Title),
+			Status:        conversation.StatusOpen,
+			LastMessageAt: b.now,
+			CreatedAt:     b.now,
+		}}
+		b.conversations[k] = conv
+		b.began = append(b.began, conv)
+		b.words.add(conv.Conversation, contact.Name, 1)
+		return conv
+	}
+	if chat.Title != "" && !chat.TopicUnnamed && deref(conv.Title) != chat.Title {
+		conv.Title, conv.dirty = &chat.Title, true
+		b.hear(conv)
+	}
+	return conv
+}
+
+// hear marks that an event of the conversation is to be sent, once per batch. One
+// that just began has its own event, which shows it as it is after the batch.
+func (b *batch) hear(conv *conversationRow) {
+	if conv.heard || conv.isNew {
+		return
+	}
+	conv.heard = true
+	b.changed = append(b.changed, conv)
+}
+
+// add gives a message the next number of its conversation.
+func (b *batch) add(u update, conv *conversationRow, m *ent.Message, attachments []platform.Attachment) *messageRow {
+	conv.LastSeq++
+	m.ID = causeway.NewID(causeway.PrefixMessage)
+	m.CampaignID, m.ConnectionID, m.AccountID = conv.CampaignID, conv.ConnectionID, conv.AccountID
+	m.ConversationID = conv.ID
+	m.WebhookLogID = &u.log.ID
+	m.Seq = conv.LastSeq
+	m.CreatedAt = b.now
+	if m.SentAt.IsZero() { // the platform does not say
+		m.SentAt = b.now
+	}
+	row := &messageRow{Message: m, attachments: attachments, isNew: true}
+	conv.LastMessageID, conv.LastMessageAt, conv.dirty = &m.ID, b.now, true
+	if m.Direction == message.DirectionInbound {
+		conv.UnreadCount++
+	}
+	b.hear(conv)
+	b.added = append(b.added, row)
+	if m.ExternalID != nil {
+		b.messages[u.account().key(*m.ExternalID)] = row
+	}
+	if m.Direction != message.DirectionInternal {
+		b.words.add(conv.Conversation, deref(m.Text), 1)
+	}
+	return row
+}
+
+// known is the message with this external id, or nil.
+func (b *batch) known(u update, externalID string) *messageRow {
+	if externalID == "" {
+		return nil
+	}
+	return b.messages[u.account().key(externalID)]
+}
+
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}

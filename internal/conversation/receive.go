@@ -1,0 +1,135 @@
+package conversation
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"causeway"
+	"causeway/ent"
+	"causeway/ent/connection"
+	"causeway/internal/intake"
+	"causeway/internal/platform"
+	"causeway/internal/store"
+)
+
+var _ func(*store.Tx, []*ent.WebhookLog) ([]intake.Outcome, error) = (*Service)(nil).Apply
+
+// Apply understands stored updates and applies them in the order given, all in tx:
+// contacts, conversations, messages, counters and their events. What was applied
+// before is not applied again, so an update may come any number of times. An outcome
+// stands for each log: its own error where it does not parse. An error of Apply is
+// trouble with the database, and nothing of tx may be kept.
+func (s *Service) Apply(tx *store.Tx, logs []*ent.WebhookLog) ([]intake.Outcome, error) {
+	platforms, err := platformsOf(tx, logs)
+	if err != nil {
+		return nil, fmt.Errorf("apply webhook logs: %w", err)
+	}
+	outcomes := make([]intake.Outcome, len(logs))
+	var updates []update
+	for i, log := range logs {
+		events, err := s.parse(platforms[log.ConnectionID], log)
+		outcomes[i] = intake.Outcome{Ignored: len(events) == 0 && err == nil, Err: err}
+		for _, event := range events {
+			updates = append(updates, update{log: log, platform: platforms[log.ConnectionID], event: event})
+		}
+	}
+	if err := s.applyUpdates(tx, updates); err != nil {
+		return nil, fmt.Errorf("apply webhook logs: %w", err)
+	}
+	return outcomes, nil
+}
+
+func (s *Service) parse(on platform.Name, log *ent.WebhookLog) ([]platform.Event, error) {
+	parser, ok := s.parsers[on]
+	if !ok {
+		return nil, fmt.Errorf("no parser for %s", on)
+	}
+	return parser.Parse(log.AccountID, log.Payload)
+}
+
+func (s *Service) applyUpdates(tx *store.Tx, updates []update) error {
+	if len(updates) == 0 {
+		return nil
+	}
+	b, err := load(tx, updates, s.clock.Now())
+	if err != nil {
+		return err
+	}
+	for _, u := range updates {
+		if err := b.apply(u); err != nil {
+			return err
+		}
+	}
+	if err := b.flush(); err != nil {
+		return err
+	}
+	s.feed.Append(tx, b.events()...)
+	if taps := b.taps; len(taps) > 0 {
+		tx.AfterCommit(func() { s.taps.enqueue(taps) })
+	}
+	return nil
+}
+
+// platformsOf tells which platform each log's connection is of.
+func platformsOf(tx *store.Tx, logs []*ent.WebhookLog) (map[causeway.ID]platform.Name, error) {
+	ids := make([]causeway.ID, 0, len(logs))
+	for _, log := range logs {
+		ids = append(ids, log.ConnectionID)
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	connections, err := tx.Connection.Query().
+		Where(connection.IDIn(ids...)).
+		Select(connection.FieldID, connection.FieldPlatform).
+		All(tx.Context())
+	if err != nil {
+		return nil, fmt.Errorf("read connections: %w", err)
+	}
+	platforms := make(map[causeway.ID]platform.Name, len(connections))
+	for _, c := range connections {
+		platforms[c.ID] = c.Platform
+	}
+	return platforms, nil
+}
+
+// update is one event with the log that told it.
+type update struct {
+	log      *ent.WebhookLog
+	platform platform.Name
+	event    platform.Event
+}
+
+// account is the page or bot that the update came to.
+func (u update) account() account {
+	return account{connection: u.log.ConnectionID, id: u.log.AccountID}
+}
+
+// account is what external ids are unique within: a connection can change the
+// account behind it.
+type account struct {
+	connection causeway.ID
+	id         string
+}
+
+func (a account) compare(b account) int {
+	return cmp.Or(cmp.Compare(a.connection, b.connection), cmp.Compare(a.id, b.id))
+}
+
+// key names a chat, a contact or a message of an account by the platform's id.
+type key struct {
+	account
+	external string
+}
+
+func (a account) key(external string) key { return key{account: a, external: external} }
+
+func (k key) compare(o key) int {
+	return cmp.Or(k.account.compare(o.account), cmp.Compare(k.external, o.external))
+}
+
+// tap is a tap on a button that the platform wants to see answered.
+type tap struct {
+	connection causeway.ID
+	answerID   string
+}

@@ -1,0 +1,60 @@
+package transport
+
+import (
+	"context"
+	"sync"
+
+	"github.com/99designs/gqlgen/graphql"
+	gqltransport "github.com/99designs/gqlgen/graphql/handler/transport"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+)
+
+// ending is how a subscription's stream ends, where it does not simply end.
+type ending struct {
+	mu  sync.Mutex
+	err *gqlerror.Error
+}
+
+type endingKey struct{}
+
+// EndWith says with which error a subscription ends, before its resolver closes the
+// channel: an error message on a socket, a last event with errors over SSE.
+func EndWith(ctx context.Context, err *gqlerror.Error) {
+	if e, ok := ctx.Value(endingKey{}).(*ending); ok {
+		e.mu.Lock()
+		e.err = err
+		e.mu.Unlock()
+	}
+}
+
+func (e *ending) take() *gqlerror.Error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	err := e.err
+	e.err = nil
+	return err
+}
+
+// endStreams delivers what EndWith said when a stream ends.
+func endStreams(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+	if graphql.GetOperationContext(ctx).Operation.Operation != ast.Subscription {
+		return next(ctx)
+	}
+	e := &ending{}
+	responses := next(context.WithValue(ctx, endingKey{}, e))
+	return func(ctx context.Context) *graphql.Response {
+		if response := responses(ctx); response != nil {
+			return response
+		}
+		err := e.take()
+		if err == nil {
+			return nil
+		}
+		if onSocket(ctx) {
+			gqltransport.AddSubscriptionError(ctx, err)
+			return nil
+		}
+		return &graphql.Response{Errors: gqlerror.List{err}}
+	}
+}
