@@ -1,0 +1,308 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"causeway"
+	"causeway/ent"
+	"causeway/graph"
+	"causeway/internal/auth"
+	"causeway/internal/bus"
+	"causeway/internal/campaign"
+	"causeway/internal/connection"
+	"causeway/internal/conversation"
+	"causeway/internal/feed"
+	"causeway/internal/intake"
+	"causeway/internal/platform"
+	"causeway/internal/platform/telegram"
+	"causeway/internal/problem"
+	"causeway/internal/secret"
+	"causeway/internal/store"
+	"causeway/internal/transport"
+	"causeway/internal/webhook"
+)
+
+// stopWithin is how long requests under way are given at a stop.
+const stopWithin = 10 * time.Second
+
+// app is the running program.
+type app struct {
+	url      string
+	settings settings
+	log      *slog.Logger
+	first    auth.FirstAdmin // what to tell a person after the first start
+
+	store       *store.Store
+	bus         bus.Bus
+	auth        *auth.Service
+	campaigns   *campaign.Service
+	connections *connection.Service
+	webhooks    *webhook.Handler
+	graphql     *transport.Handler
+	server      *http.Server
+	served      chan error // what Serve returned
+
+	closers []func() error // in the order in which things were started
+}
+
+// start brings the whole program up and serves. The chosen address is the first line
+// of the log. If something does not start, what did is stopped again.
+func start(ctx context.Context, cfg settings, log *slog.Logger) (_ *app, err error) {
+	listener, err := net.Listen("tcp", string(cfg.Listen))
+	if err != nil {
+		return nil, fmt.Errorf("--listen: %w; choose another address, such as localhost:8081", err)
+	}
+	a := &app{url: urlOf(cfg.Listen, listener), settings: cfg, log: log, served: make(chan error, 1)}
+	log.Info("listening", "address", listener.Addr().String())
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, listener.Close(), a.stop())
+		}
+	}()
+	if err := a.openStore(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.build(ctx); err != nil {
+		return nil, err
+	}
+	a.server = &http.Server{
+		Handler:           a.routes(),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	go func() { a.served <- a.server.Serve(listener) }()
+	// Platforms may look at the address while a connection registers, so serving comes
+	// before the connections' own work.
+	if err := a.connections.Start(); err != nil {
+		return nil, errors.Join(err, a.server.Close())
+	}
+	return a, nil
+}
+
+// urlOf is where a person on this machine reaches the server.
+func urlOf(listen address, l net.Listener) string {
+	host, _, _ := net.SplitHostPort(string(listen))
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	if host == "" || host == "0.0.0.0" || host == "::" {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+func (a *app) openStore(ctx context.Context) error {
+	if err := os.MkdirAll(a.settings.Data, 0o700); err != nil {
+		return fmt.Errorf("--data: %w; choose a folder that can be written to", err)
+	}
+	var err error
+	a.store, err = store.Open(ctx, store.Config{Address: a.settings.storeAddress(), Log: a.log})
+	if err != nil {
+		return fmt.Errorf("--database: %w", err)
+	}
+	a.onStop(a.store.Close)
+	applied, err := a.store.Migrate(ctx)
+	for _, name := range applied {
+		a.log.Info("migration applied", "name", name)
+	}
+	return err
+}
+
+// build makes the rooms, from the lowest floor up.
+func (a *app) build(ctx context.Context) error {
+	cfg, clock := a.settings, causeway.System{}
+	keys, err := a.keys()
+	if err != nil {
+		return err
+	}
+	if a.bus, err = a.openBus(); err != nil {
+		return err
+	}
+	a.onStop(a.bus.Close)
+	a.auth = auth.New(auth.Config{Store: a.store, Bus: a.bus, Clock: clock, Log: a.log, AdminToken: cfg.AdminToken})
+	a.onStop(a.auth.Close)
+	if a.first, err = a.auth.EnsureAdmin(ctx, cfg.AdminEmail, cfg.AdminPassword); err != nil {
+		return fmt.Errorf("--admin-email, --admin-password: %w", err)
+	}
+	events := feed.New(feed.Config{Store: a.store, Bus: a.bus, Clock: clock, Log: a.log, Keep: time.Duration(cfg.KeepEvents)})
+	a.onStop(events.Close)
+	updates := intake.New(intake.Config{Store: a.store, Bus: a.bus, Clock: clock, Log: a.log})
+	a.onStop(updates.Close)
+	updates.Start()
+	retention := intake.NewRetention(intake.RetentionConfig{Store: a.store, Clock: clock, Log: a.log, Keep: time.Duration(cfg.KeepWebhookLogs)})
+	a.onStop(retention.Close)
+	retention.Start()
+	a.campaigns = campaign.New(campaign.Config{Store: a.store, Bus: a.bus, Clock: clock})
+	a.connections = connection.New(connection.Config{
+		Store: a.store, Feed: events, Intake: updates, Keys: keys, Bus: a.bus, Clock: clock, Log: a.log,
+		PublicURL: string(cfg.PublicURL), TelegramURL: string(cfg.TelegramAPIURL),
+		CheckInterval: time.Duration(cfg.CheckInterval),
+	})
+	conversations := conversation.New(conversation.Config{
+		Store: a.store, Feed: events, Accounts: a.connections, Clock: clock, Log: a.log,
+		Parsers: map[platform.Name]platform.Parser{platform.Telegram: telegram.Parser{}},
+	})
+	a.onStop(conversations.Close)
+	processor := intake.NewProcessor(intake.ProcessorConfig{
+		Store: a.store, Bus: a.bus, Clock: clock, Log: a.log, Apply: conversations.Apply,
+	})
+	a.onStop(processor.Close)
+	processor.Start()
+	a.onStop(a.connections.Close)
+	a.webhooks = webhook.New(webhook.Config{
+		Connections: endpoints{a.connections}, Intake: updates, Rejected: a.connections, Clock: clock, Log: a.log,
+	})
+	a.onStop(a.webhooks.Close)
+	a.webhooks.Start()
+	return a.buildGraph(events, clock)
+}
+
+// buildGraph makes the GraphQL door, whose reads see what their viewer may see.
+func (a *app) buildGraph(events *feed.Feed, clock causeway.Clock) error {
+	problems, err := problem.New()
+	if err != nil {
+		return err
+	}
+	viewers := a.store.NewReader()
+	guard(viewers)
+	resolver := &graph.Resolver{
+		Viewers: viewers, Auth: a.auth, Campaigns: a.campaigns, Connections: a.connections, Store: a.store,
+		Feed: events, Bus: a.bus, Problems: problems, Clock: clock, Log: a.log,
+	}
+	a.graphql = transport.New(transport.Config{
+		Schema:          graph.NewSchema(resolver),
+		Authenticate:    a.authenticate,
+		SignedIn:        func(ctx context.Context) bool { _, err := auth.From(ctx); return err == nil },
+		Prepare:         graph.WithLanguage,
+		Watch:           func(ctx context.Context) (<-chan error, func()) { return a.auth.Access().Watch(ctx, "") },
+		PublicFields:    graph.PublicFields(),
+		Unauthenticated: resolver.Unauthenticated,
+		AllowedOrigins:  a.settings.AllowedOrigins,
+		Introspection:   a.settings.Introspection,
+		ErrorPresenter:  resolver.PresentError,
+		Recover:         resolver.Recover,
+		Extensions:      resolver.Extensions(),
+	})
+	return nil
+}
+
+// guard registers every room's rules of who sees what.
+func guard(viewers *ent.Client) {
+	auth.Guard(viewers)
+	campaign.Guard(viewers)
+	connection.Guard(viewers)
+	intake.Guard(viewers)
+	conversation.Guard(viewers)
+	feed.Guard(viewers, auth.Scope)
+}
+
+func (a *app) authenticate(ctx context.Context, bearer string) (context.Context, error) {
+	viewer, err := a.auth.Authenticate(ctx, bearer)
+	if err != nil {
+		return ctx, err
+	}
+	return auth.WithViewer(ctx, viewer), nil
+}
+
+func (a *app) keys() (*secret.Ring, error) {
+	if a.settings.SecretKeys != "" {
+		return secret.Parse(a.settings.SecretKeys)
+	}
+	return secret.LoadOrCreate(filepath.Join(a.settings.Data, "secret.key"))
+}
+
+func (a *app) openBus() (bus.Bus, error) {
+	if a.settings.NATS == "" {
+		return bus.NewLocal(), nil
+	}
+	b, err := bus.OpenNATS(string(a.settings.NATS), a.log)
+	if err != nil {
+		return nil, fmt.Errorf("--nats: %w", err)
+	}
+	return b, nil
+}
+
+// endpoints shows the webhooks' door the connections' addresses.
+type endpoints struct{ connections *connection.Service }
+
+// Find returns what a webhook's key stands for.
+func (e endpoints) Find(ctx context.Context, key string) (*webhook.Endpoint, error) {
+	found, err := e.connections.Endpoint(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return (*webhook.Endpoint)(found), nil
+}
+
+func (a *app) onStop(close func() error) { a.closers = append(a.closers, close) }
+
+// stop ends everything: sockets are told 1001, requests under way finish within ten
+// seconds, what was accepted is stored, and nothing is left running.
+func (a *app) stop() error {
+	var errs []error
+	if a.server != nil {
+		errs = append(errs, a.graphql.Close())
+		ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+		defer cancel()
+		if err := a.server.Shutdown(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("requests were cut off: %w", err), a.server.Close())
+		}
+		a.server = nil
+	}
+	for _, close := range slices.Backward(a.closers) {
+		errs = append(errs, close())
+	}
+	a.closers = nil
+	return errors.Join(errs...)
+}
+
+// serve runs the program until ctx ends.
+func serve(ctx context.Context, cfg settings, out io.Writer, log *slog.Logger) error {
+	a, err := start(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	a.greet(out)
+	return a.wait(ctx)
+}
+
+// wait ends the program when ctx ends, or when it cannot serve any more.
+func (a *app) wait(ctx context.Context) error {
+	var err error
+	select {
+	case <-ctx.Done():
+		a.log.Info("stopping")
+	case err = <-a.served:
+	}
+	err = errors.Join(err, a.stop())
+	a.log.Info("stopped")
+	return err
+}
+
+// greet tells a person what they need: the address and, once, the first token.
+func (a *app) greet(out io.Writer) {
+	fmt.Fprintf(out, "Causeway is listening on %s\n", a.url)
+	if a.settings.Playground {
+		fmt.Fprintf(out, "Playground: %s/\n", a.url)
+	}
+	if !a.first.Created {
+		return
+	}
+	fmt.Fprintf(out, "\nFirst administrator, shown this once:\n  email:    %s\n", a.first.Email)
+	if a.first.Password != "" {
+		fmt.Fprintf(out, "  password: %s\n", a.first.Password)
+	}
+	if a.first.Token != "" {
+		fmt.Fprintf(out, "  token:    %s\n", a.first.Token)
+		fmt.Fprintf(out, "Send it as: Authorization: Bearer %s\n", a.first.Token)
+	}
+}

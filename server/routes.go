@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql/playground"
+
+	"causeway"
+	"causeway/graph"
+	"causeway/internal/intake"
+	"causeway/internal/webhook"
+)
+
+// readyWithin bounds the look at everything that /readyz speaks for.
+const readyWithin = 3 * time.Second
+
+// overdueAfter is how long an update may wait before the program is called not ready:
+// longer than all tries of one that a chat waits behind.
+const overdueAfter = 5 * time.Minute
+
+// routes are the program's addresses.
+func (a *app) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/graphql", withAddress(a.graphql))
+	mux.Handle(webhook.TelegramPath, a.webhooks)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "alive") })
+	mux.HandleFunc("GET /readyz", a.ready)
+	if a.settings.Playground {
+		mux.Handle("GET /{$}", playground.Handler("Causeway", "/graphql"))
+	}
+	return mux
+}
+
+// ready tells whether the program can do its work, and if not, why.
+func (a *app) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), readyWithin)
+	defer cancel()
+	err := a.store.Ready(ctx)
+	if err == nil {
+		err = a.bus.Ready()
+	}
+	if err == nil {
+		err = a.workersReady(ctx)
+	}
+	if err != nil {
+		a.log.Warn("not ready", "error", err)
+		http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = fmt.Fprintln(w, "ready")
+}
+
+// workersReady tells whether stored updates are processed.
+func (a *app) workersReady(ctx context.Context) error {
+	late, err := intake.Overdue(ctx, a.store, causeway.System{}.Now().Add(-overdueAfter))
+	if err == nil && late {
+		err = fmt.Errorf("workers: stored updates have waited for more than %s to be processed", overdueAfter)
+	}
+	return err
+}
+
+// withAddress notes whom a request comes from, for the limits on signing in.
+func withAddress(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.RemoteAddr)
+		if err != nil {
+			host = r.RemoteAddr
+		}
+		next.ServeHTTP(w, r.WithContext(graph.WithAddress(r.Context(), host)))
+	})
+}
