@@ -35,6 +35,10 @@ import (
 // stopWithin is how long requests under way are given at a stop.
 const stopWithin = 10 * time.Second
 
+// ownAddress as the public address stands for the one that is chosen at the start:
+// for platforms on this very machine.
+const ownAddress webURL = "http://localhost:0"
+
 // app is the running program.
 type app struct {
 	url      string
@@ -63,6 +67,9 @@ func start(ctx context.Context, cfg settings, log *slog.Logger) (_ *app, err err
 		return nil, fmt.Errorf("--listen: %w; choose another address, such as localhost:8081", err)
 	}
 	a := &app{url: urlOf(cfg.Listen, listener), settings: cfg, log: log, served: make(chan error, 1)}
+	if cfg.PublicURL == ownAddress {
+		a.settings.PublicURL = webURL(a.url)
+	}
 	log.Info("listening", "address", listener.Addr().String())
 	defer func() {
 		if err != nil {

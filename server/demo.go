@@ -30,7 +30,7 @@ func serveDemo(ctx context.Context, cfg settings, out io.Writer, log *slog.Logge
 		return err
 	}
 	defer platform.Close()
-	cfg.TelegramAPIURL = webURL(platform.URL())
+	cfg.TelegramAPIURL, cfg.PublicURL = webURL(platform.URL()), ownAddress
 	a, err := start(ctx, cfg, log)
 	if err != nil {
 		return err
