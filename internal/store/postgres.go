@@ -5,8 +5,10 @@ import (
 	"database/sql"
 	"fmt"
 	"maps"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
@@ -23,7 +25,7 @@ func openPostgres(ctx context.Context, address string) (writer, readers *sql.DB,
 		return nil, nil, fmt.Errorf("open the database: not a valid postgres:// address, such as postgres://user:password@host:5432/causeway")
 	}
 	cfg.RuntimeParams["timezone"] = "UTC"
-	writer = stdlib.OpenDB(*cfg)
+	writer = stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(readTimesInUTC))
 	writer.SetMaxOpenConns(postgresConns)
 	writer.SetMaxIdleConns(postgresConns)
 	if err := writer.PingContext(ctx); err != nil {
@@ -33,8 +35,19 @@ func openPostgres(ctx context.Context, address string) (writer, readers *sql.DB,
 	readOnly := cfg.Copy()
 	readOnly.RuntimeParams = maps.Clone(cfg.RuntimeParams)
 	readOnly.RuntimeParams["default_transaction_read_only"] = "on"
-	readers = stdlib.OpenDB(*readOnly)
+	readers = stdlib.OpenDB(*readOnly, stdlib.OptionAfterConnect(readTimesInUTC))
 	readers.SetMaxOpenConns(postgresConns)
 	readers.SetMaxIdleConns(postgresConns)
 	return writer, readers, nil
+}
+
+// readTimesInUTC makes times come back in UTC; pgx would answer them in the zone of
+// the machine, whatever the session's is.
+func readTimesInUTC(_ context.Context, conn *pgx.Conn) error {
+	conn.TypeMap().RegisterType(&pgtype.Type{
+		Name:  "timestamptz",
+		OID:   pgtype.TimestamptzOID,
+		Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
+	})
+	return nil
 }
