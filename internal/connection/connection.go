@@ -1,0 +1,229 @@
+// Package connection links bots to campaigns and keeps them linked: it connects,
+// tests and disconnects them, checks their health, fetches updates where there is no
+// public address, and answers whose a webhook's key is. Tokens and webhook secrets
+// live here, sealed, and leave only towards their platform. What an update or a
+// message means does not enter.
+//
+// A connection's status is what the last look at the platform showed, never what we
+// once did. Every look is an inspection: it asks the platform with no transaction
+// open, and is recorded only if the connection is still the one that was looked at.
+//
+// A Service may be used from many goroutines. Connecting and disconnecting one
+// account take turns within a process; among processes the database's constraints
+// decide. Locks, in this order: a turn, then nothing else; the mutexes of turns,
+// addresses and pollers are never held across a call or a transaction.
+package connection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"causeway"
+	"causeway/ent"
+	entconnection "causeway/ent/connection"
+	"causeway/internal/bus"
+	"causeway/internal/feed"
+	"causeway/internal/intake"
+	"causeway/internal/platform/telegram"
+	"causeway/internal/secret"
+	"causeway/internal/store"
+)
+
+// Topic is where the id of a connection is hinted at when something about it changed.
+const Topic = "connections"
+
+// What a zero Config means.
+const (
+	defaultCheckInterval = time.Hour
+	defaultPollTimeout   = 50 * time.Second // Telegram's own bound
+	defaultTelegramURL   = "https://api.telegram.org"
+)
+
+// Config says what a Service works with. Store, Feed, Intake, Keys and Bus are
+// needed.
+type Config struct {
+	Store  *store.Store
+	Feed   *feed.Feed
+	Intake *intake.Intake
+	Keys   *secret.Ring
+	Bus    bus.Bus
+	Clock  causeway.Clock // none: the machine's
+	Log    *slog.Logger   // none: silent
+
+	// PublicURL is where platforms reach this server, without a slash at its end.
+	// Empty: updates are fetched.
+	PublicURL   string
+	TelegramURL string       // none: api.telegram.org
+	HTTP        *http.Client // for calls to platforms; none: Go's own
+
+	// CheckInterval is the time between health checks of a connection that works.
+	CheckInterval time.Duration
+	// PollTimeout is how long one fetch waits at the platform for an update.
+	PollTimeout time.Duration
+}
+
+// Service is the room's work on one database.
+type Service struct {
+	store       *store.Store
+	viewers     *ent.Client // sees what the context's viewer may see
+	feed        *feed.Feed
+	intake      *intake.Intake
+	keys        *secret.Ring
+	bus         bus.Bus
+	clock       causeway.Clock
+	log         *slog.Logger
+	publicURL   string
+	telegramURL string
+	http        *http.Client
+	interval    time.Duration
+	pollTimeout time.Duration
+
+	turns     turns
+	addresses addresses
+	pollers   pollers
+	checkNow  chan struct{} // holds a token when a check became due
+
+	ctx     context.Context
+	stop    context.CancelFunc
+	work    sync.WaitGroup
+	mu      sync.Mutex
+	started bool
+	closed  bool
+}
+
+// New makes a Service that runs nothing yet. What a person asks for works without
+// Start; health checks and fetching do not.
+func New(cfg Config) *Service {
+	s := &Service{
+		store: cfg.Store, viewers: cfg.Store.NewReader(), feed: cfg.Feed, intake: cfg.Intake, keys: cfg.Keys, bus: cfg.Bus,
+		clock: cfg.Clock, log: cfg.Log,
+		publicURL:   strings.TrimRight(cfg.PublicURL, "/"),
+		telegramURL: cfg.TelegramURL, http: cfg.HTTP,
+		interval: cfg.CheckInterval, pollTimeout: cfg.PollTimeout,
+		turns:     newTurns(),
+		addresses: newAddresses(),
+		pollers:   newPollers(),
+		checkNow:  make(chan struct{}, 1),
+	}
+	if s.clock == nil {
+		s.clock = causeway.System{}
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.telegramURL == "" {
+		s.telegramURL = defaultTelegramURL
+	}
+	if s.interval <= 0 {
+		s.interval = defaultCheckInterval
+	}
+	if s.pollTimeout <= 0 {
+		s.pollTimeout = defaultPollTimeout
+	}
+	Guard(s.viewers)
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	return s
+}
+
+// Start begins health checks, fetching, and listening for changes that other servers
+// made. It may come once; after Close it is an error.
+func (s *Service) Start() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.started {
+		return errors.New("start connections: already started or closed")
+	}
+	if err := s.takeUp(s.ctx); err != nil {
+		return fmt.Errorf("start connections: %w", err)
+	}
+	s.started = true
+	bell := s.bus.Subscribe(Topic)
+	s.work.Go(func() { s.listen(bell) })
+	s.work.Go(s.checkHealth)
+	if s.delivery() == entconnection.DeliveryPolling {
+		s.work.Go(s.supervise)
+	}
+	return nil
+}
+
+// Close ends all of it and returns when nothing is left running. It may come twice
+// and before Start.
+func (s *Service) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.stop()
+	s.work.Wait()
+	return nil
+}
+
+// listen forgets what it remembers of connections that changed.
+func (s *Service) listen(bell *bus.Doorbell) {
+	defer bell.Close()
+	for {
+		select {
+		case <-bell.C():
+			bell.Take()
+			s.addresses.forget()
+			s.pollers.look()
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+// changed tells everybody, here at once, that something about a connection is not as
+// it was. Call it after the commit.
+func (s *Service) changed(id causeway.ID) {
+	s.addresses.forget()
+	s.pollers.look()
+	if err := s.bus.Hint(Topic, []byte(id)); err != nil {
+		s.log.Debug("a change of a connection was not hinted at", "connection", id, "error", err)
+	}
+}
+
+// delivery is how updates reach this server.
+func (s *Service) delivery() entconnection.Delivery {
+	if s.publicURL == "" {
+		return entconnection.DeliveryPolling
+	}
+	return entconnection.DeliveryWebhook
+}
+
+// bot is a client for the bot with this token.
+func (s *Service) bot(token string) *telegram.Client {
+	return telegram.New(s.telegramURL, token, s.http)
+}
+
+// botOf is a client for a connection that has a token.
+func (s *Service) botOf(row *ent.Connection) (*telegram.Client, error) {
+	if sealed(row.SealedToken) == nil {
+		return nil, causeway.Fail(causeway.NotConnected)
+	}
+	token, err := s.keys.Open(sealed(row.SealedToken), row.ID)
+	if err != nil {
+		return nil, fmt.Errorf("open the token of %s: %w", row.ID, err)
+	}
+	return s.bot(string(token)), nil
+}
+
+// wait returns true after d, or earlier when wake has a token, and false when ctx
+// ends first.
+func (s *Service) wait(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
+	timer := s.clock.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C():
+		return true
+	case <-wake:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,125 @@
+package connection
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"causeway"
+	"causeway/ent"
+	entconnection "causeway/ent/connection"
+	"causeway/internal/auth"
+	"causeway/internal/platform/telegram"
+	"causeway/internal/store"
+)
+
+// farewell is how long the platform is given to take the webhook away. If it does
+// not, it drops the webhook by itself: its key answers 410 from now on.
+const farewell = 10 * time.Second
+
+// Disconnect ends a connection of a campaign of which the viewer is a manager. Token
+// and webhook secret are erased in the same commit, so that it works with a dead token
+// and while the platform is down; the webhook is deleted afterwards, if the platform
+// answers and it is still ours. What was received stays, and the bot is free for
+// another campaign. A connection that is disconnected already is no error.
+func (s *Service) Disconnect(ctx context.Context, id causeway.ID) error {
+	row, err := s.managed(ctx, id, "connectionId")
+	if err != nil {
+		return err
+	}
+	done, err := s.turns.take(ctx, row.AccountID)
+	if err != nil {
+		return err
+	}
+	defer done()
+
+	if row, err = s.store.Reader().Connection.Get(ctx, id); err != nil {
+		return fmt.Errorf("read %s: %w", id, err)
+	}
+	bot, botErr := s.botOf(row)
+	ended, err := s.end(ctx, id)
+	if err != nil || !ended {
+		return err
+	}
+	s.changed(id)
+	s.pollers.end(id)
+	s.log.InfoContext(ctx, "a bot was disconnected", "connection", id, "campaign", row.CampaignID)
+	if botErr != nil {
+		s.log.WarnContext(ctx, "a webhook was left to itself", "connection", id, "error", botErr)
+		return nil
+	}
+	if row.Delivery == entconnection.DeliveryWebhook {
+		s.deleteWebhook(context.WithoutCancel(ctx), bot, row)
+	}
+	return nil
+}
+
+// end marks the row and erases its secrets; false if that was done before.
+func (s *Service) end(ctx context.Context, id causeway.ID) (ended bool, err error) {
+	err = s.store.InTx(ctx, func(tx *store.Tx) error {
+		ended = false
+		row, err := lock(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if err := auth.Writable(ctx, tx, row.CampaignID, "connectionId"); err != nil {
+			return err
+		}
+		if row.DisconnectedAt != nil {
+			return nil
+		}
+		ended = true
+		s.tell(tx, row.CampaignID, row.ID)
+		return tx.Connection.UpdateOne(row).
+			SetDisconnectedAt(s.clock.Now()).
+			SetStatus(entconnection.StatusInactive).
+			ClearProblem().
+			ClearWarnings().
+			ClearSealedToken().
+			SetTokenValid(false).
+			ClearSealedWebhookSecret().
+			SetWebhookStatus(entconnection.WebhookStatusInactive).
+			ClearWebhookProblem().
+			ClearSubscribedFields().
+			ClearRegisteredAt().
+			ClearPollLeasedUntil().
+			SetPlatformPending(0).
+			SetFailedChecks(0).
+			ClearNextCheckAt().
+			ClearLeasedUntil().
+			Exec(ctx)
+	})
+	return ended, err
+}
+
+// deleteWebhook takes this connection's webhook away, and nobody else's. Trouble is
+// told in the log only: the connection is disconnected as far as we go.
+func (s *Service) deleteWebhook(ctx context.Context, bot *telegram.Client, row *ent.Connection) {
+	ctx, cancel := context.WithTimeout(ctx, farewell)
+	defer cancel()
+	info, err := bot.GetWebhookInfo(ctx)
+	if err == nil && !endsWithKey(info.URL, row.WebhookKey) {
+		return
+	}
+	if err == nil {
+		err = bot.DeleteWebhook(ctx, false)
+	}
+	if err != nil {
+		s.log.WarnContext(ctx, "a webhook was not deleted at the platform", "connection", row.ID, "error", err)
+	}
+}
+
+// managed is the connection, for who manages its campaign.
+func (s *Service) managed(ctx context.Context, id causeway.ID, path ...string) (*ent.Connection, error) {
+	row, err := s.viewers.Connection.Get(ctx, id)
+	if ent.IsNotFound(err) {
+		return nil, causeway.Missing(path...)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.mayChange(ctx, row.CampaignID, path...); err != nil {
+		return nil, err
+	}
+	return row, nil
+}

@@ -1,0 +1,165 @@
+package connection
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"entgo.io/ent/dialect"
+	entsql "entgo.io/ent/dialect/sql"
+
+	"causeway"
+	"causeway/ent"
+	entconnection "causeway/ent/connection"
+	"causeway/ent/testreport"
+	"causeway/internal/store"
+)
+
+const (
+	// lookEvery is how often the database is asked whose check is due, beside what this
+	// server knows by itself.
+	lookEvery = 5 * time.Second
+	// checkLease keeps other servers from a check that goes on: longer than all its
+	// calls together may take.
+	checkLease = 2 * time.Minute
+	// checksAtOnce bounds the checks of one server. They wait for the platform mostly.
+	checksAtOnce = 4
+)
+
+// takeUp prepares what stands in the database for this server: connections whose
+// updates reached an earlier start another way are looked at first.
+func (s *Service) takeUp(ctx context.Context) error {
+	return s.store.InTx(ctx, func(tx *store.Tx) error {
+		if s.store.Dialect() == dialect.SQLite { // whoever held a lease is gone: there is one server
+			err := tx.Connection.Update().ClearLeasedUntil().ClearPollLeasedUntil().Exec(ctx)
+			if err != nil {
+				return err
+			}
+		}
+		return tx.Connection.Update().
+			Where(entconnection.DisconnectedAtIsNil(), entconnection.DeliveryNEQ(s.delivery())).
+			SetNextCheckAt(s.clock.Now()).
+			Exec(ctx)
+	})
+}
+
+// checkHealth checks what is due until the Service is closed.
+func (s *Service) checkHealth() {
+	for {
+		ids, err := s.due(s.ctx)
+		if err != nil && s.ctx.Err() == nil {
+			s.log.Error("health checks were not claimed", "error", err)
+		}
+		var running sync.WaitGroup
+		for _, id := range ids {
+			running.Go(func() { s.checkOne(s.ctx, id) })
+		}
+		running.Wait()
+		if s.ctx.Err() == nil && len(ids) == checksAtOnce {
+			continue
+		}
+		if !s.wait(s.ctx, lookEvery, s.checkNow) {
+			return
+		}
+	}
+}
+
+// due claims connections whose check is due, longest overdue first, for checkLease.
+func (s *Service) due(ctx context.Context) ([]causeway.ID, error) {
+	var ids []causeway.ID
+	err := s.store.InTx(ctx, func(tx *store.Tx) error {
+		ids = nil
+		now := s.clock.Now()
+		free := func() *entsql.Predicate { // again outside, for who waited for the row
+			return entsql.And(
+				entsql.IsNull(entconnection.FieldDisconnectedAt),
+				entsql.LTE(entconnection.FieldNextCheckAt, now),
+				entsql.Or(entsql.IsNull(entconnection.FieldLeasedUntil), entsql.LT(entconnection.FieldLeasedUntil, now)),
+			)
+		}
+		first := tx.SQL().Select(entconnection.FieldID).
+			From(entsql.Table(entconnection.Table)).
+			Where(free()).
+			OrderBy(entconnection.FieldNextCheckAt).
+			Limit(checksAtOnce)
+		claimed := tx.SQL().Update(entconnection.Table).
+			Set(entconnection.FieldLeasedUntil, now.Add(checkLease)).
+			Where(entsql.And(entsql.In(entconnection.FieldID, first), free())).
+			Returning(entconnection.FieldID)
+		return tx.Rows(claimed, func(rows *sql.Rows) error {
+			var id causeway.ID
+			err := rows.Scan(&id)
+			ids = append(ids, id)
+			return err
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("claim checks: %w", err)
+	}
+	return ids, nil
+}
+
+// checkOne checks one connection. What goes wrong with us is logged, and the check
+// comes again when its lease ends.
+func (s *Service) checkOne(ctx context.Context, id causeway.ID) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.log.Error("a health check panicked", "connection", id, "panic", fmt.Sprintf("%T", r))
+		}
+	}()
+	_, err := s.check(ctx, id, testreport.KindHealth)
+	if err != nil && !errors.Is(err, errStale) && ctx.Err() == nil {
+		s.log.Error("a connection was not checked", "connection", id, "error", err)
+	}
+}
+
+// check inspects a connection and records what it found; errStale if the connection
+// was changed meanwhile, NOT_CONNECTED if it has no token.
+func (s *Service) check(ctx context.Context, id causeway.ID, kind testreport.Kind) (causeway.ID, error) {
+	row, err := s.store.Reader().Connection.Get(ctx, id)
+	if ent.IsNotFound(err) {
+		return "", errStale
+	}
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", id, err)
+	}
+	bot, err := s.botOf(row)
+	if err != nil {
+		return "", err
+	}
+	i := s.inspect(bot)
+	if i.of, err = s.subject(row); err != nil {
+		return "", err
+	}
+	if err := i.all(ctx); err != nil {
+		return "", err
+	}
+	if err := ctx.Err(); err != nil { // what was not answered says nothing then
+		return "", err
+	}
+	return s.record(ctx, i, kind, sealed(row.SealedToken), nil)
+}
+
+// lookSoon makes a connection's check due now.
+func (s *Service) lookSoon(ctx context.Context, id causeway.ID, also func(*ent.ConnectionUpdate)) error {
+	err := s.store.InTx(ctx, func(tx *store.Tx) error {
+		update := tx.Connection.Update().
+			Where(entconnection.ID(id), entconnection.DisconnectedAtIsNil()).
+			SetNextCheckAt(s.clock.Now())
+		if also != nil {
+			also(update)
+		}
+		return update.Exec(ctx)
+	})
+	if err != nil {
+		return fmt.Errorf("ask for a check of %s: %w", id, err)
+	}
+	select {
+	case s.checkNow <- struct{}{}:
+	default:
+	}
+	return nil
+}

@@ -1,0 +1,31 @@
+package connection
+
+import (
+	"context"
+	"errors"
+
+	"causeway"
+	"causeway/ent/testreport"
+)
+
+// Test looks at a connection now, as the health check does, and answers the report's
+// id: a test that fails is a report that says so, not an error. It is for managers of
+// the campaign; a disconnected connection answers NOT_CONNECTED.
+func (s *Service) Test(ctx context.Context, id causeway.ID) (causeway.ID, error) {
+	row, err := s.managed(ctx, id, "input", "connectionId")
+	if err != nil {
+		return "", err
+	}
+	notConnected := causeway.Fail(causeway.NotConnected).At("input", "connectionId")
+	if row.DisconnectedAt != nil {
+		return "", notConnected
+	}
+	report, err := s.check(ctx, id, testreport.KindConnection)
+	if errors.Is(err, errStale) {
+		return "", causeway.Fail(causeway.Conflict).At("input", "connectionId").CanRetry().Because(err)
+	}
+	if causeway.CodeOf(err) == causeway.NotConnected {
+		return "", notConnected
+	}
+	return report, err
+}

@@ -1,0 +1,59 @@
+package connection
+
+import (
+	"causeway"
+	"causeway/internal/platform"
+)
+
+// trouble is what a call that did not succeed says about a connection, for those who
+// read its status and its reports.
+func trouble(err error) *causeway.Error {
+	refusal := platform.Refused(err)
+	if refusal == nil {
+		return causeway.Fail(causeway.NetworkError).CanRetry().Because(err)
+	}
+	return codeOf(refusal).Platform(refusal.Code, refusal.Message).Because(err)
+}
+
+func codeOf(refusal *platform.Refusal) *causeway.Error {
+	switch refusal.Kind {
+	case platform.Unauthorized:
+		return causeway.Fail(causeway.TokenRevoked)
+	case platform.Unreachable:
+		return causeway.Fail(causeway.NetworkError).CanRetry()
+	case platform.Unavailable, platform.RetryAfter:
+		return causeway.Fail(causeway.PlatformError).CanRetry()
+	case platform.NotOurs:
+		return causeway.FailWith(causeway.WebhookTakenOver, causeway.ReasonTakenByPoller)
+	default:
+		return causeway.Fail(causeway.PlatformError)
+	}
+}
+
+// refused tells whether the platform understood and said no, as opposed to saying
+// nothing, or that it cannot say now.
+func refused(err error) bool {
+	refusal := platform.Refused(err)
+	if refusal == nil {
+		return false
+	}
+	switch refusal.Kind {
+	case platform.Unreachable, platform.Unavailable, platform.RetryAfter:
+		return false
+	default:
+		return true
+	}
+}
+
+func unauthorized(err error) bool {
+	refusal := platform.Refused(err)
+	return refusal != nil && refusal.Kind == platform.Unauthorized
+}
+
+// same tells whether two problems are one that goes on.
+func same(a, b *causeway.Problem) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Code == b.Code && a.Reason == b.Reason
+}
