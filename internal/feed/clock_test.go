@@ -1,6 +1,7 @@
 package feed_test
 
 import (
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -52,8 +53,35 @@ func (c *turnedClock) turn(d time.Duration) {
 	}
 }
 
-// awaitTimer returns once somebody waits for a moment that is d or less away.
+// awaitTimer returns once somebody waits for exactly the moment that is d away.
 func (c *turnedClock) awaitTimer(t *testing.T, d time.Duration) {
+	t.Helper()
+	c.awaitTimers(t, d, 1)
+}
+
+// awaitTimers is awaitTimer for n who wait.
+func (c *turnedClock) awaitTimers(t *testing.T, d time.Duration, n int) {
+	t.Helper()
+	c.await(t, func() (bool, string) {
+		waiting := 0
+		for timer := range c.timers {
+			if timer.at.Equal(c.now.Add(d)) {
+				waiting++
+			}
+		}
+		return waiting >= n, fmt.Sprintf("%d instead of %d wait for the moment %v away", waiting, n, d)
+	})
+}
+
+// awaitNoTimer returns once nobody waits for anything.
+func (c *turnedClock) awaitNoTimer(t *testing.T) {
+	t.Helper()
+	c.await(t, func() (bool, string) {
+		return len(c.timers) == 0, fmt.Sprintf("%d timers are running", len(c.timers))
+	})
+}
+
+func (c *turnedClock) await(t *testing.T, ready func() (ok bool, why string)) {
 	t.Helper()
 	var late bool
 	giveUp := time.AfterFunc(patience, func() {
@@ -65,21 +93,16 @@ func (c *turnedClock) awaitTimer(t *testing.T, d time.Duration) {
 	defer giveUp.Stop()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for !c.waits(d) {
+	for {
+		ok, why := ready()
+		if ok {
+			return
+		}
 		if late {
-			t.Fatalf("nobody waits for a moment %v away", d)
+			t.Fatal(why)
 		}
 		c.changed.Wait()
 	}
-}
-
-func (c *turnedClock) waits(d time.Duration) bool {
-	for timer := range c.timers {
-		if !timer.at.After(c.now.Add(d)) {
-			return true
-		}
-	}
-	return false
 }
 
 type turnedTimer struct {
@@ -94,4 +117,5 @@ func (t *turnedTimer) Stop() {
 	t.clock.mu.Lock()
 	defer t.clock.mu.Unlock()
 	delete(t.clock.timers, t)
+	t.clock.changed.Broadcast()
 }
