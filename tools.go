@@ -1,6 +1,6 @@
 //go:build tools
 
-// Package causeway pins the generators that go generate runs.
+// Package causeway pins the commands that go generate and .ci/run run.
 package causeway
 
 import (
@@ -8,6 +8,7 @@ import (
 	_ "entgo.io/contrib/entgql"
 	_ "entgo.io/ent/cmd/ent"
 	_ "github.com/99designs/gqlgen"
+	_ "honnef.co/go/tools/cmd/staticcheck"
 	_ "github.com/99designs/gqlgen/graphql/handler"
 	_ "github.com/alecthomas/kong"
 	_ "github.com/gorilla/websocket"
