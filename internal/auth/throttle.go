@@ -93,8 +93,8 @@ func (t *throttle) makeRoom(now time.Time) {
 			delete(t.tries, key)
 			continue
 		}
-		others, any := t.tries[least]
-		if !any || len(tries) < len(others) || (len(tries) == len(others) && recent[0].Before(others[0])) {
+		others, chosen := t.tries[least]
+		if !chosen || len(tries) < len(others) || (len(tries) == len(others) && recent[0].Before(others[0])) {
 			least = key
 		}
 	}

@@ -19,11 +19,5 @@ func Guard(client *ent.Client) {
 		}
 		return err
 	}))
-	client.CampaignMember.Intercept(intercept.TraverseCampaignMember(func(ctx context.Context, q *ent.CampaignMemberQuery) error {
-		mine, err := auth.Scope(ctx)
-		if err == nil && mine != nil {
-			q.Where(mine)
-		}
-		return err
-	}))
+	client.CampaignMember.Intercept(auth.Scoped())
 }
