@@ -194,7 +194,7 @@ func (s *Service) tryClaim(ctx context.Context, viewer *auth.Viewer, in Input, i
 		switch {
 		case err != nil:
 			return err
-		case row == nil:
+		case row == nil, row.DisconnectedAt != nil && row.CampaignID != in.CampaignID: // disconnected just now
 			c, err = s.begin(ctx, tx, viewer, in, i)
 		case row.DisconnectedAt != nil:
 			c, err = s.revive(ctx, tx, row, in.BotToken)

@@ -409,3 +409,75 @@ func TestAnArchivedCampaignIsLeftAsItIs(t *testing.T) {
 		w.is(id, entconnection.StatusActive, "")
 	})
 }
+
+func TestWhatIsEnteredAgainChangesTheConnectionAndWhatIsNotStays(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.SQLite(t))
+	bot := w.tg.AddBot("shop_bot", "Shop")
+	name, language := "Front desk", "vi"
+	in := w.input(bot.Token())
+	in.BotName, in.Language, in.Enabled = &name, &language, false
+	first, err := w.service.ConnectTelegramBot(w.manager(), in)
+	must(t, err)
+	w.is(first.Connection, entconnection.StatusActive, "") // switched off is no status
+
+	w.connects(bot)
+	row := w.row(first.Connection)
+	if row.Name != name || *row.Language != language || row.Enabled {
+		t.Errorf("authorised again it is %q in %v, enabled %v", row.Name, row.Language, row.Enabled)
+	}
+	must(t, w.service.Disconnect(w.manager(), first.Connection))
+	w.connects(bot)
+	if row := w.row(first.Connection); row.Name != name || !row.Enabled {
+		t.Errorf("revived it is %q, enabled %v", row.Name, row.Enabled)
+	}
+}
+
+func TestTroubleThatMayPassDoesNotHideATakeover(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.SQLite(t))
+	bot := w.tg.AddBot("shop_bot", "Shop")
+	id := w.connects(bot).Connection
+	commands := w.row(id).Profile.Commands
+	w.foreignWebhook(bot)
+	w.tg.FailNext("getMyCommands", simulator.Failure{Status: 500})
+	report, err := w.service.Test(w.manager(), id)
+	must(t, err)
+	w.is(id, entconnection.StatusError, causeway.WebhookTakenOver)
+	if got := check(t, w.report(report), platform.CheckAccount); got.Outcome != platform.CheckFailed {
+		t.Errorf("the account's check is %s", got.Outcome)
+	}
+	if !slices.Equal(w.row(id).Profile.Commands, commands) {
+		t.Error("what could not be read was forgotten")
+	}
+}
+
+func TestWhoLeavesWhileConnectingLeavesAWholeConnection(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.SQLite(t))
+	bot := w.tg.AddBot("shop_bot", "Shop")
+	ctx, leave := context.WithCancel(w.manager())
+	w.tg.FailNext("setWebhook", simulator.Failure{Lost: true}) // takes effect, and is never answered
+	soon, left := within(t), make(chan struct{})
+	go func() {
+		defer close(left)
+		_, _ = w.tg.WaitCalls(soon, "setWebhook", 1)
+		leave()
+	}()
+	result, err := w.service.ConnectTelegramBot(ctx, w.input(bot.Token()))
+	<-left
+	must(t, err)
+	w.is(result.Connection, entconnection.StatusError, causeway.NetworkError)
+	w.start()
+	w.becomes(result.Connection, entconnection.StatusActive, "")
+}
+
+func TestACheckCanBeAskedFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.SQLite(t)).start()
+	id := w.connects(w.tg.AddBot("shop_bot", "Shop")).Connection
+	asked := len(w.tg.Calls("getMe"))
+	must(t, w.service.CheckSoon(t.Context(), id))
+	_, err := w.tg.WaitCalls(within(t), "getMe", asked+1)
+	must(t, err)
+}

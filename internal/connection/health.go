@@ -72,24 +72,7 @@ func (s *Service) due(ctx context.Context) ([]causeway.ID, error) {
 	var ids []causeway.ID
 	err := s.store.InTx(ctx, func(tx *store.Tx) error {
 		ids = nil
-		now := s.clock.Now()
-		free := func() *entsql.Predicate { // again outside, for who waited for the row
-			return entsql.And(
-				entsql.IsNull(entconnection.FieldDisconnectedAt),
-				entsql.LTE(entconnection.FieldNextCheckAt, now),
-				entsql.Or(entsql.IsNull(entconnection.FieldLeasedUntil), entsql.LT(entconnection.FieldLeasedUntil, now)),
-			)
-		}
-		first := tx.SQL().Select(entconnection.FieldID).
-			From(entsql.Table(entconnection.Table)).
-			Where(free()).
-			OrderBy(entconnection.FieldNextCheckAt).
-			Limit(checksAtOnce)
-		claimed := tx.SQL().Update(entconnection.Table).
-			Set(entconnection.FieldLeasedUntil, now.Add(checkLease)).
-			Where(entsql.And(entsql.In(entconnection.FieldID, first), free())).
-			Returning(entconnection.FieldID)
-		return tx.Rows(claimed, func(rows *sql.Rows) error {
+		return tx.Rows(claimDue(tx.SQL(), s.clock.Now()), func(rows *sql.Rows) error {
 			var id causeway.ID
 			err := rows.Scan(&id)
 			ids = append(ids, id)
@@ -100,6 +83,26 @@ func (s *Service) due(ctx context.Context) ([]causeway.ID, error) {
 		return nil, fmt.Errorf("claim checks: %w", err)
 	}
 	return ids, nil
+}
+
+// claimDue is the statement of due. It runs along the index of what is due.
+func claimDue(db *entsql.DialectBuilder, now time.Time) entsql.Querier {
+	free := func() *entsql.Predicate {
+		return entsql.And(
+			entsql.IsNull(entconnection.FieldDisconnectedAt),
+			entsql.LTE(entconnection.FieldNextCheckAt, now),
+			entsql.Or(entsql.IsNull(entconnection.FieldLeasedUntil), entsql.LT(entconnection.FieldLeasedUntil, now)),
+		)
+	}
+	first := db.Select(entconnection.FieldID).
+		From(entsql.Table(entconnection.Table)).
+		Where(free()).
+		OrderBy(entconnection.FieldNextCheckAt).
+		Limit(checksAtOnce)
+	return db.Update(entconnection.Table).
+		Set(entconnection.FieldLeasedUntil, now.Add(checkLease)).
+		Where(entsql.And(entsql.In(entconnection.FieldID, first), free())). // again, for who waited for the row
+		Returning(entconnection.FieldID)
 }
 
 // checkOne checks one connection. What goes wrong with us is logged, and the check
@@ -141,6 +144,13 @@ func (s *Service) check(ctx context.Context, id causeway.ID, kind testreport.Kin
 		return "", err
 	}
 	return s.record(ctx, i, kind, sealed(row.SealedToken), nil)
+}
+
+// CheckSoon makes a connection's health check due now: for who met trouble with it that
+// is not the message's. It takes a transaction of its own and does not wait for the
+// check.
+func (s *Service) CheckSoon(ctx context.Context, id causeway.ID) error {
+	return s.lookSoon(ctx, id, nil)
 }
 
 // lookSoon makes a connection's check due now.

@@ -87,9 +87,13 @@ func (s *Service) inspect(bot *telegram.Client) *inspection {
 // all asks everything of a connection that stands already.
 func (i *inspection) all(ctx context.Context) error {
 	if err := i.identify(ctx); err != nil {
-		i.fail(platform.CheckToken, trouble(err), "The platform did not say whose token this is.")
-		i.skip("The token comes first.", platform.CheckAccount, platform.CheckWebhookRegistration, platform.CheckPrivacyMode)
-		i.proven = unauthorized(err)
+		seen := "Telegram did not say whose token this is."
+		if unauthorized(err) {
+			seen = "Telegram refuses the token."
+		}
+		i.fail(platform.CheckToken, trouble(err), seen)
+		i.skip("Nothing can be asked without the token.",
+			platform.CheckAccount, platform.CheckWebhookRegistration, platform.CheckPrivacyMode)
 		return nil
 	}
 	if i.profile.ID != i.of.account {
@@ -180,11 +184,12 @@ func (i *inspection) warn(name platform.CheckName, problem *causeway.Error, seen
 	i.add(name, platform.CheckWarning, seen, i.stamped(problem))
 }
 
-// fail adds a failed check. The first one that failed says what the trouble is.
+// fail adds a failed check. The first one that failed says what the trouble is, but
+// trouble that may pass gives way to what was seen for certain.
 func (i *inspection) fail(name platform.CheckName, problem *causeway.Error, seen string) {
 	stamped := i.stamped(problem)
 	i.add(name, platform.CheckFailed, seen, stamped)
-	if i.problem == nil {
+	if i.problem == nil || i.problem.Retryable && !stamped.Retryable {
 		i.problem = stamped
 	}
 }

@@ -67,6 +67,12 @@ func (s *Service) newPoller(row *ent.Connection) (*poller, error) {
 // and is started again when a check was made or the time for the next one has come.
 // held tells whether the connection is still this server's to fetch.
 func (p *poller) run(ctx context.Context, held func(context.Context) bool) (rest bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			p.svc.log.Error("fetching panicked", "connection", p.connection, "panic", fmt.Sprintf("%T", r))
+			rest = true
+		}
+	}()
 	for ctx.Err() == nil {
 		err := p.fetch(ctx)
 		refusal := platform.Refused(err)

@@ -14,6 +14,7 @@ import (
 	"causeway"
 	"causeway/ent"
 	entconnection "causeway/ent/connection"
+	"causeway/internal/platform"
 	"causeway/internal/store"
 )
 
@@ -106,6 +107,7 @@ func (s *Service) reconcile(ctx context.Context) error {
 	s.renewLeases(ctx)
 	rows, err := s.store.Reader().Connection.Query().
 		Where(
+			entconnection.PlatformEQ(platform.Telegram), // with the next one: along the index of live accounts
 			entconnection.DisconnectedAtIsNil(),
 			entconnection.DeliveryEQ(entconnection.DeliveryPolling),
 			entconnection.RegisteredAtNotNil(),
