@@ -68,8 +68,14 @@ func (q *Queue) tryClaim(ctx context.Context) (items []Item, more bool, err erro
 	if err != nil {
 		return nil, false, err
 	}
+	// A round that began at the first key and found nothing ends at the last one;
+	// what lies before the place where another began was not looked at.
+	if q.after == "" {
+		q.barren = true
+	}
+	q.barren = q.barren && len(items) == 0
 	q.after = w.last
-	return items, w.cut, nil
+	return items, w.cut || !q.barren, nil
 }
 
 // claimAlone looks through the readers and takes the writer only for what it found:
@@ -92,7 +98,7 @@ func (q *Queue) claimAlone(ctx context.Context) (items []Item, w walk, err error
 func (q *Queue) claimAmongOthers(ctx context.Context) (items []Item, w walk, err error) {
 	err = q.cfg.Store.InTx(ctx, func(tx *store.Tx) error {
 		items = nil
-		if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", q.table.lock); err != nil {
+		if _, err := tx.ExecContext(ctx, beginPostgres, q.table.lock); err != nil {
 			return err
 		}
 		now := q.cfg.Clock.Now()
@@ -115,7 +121,7 @@ type querier interface {
 // walk is where a walk over the keys ended.
 type walk struct {
 	last string // the key to go on after; empty: begin again
-	cut  bool   // there are keys that it did not look at
+	cut  bool   // there may be keys behind that one
 }
 
 // find looks for keys after q.after whose oldest row is due and free, and for the
@@ -138,7 +144,7 @@ func (q *Queue) walk(ctx context.Context, db querier, now time.Time) ([]string, 
 	}
 	defer func() { _ = rows.Close() }()
 	var keys []string
-	w := walk{cut: q.after != ""} // the keys up to there were not looked at
+	var w walk
 	for rows.Next() {
 		var key string
 		var n int

@@ -74,7 +74,10 @@ type Queue struct {
 	wake  chan struct{} // holds a token when there may be something
 	slots chan struct{} // holds a token per handler at work
 
-	after string // the key where the last claim ended; the dispatcher's own
+	// The dispatcher's own: the key where the last claim ended, empty at the end, and
+	// whether nothing was found since the first key.
+	after  string
+	barren bool
 
 	mu       sync.Mutex
 	started  bool

@@ -47,6 +47,12 @@ func newStatements(of string, t Table) statements {
 	}
 }
 
+// beginPostgres waits until no other process claims. A claim is to read along indexes
+// whatever the planner thinks of a table that fills and empties faster than it is
+// analysed: a wrong guess would read or sort every row of a flooded key.
+const beginPostgres = `SELECT pg_advisory_xact_lock($1), set_config('enable_seqscan', 'off', true),
+  set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true)`
+
 // walkKeys steps over the waiting keys by one look into the index for each, however
 // many rows a key has. Of each it tells whether the oldest row is due and free.
 const walkKeys = `WITH RECURSIVE keys(k, n) AS (
