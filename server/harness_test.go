@@ -277,10 +277,11 @@ func (p *program) bot(campaignID, username string) (*simulator.Bot, string) {
 	return bot, connection.text("id")
 }
 
-// socket is a GraphQL client over graphql-transport-ws.
+// socket is a GraphQL client over graphql-transport-ws, or the older graphql-ws.
 type socket struct {
 	t      *testing.T
 	conn   *websocket.Conn
+	older  bool
 	nextID int
 }
 
@@ -308,7 +309,7 @@ func (who person) dials(protocol string) (*socket, error) {
 		return nil, err
 	}
 	_ = res.Body.Close()
-	s := &socket{t: who.p.t, conn: conn}
+	s := &socket{t: who.p.t, conn: conn, older: conn.Subprotocol() == "graphql-ws"}
 	who.p.t.Cleanup(func() { _ = conn.Close() })
 	payload, _ := json.Marshal(map[string]string{"authorization": "Bearer " + who.token})
 	if err := conn.WriteJSON(message{Type: "connection_init", Payload: payload}); err != nil {
@@ -369,7 +370,11 @@ func (s *socket) subscribes(query string, variables data) string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if err := s.conn.WriteJSON(message{ID: id, Type: "subscribe", Payload: payload}); err != nil {
+	kind := "subscribe"
+	if s.older {
+		kind = "start"
+	}
+	if err := s.conn.WriteJSON(message{ID: id, Type: kind, Payload: payload}); err != nil {
 		s.t.Fatal(err)
 	}
 	return id
@@ -382,7 +387,7 @@ func (s *socket) sees() data {
 	if err != nil {
 		s.t.Fatalf("waiting for an event: %v", err)
 	}
-	if m.Type != "next" {
+	if m.Type != "next" && m.Type != "data" {
 		s.t.Fatalf("expected an event, got %s %s", m.Type, m.Payload)
 	}
 	var a answer
