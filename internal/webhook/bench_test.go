@@ -31,7 +31,7 @@ func update(id int64) string {
 // only reads the body and compares the secret. Requests per CPU are to be compared,
 // so the handlers are called without a socket.
 func BenchmarkAnswered(b *testing.B) {
-	conn := newConnection
+
 	bare := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		if subtle.ConstantTimeCompare([]byte(r.Header.Get(header)), []byte(secret)) != 1 {
@@ -41,7 +41,7 @@ func BenchmarkAnswered(b *testing.B) {
 	b.Run("ReadAndCompare", func(b *testing.B) { answer(b, bare) })
 	b.Run("Stored", func(b *testing.B) {
 		s := storetest.SQLite(b)
-		c := conn(b, s)
+		c := newConnection(b, s)
 		in := intake.New(intake.Config{Store: s, Bus: bus.NewLocal(), Clock: causeway.System{}})
 		in.Start()
 		defer func() { _ = in.Close() }()
