@@ -1941,11 +1941,6 @@ func (_q *WebhookLogQuery) collectField(ctx context.Context, oneNode bool, opCtx
 				selectedFields = append(selectedFields, webhooklog.FieldEventType)
 				fieldSeen[webhooklog.FieldEventType] = struct{}{}
 			}
-		case "payload":
-			if _, ok := fieldSeen[webhooklog.FieldPayload]; !ok {
-				selectedFields = append(selectedFields, webhooklog.FieldPayload)
-				fieldSeen[webhooklog.FieldPayload] = struct{}{}
-			}
 		case "responseStatus":
 			if _, ok := fieldSeen[webhooklog.FieldResponseStatus]; !ok {
 				selectedFields = append(selectedFields, webhooklog.FieldResponseStatus)
