@@ -9,6 +9,7 @@ import (
 	"causeway/ent"
 	"causeway/ent/attachment"
 	"causeway/ent/contact"
+	"causeway/ent/conversation"
 	"causeway/ent/feedevent"
 	"causeway/ent/message"
 	"causeway/ent/reaction"
@@ -85,14 +86,18 @@ func (b *batch) writeContacts() error {
 func (b *batch) insertConversations() error {
 	creates := make([]*ent.ConversationCreate, 0, len(b.began))
 	for _, c := range b.began {
-		creates = append(creates, b.tx.Conversation.Create().
-			SetID(c.ID).SetCampaignID(c.CampaignID).SetConnectionID(c.ConnectionID).SetAccountID(c.AccountID).
-			SetPlatform(c.Platform).SetContactID(c.ContactID).SetChat(c.Chat).SetNillableTitle(c.Title).
-			SetStatus(c.Status).SetLastMessageAt(c.LastMessageAt).SetCreatedAt(c.CreatedAt))
+		creates = append(creates, b.createConversation(c))
 	}
 	return inChunks(creates, func(part []*ent.ConversationCreate) error {
 		return b.tx.Conversation.CreateBulk(part...).Exec(b.tx.Context())
 	})
+}
+
+func (b *batch) createConversation(c *conversationRow) *ent.ConversationCreate {
+	return b.tx.Conversation.Create().
+		SetID(c.ID).SetCampaignID(c.CampaignID).SetConnectionID(c.ConnectionID).SetAccountID(c.AccountID).
+		SetPlatform(c.Platform).SetContactID(c.ContactID).SetChat(c.Chat).SetNillableTitle(c.Title).
+		SetStatus(c.Status).SetLastMessageAt(c.LastMessageAt).SetCreatedAt(c.CreatedAt)
 }
 
 func (b *batch) insertMessages() error {
@@ -233,6 +238,8 @@ func (b *batch) writeReactions() error {
 	return nil
 }
 
+// updateConversations writes all changed rows in one statement: each is here whole
+// and locked, so that inserting it again and taking over what changed is the update.
 func (b *batch) updateConversations() error {
 	var rows []*conversationRow
 	for _, c := range b.conversations {
@@ -241,17 +248,20 @@ func (b *batch) updateConversations() error {
 		}
 	}
 	slices.SortFunc(rows, func(x, y *conversationRow) int { return cmp.Compare(x.ID, y.ID) })
-	for _, c := range rows {
-		err := b.tx.Conversation.UpdateOneID(c.ID).
-			SetChat(c.Chat).SetNillableTitle(c.Title).
-			SetUnreadCount(c.UnreadCount).SetLastSeq(c.LastSeq).
-			SetNillableLastMessageID(c.LastMessageID).SetLastMessageAt(c.LastMessageAt).
-			Exec(b.tx.Context())
-		if err != nil {
-			return err
+	return inChunks(rows, func(part []*conversationRow) error {
+		creates := make([]*ent.ConversationCreate, 0, len(part))
+		for _, c := range part {
+			creates = append(creates, b.createConversation(c).
+				SetUnreadCount(c.UnreadCount).SetLastSeq(c.LastSeq).SetNillableLastMessageID(c.LastMessageID))
 		}
-	}
-	return nil
+		return b.tx.Conversation.CreateBulk(creates...).
+			OnConflictColumns(conversation.FieldID).
+			Update(func(u *ent.ConversationUpsert) {
+				u.UpdateChat().UpdateTitle().UpdateUnreadCount().UpdateLastSeq().
+					UpdateLastMessageID().UpdateLastMessageAt()
+			}).
+			Exec(b.tx.Context())
+	})
 }
 
 // events is what the campaigns are told, in the order it happened: conversations
