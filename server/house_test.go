@@ -1,0 +1,229 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vektah/gqlparser/v2"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"causeway/internal/platform/simulator"
+)
+
+// house is a campaign in which everything has happened that can, and the people who
+// may or may not know of it.
+type house struct {
+	*program
+	campaign, connection, conversation string
+	began                              string // the feed's position before anything happened
+	bot                                *simulator.Bot
+	lan                                *simulator.Customer
+
+	elsewhere               string // a campaign of other people
+	foreign, agent, manager person
+	agentID                 string
+}
+
+// opensHouse starts the program with a shop.
+func opensHouse(t *testing.T) *house {
+	t.Helper()
+	s := &house{program: begin(t)}
+	s.campaign, s.elsewhere = s.program.campaign("Shop"), s.program.campaign("Elsewhere")
+	s.foreign = s.user("Fay", s.elsewhere, "AGENT")
+	s.agent = s.user("Ana", s.campaign, "AGENT")
+	s.manager = s.user("Mai", s.campaign, "MANAGER")
+	s.agentID = s.agent.id()
+	s.began = s.cursor(s.campaign)
+	s.bot, s.connection = s.program.bot(s.campaign, "shop_bot")
+	s.lan = s.telegram.Customer("Lan Nguyen", "vi")
+	first := s.lan.Writes(s.bot, "Do you have umbrellas?")
+	s.lan.SendsPhoto(s.bot, "such as this", simulator.InReplyTo(first))
+	s.lan.Edits(first, "Do you have red umbrellas?")
+	s.lan.Reacts(first, "👍")
+	eventually(t, "the shop's customers are heard", func() error {
+		conversations := s.admin().gets(`query($c: ID!) { campaign(id: $c) { conversations { edges { node {
+			id messages { edges { node { text attachments { id } reactions { emoji } } } } } } } } }`, data{"c": s.campaign}).
+			at("campaign").nodes("conversations")
+		if len(conversations) != 1 {
+			return fmt.Errorf("%d conversations", len(conversations))
+		}
+		s.conversation = conversations[0].text("id")
+		messages := conversations[0].nodes("messages")
+		if len(messages) != 2 || messages[0].text("text") != "Do you have red umbrellas?" ||
+			len(messages[0].list("reactions")) != 1 || len(messages[1].list("attachments")) != 1 {
+			return fmt.Errorf("messages %v", messages)
+		}
+		return nil
+	})
+	return s
+}
+
+// id is who this is.
+func (who person) id() string {
+	who.p.t.Helper()
+	return who.gets(`{ viewer { id } }`, nil).at("viewer").text("id")
+}
+
+// Outcomes of an operation. One with an @ is the code of a userError and the path of
+// the input at fault.
+const (
+	works     = "works"
+	null      = "null" // and no error
+	forbidden = "FORBIDDEN"
+	notFound  = "NOT_FOUND" // of a subscription
+)
+
+func (s *house) ids() data {
+	return data{"c": s.campaign, "n": s.connection, "v": s.conversation, "u": s.agentID, "a": s.began}
+}
+
+// joins makes a user a member.
+func (p *program) joins(campaign, user, role string) {
+	p.t.Helper()
+	p.admin().does(`mutation($c: ID!, $u: ID!, $r: CampaignRole!) { setCampaignMember(input: {campaignId: $c, userId: $u, role: $r}) { campaign { id } userErrors { code message } } }`,
+		data{"c": campaign, "u": user, "r": role})
+}
+
+// only leaves the variables that a query declares.
+func (s *house) only(query string, variables data) data {
+	used := maps.Clone(variables)
+	maps.DeleteFunc(used, func(name string, _ any) bool { return !strings.Contains(query, "$"+name+":") })
+	return used
+}
+
+func ownSchema(t *testing.T) *ast.Schema {
+	t.Helper()
+	text, err := os.ReadFile("../schema.graphqls")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return gqlparser.MustLoadSchema(&ast.Source{Name: "schema.graphqls", Input: string(text)})
+}
+
+// outcome tries an operation and tells what came of it.
+func (s *house) outcome(r right, who person, variables data) string {
+	s.t.Helper()
+	root, field, _ := strings.Cut(r.operation, ".")
+	if root == "Subscription" {
+		return s.firstWord(who, r.query, variables)
+	}
+	a := who.asks(r.query, variables)
+	value := a.Data[field]
+	if len(a.Errors) > 0 {
+		if value != nil {
+			return "an error beside a payload: " + a.Body
+		}
+		return a.code()
+	}
+	if list, ok := value.([]any); ok && len(list) > 0 && !slices.ContainsFunc(list, func(v any) bool { return v != nil }) {
+		return null
+	}
+	if value == nil {
+		return null
+	}
+	if root != "Mutation" {
+		return works
+	}
+	problems := a.Data.at(field).list("userErrors")
+	if len(problems) == 0 {
+		return works
+	}
+	for name, other := range a.Data.at(field) {
+		if name != "userErrors" && other != nil && other != 0.0 {
+			return "a refusal beside a result: " + a.Body
+		}
+	}
+	return problems[0].text("code") + "@" + path(problems[0])
+}
+
+// path is the input at fault.
+func path(problem data) string {
+	steps, _ := problem["field"].([]any)
+	words := make([]string, 0, len(steps))
+	for _, step := range steps {
+		words = append(words, fmt.Sprint(step))
+	}
+	return strings.Join(words, ".")
+}
+
+// firstWord subscribes and tells what comes first: an event, or the code of an error.
+// Customers write until something comes, for subscriptions that begin now.
+func (s *house) firstWord(who person, query string, variables data) string {
+	s.t.Helper()
+	socket := who.opens()
+	defer func() { _ = socket.conn.Close() }()
+	socket.subscribes(query, variables)
+	first, failed := make(chan message, 1), make(chan error, 1)
+	go func() {
+		m, err := socket.reads()
+		if err != nil {
+			failed <- err
+			return
+		}
+		first <- m
+	}()
+	writing := time.NewTicker(200 * time.Millisecond)
+	defer writing.Stop()
+	for {
+		select {
+		case m := <-first:
+			return codeOf(s.t, m)
+		case err := <-failed:
+			return err.Error()
+		case <-writing.C:
+			s.lan.Writes(s.bot, "Is anybody there?")
+		}
+	}
+}
+
+// codeOf is what a protocol's message says: works for an event, else the code of its
+// error, which comes by itself or as a result without data.
+func codeOf(t *testing.T, m message) string {
+	t.Helper()
+	var a answer
+	var err error
+	switch m.Type {
+	case "next":
+		err = json.Unmarshal(m.Payload, &a)
+	case "error":
+		err = json.Unmarshal(m.Payload, &a.Errors)
+	default:
+		return m.Type
+	}
+	switch {
+	case err != nil:
+		t.Fatalf("%v: %s", err, m.Payload)
+	case len(a.Errors) == 0:
+		return works
+	case a.Data != nil:
+		return "an error beside data: " + string(m.Payload)
+	}
+	return a.code()
+}
+
+func (p *program) column(query string) []string {
+	p.t.Helper()
+	rows, err := p.app.store.Readers().QueryContext(p.t.Context(), query)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	var values []string
+	for rows.Next() {
+		var v string
+		if err := rows.Scan(&v); err != nil {
+			p.t.Fatal(err)
+		}
+		values = append(values, v)
+	}
+	if err := rows.Err(); err != nil {
+		p.t.Fatal(err)
+	}
+	return values
+}
