@@ -209,7 +209,7 @@ func guard(viewers *ent.Client) {
 	connection.Guard(viewers)
 	intake.Guard(viewers)
 	conversation.Guard(viewers)
-	feed.Guard(viewers, auth.Scope)
+	feed.Guard(viewers)
 }
 
 func (a *app) authenticate(ctx context.Context, bearer string) (context.Context, error) {

@@ -1,18 +1,19 @@
 package feed_test
 
 import (
-	"context"
 	"errors"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	entsql "entgo.io/ent/dialect/sql"
 	"pgregory.net/rapid"
 
 	"causeway"
 	"causeway/ent"
+	"causeway/ent/campaignmember"
+	"causeway/ent/user"
+	"causeway/internal/auth"
 	"causeway/internal/feed"
 	"causeway/internal/store"
 	"causeway/internal/store/storetest"
@@ -98,25 +99,41 @@ func TestAViewerReadsEventsOfTheirCampaignsOnly(t *testing.T) {
 		trim(t, f, 5)
 		appendEvents(t, s, f, append(added(mine, 2), added(theirs, 3)...)...)
 
-		nobody := causeway.Fail(causeway.Unauthenticated)
+		member := causeway.NewID(causeway.PrefixUser)
+		err := s.InTx(ctx, func(tx *store.Tx) error {
+			err := tx.User.Create().SetID(member).SetEmail("lan@example.com").SetName("Lan").SetRole(user.RoleAgent).
+				SetPasswordHash("-").SetCreatedAt(clock.Now()).Exec(ctx)
+			if err != nil {
+				return err
+			}
+			return tx.CampaignMember.Create().SetCampaignID(mine).SetUserID(member).
+				SetRole(campaignmember.RoleAgent).SetJoinedAt(clock.Now()).Exec(ctx)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := s.NewReader()
+		feed.Guard(client)
 		for _, c := range []struct {
 			name            string
-			only            func(*entsql.Selector)
-			err             error
+			viewer          *auth.Viewer
+			refused         error
 			events, trimmed int
 		}{
-			{"a member of one", func(q *entsql.Selector) { q.Where(entsql.EQ(q.C("campaign_id"), mine)) }, nil, 2, 2},
-			{"an administrator", nil, nil, 5, 4},
-			{"nobody", nil, nobody, 0, 0},
+			{"a member of one", &auth.Viewer{UserID: member}, nil, 2, 2},
+			{"an administrator", &auth.Viewer{Admin: true}, nil, 5, 4},
+			{"nobody", nil, causeway.Fail(causeway.Unauthenticated), 0, 0},
 		} {
-			client := s.NewReader()
-			feed.Guard(client, func(context.Context) (func(*entsql.Selector), error) { return c.only, c.err })
+			ctx := ctx
+			if c.viewer != nil {
+				ctx = auth.WithViewer(ctx, c.viewer)
+			}
 			events, err := client.FeedEvent.Query().Count(ctx)
-			if events != c.events || !errors.Is(err, c.err) {
+			if events != c.events || !errors.Is(err, c.refused) {
 				t.Errorf("%s: %d events, %v, want %d", c.name, events, err, c.events)
 			}
 			trimmed, err := client.FeedTrim.Query().Count(ctx)
-			if trimmed != c.trimmed || !errors.Is(err, c.err) {
+			if trimmed != c.trimmed || !errors.Is(err, c.refused) {
 				t.Errorf("%s: %d records, %v, want %d", c.name, trimmed, err, c.trimmed)
 			}
 		}
