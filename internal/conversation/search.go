@@ -5,12 +5,12 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	entsql "entgo.io/ent/dialect/sql"
 	"golang.org/x/text/unicode/norm"
 
 	"causeway"
-	"causeway/ent"
 	"causeway/ent/conversation"
 	"causeway/ent/predicate"
 	"causeway/internal/store"
@@ -39,16 +39,16 @@ type wordKey struct {
 }
 
 // add counts the words of a text in, or with -1 out.
-func (w wordChanges) add(conv *ent.Conversation, text string, by int) {
+func (w wordChanges) add(campaign, conversation causeway.ID, text string, by int) {
 	for _, word := range indexWords(text) {
-		w[wordKey{conv.CampaignID, word, conv.ID}] += by
+		w[wordKey{campaign, word, conversation}] += by
 	}
 }
 
 // replace counts one text's words out and another's in.
-func (w wordChanges) replace(conv *ent.Conversation, from, to string) {
-	w.add(conv, from, -1)
-	w.add(conv, to, 1)
+func (w wordChanges) replace(campaign, conversation causeway.ID, from, to string) {
+	w.add(campaign, conversation, from, -1)
+	w.add(campaign, conversation, to, 1)
 }
 
 // write adds the changes to the table. The conversations are locked by tx, so that
@@ -96,10 +96,10 @@ func matching(campaign causeway.ID, question string) predicate.Conversation {
 			t := entsql.Dialect(s.Dialect()).Table(searchTable)
 			found := entsql.Dialect(s.Dialect()).Select(t.C("conversation_id")).From(t)
 			conditions := []*entsql.Predicate{entsql.EQ(t.C("campaign_id"), campaign), entsql.GT(t.C("uses"), 0)}
-			if i == len(words)-1 {
-				conditions = append(conditions, entsql.GTE(t.C("word"), word), entsql.LT(t.C("word"), word+endOfWords))
+			if word.beginning || i == len(words)-1 {
+				conditions = append(conditions, entsql.GTE(t.C("word"), word.text), entsql.LT(t.C("word"), word.text+endOfWords))
 			} else {
-				conditions = append(conditions, entsql.EQ(t.C("word"), word))
+				conditions = append(conditions, entsql.EQ(t.C("word"), word.text))
 			}
 			s.Where(entsql.In(s.C(conversation.FieldID), found.Where(entsql.And(conditions...))))
 		}
@@ -129,17 +129,24 @@ func indexWords(text string) []string {
 	return slices.Compact(words)
 }
 
+// questionWord is a word to look for. A single character of those that are indexed by
+// pairs is the beginning of one, wherever it stands in the question.
+type questionWord struct {
+	text      string
+	beginning bool
+}
+
 // questionWords are the words of a question, in its order: the last one may be a
 // beginning.
-func questionWords(text string) []string {
-	var words []string
+func questionWords(text string) []questionWord {
+	var words []questionWord
 	forEachRun(text, func(run []rune, paired bool) {
 		if !paired || len(run) == 1 {
-			words = append(words, cut(run))
+			words = append(words, questionWord{text: cut(run), beginning: paired})
 			return
 		}
 		for i := range len(run) - 1 {
-			words = append(words, string(run[i:i+2]))
+			words = append(words, questionWord{text: string(run[i : i+2])})
 		}
 	})
 	if len(words) > maxSearchWords {
@@ -168,7 +175,7 @@ func forEachRun(text string, do func(run []rune, paired bool)) {
 				end()
 			}
 			paired = true
-		case unicode.IsLetter(r) || unicode.IsDigit(r):
+		case unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.Is(unicode.Mc, r):
 			if paired {
 				end()
 			}
@@ -183,12 +190,16 @@ func forEachRun(text string, do func(run []rune, paired bool)) {
 }
 
 func writtenTogether(r rune) bool {
-	return unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana)
+	const firstRadical = 0x2E80 // below it no script is written so
+	return r >= firstRadical && unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana)
 }
 
 // fold makes texts comparable: compatibility forms are made plain, diacritics fall
 // away, case does, and the Vietnamese đ is a d.
 func fold(text string) string {
+	if isASCII(text) {
+		return strings.ToLower(text)
+	}
 	var b strings.Builder
 	b.Grow(len(text))
 	for _, r := range norm.NFKD.String(text) {
@@ -196,10 +207,22 @@ func fold(text string) string {
 			continue
 		}
 		r = unicode.ToLower(r)
-		if r == 'đ' {
+		switch r {
+		case 'đ':
 			r = 'd'
+		case 'ς':
+			r = 'σ'
 		}
 		b.WriteRune(r)
 	}
 	return b.String()
+}
+
+func isASCII(text string) bool {
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }

@@ -63,7 +63,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s.write = ent.NewClient(ent.Driver(entsql.OpenDB(s.dialect, s.writer)))
-	s.write.Use(storeCleanText, storeStampedTimes)
+	s.write.Use(storable)
 	s.read = s.NewReader()
 	return s, nil
 }
