@@ -2,17 +2,12 @@ package conversation
 
 import (
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 
 	"causeway/ent"
 	"causeway/ent/message"
 	"causeway/internal/platform"
 )
-
-// topicSeparator stands between a chat's id and its topic's in Chat.ID.
-const topicSeparator = ":"
 
 // apply applies one update in memory.
 func (b *batch) apply(u update) error {
@@ -30,7 +25,7 @@ func (b *batch) apply(u update) error {
 	case platform.Reachable:
 		b.reachable(u, e)
 	case platform.ChatMoved:
-		b.chatMoved(u, e)
+		return b.chatMoved(u, e)
 	default:
 		return fmt.Errorf("an event of type %T is not known here", u.event)
 	}
@@ -64,8 +59,8 @@ func (b *batch) messageAdded(u update, e platform.MessageAdded) {
 func (b *batch) attribute(u update, m *ent.Message, conv *conversationRow, chat platform.Chat, author *platform.Person) {
 	if author == nil {
 		m.ContactID = &conv.ContactID
-		if c := b.contact(u, chat.Contact); c.Blocked && m.Direction == message.DirectionInbound {
-			c.Blocked, c.dirty = false, true
+		if m.Direction == message.DirectionInbound {
+			b.contact(u, chat.Contact).Blocked = false
 		}
 		return
 	}
@@ -73,11 +68,11 @@ func (b *batch) attribute(u update, m *ent.Message, conv *conversationRow, chat 
 }
 
 func (b *batch) buttonTapped(u update, e platform.ButtonTapped) {
-	if e.AnswerID != "" {
-		b.taps = append(b.taps, tap{connection: u.log.ConnectionID, answerID: e.AnswerID})
-	}
 	if b.known(u, e.ID) != nil {
 		return
+	}
+	if e.AnswerID != "" {
+		b.taps = append(b.taps, tap{connection: u.log.ConnectionID, answerID: e.AnswerID})
 	}
 	conv := b.conversation(u, e.Chat)
 	m := &ent.Message{
@@ -99,27 +94,35 @@ func (b *batch) buttonTapped(u update, e platform.ButtonTapped) {
 // messageEdited changes a message, unless a later edit already has. One that was
 // written before the account was connected is shown as it reads now.
 func (b *batch) messageEdited(u update, e platform.MessageEdited) error {
+	at := e.EditedAt
+	if at.IsZero() { // the platform does not say
+		at = b.now
+	}
 	m := b.known(u, e.ID)
 	if m == nil {
 		b.messageAdded(u, platform.MessageAdded{
-			Chat: e.Chat, Author: e.Author, ID: e.ID, Content: e.Content, SentAt: e.EditedAt,
+			Chat: e.Chat, Author: e.Author, ID: e.ID, Content: e.Content, SentAt: at,
 		})
-		b.known(u, e.ID).EditedAt = &e.EditedAt
+		b.known(u, e.ID).EditedAt = &at
 		return nil
 	}
-	if m.EditedAt != nil && e.EditedAt.Before(*m.EditedAt) {
+	if m.EditedAt != nil && at.Before(*m.EditedAt) {
 		return nil
 	}
-	conv := b.conversation(u, e.Chat)
+	if _, ok := b.conversations[u.account().key(e.Chat.ID)]; ok {
+		b.conversation(u, e.Chat) // its names as they are now
+	}
 	same, err := b.sameAttachments(m, e.Content.Attachments)
 	if err != nil {
 		return fmt.Errorf("read attachments: %w", err)
 	}
-	if same && deref(m.Text) == e.Content.Text {
+	text := optional(e.Content.Text)
+	if same && deref(m.Text) == deref(text) {
 		return nil // Telegram tells of edits that a bot cannot see
 	}
-	b.words.replace(conv.Conversation, deref(m.Text), e.Content.Text)
-	m.Text, m.EditedAt = optional(e.Content.Text), &e.EditedAt
+	// The message may lie in another conversation than its chat's: chats move.
+	b.words.replace(m.CampaignID, m.ConversationID, deref(m.Text), deref(text))
+	m.Text, m.EditedAt = text, &at
 	if !same {
 		m.attachments, m.attachmentsChanged = e.Content.Attachments, true
 	}
@@ -171,55 +174,8 @@ func (b *batch) reachable(u update, e platform.Reachable) {
 	if before && c.Blocked == !e.Reachable {
 		return
 	}
-	c.Blocked, c.dirty = !e.Reachable, true
+	c.Blocked = !e.Reachable
 	m := systemNote(e.Text)
 	m.SentAt, m.ContactID = e.At, &conv.ContactID
-	b.add(u, conv, m, nil)
-}
-
-// chatMoved puts a chat's conversations, topics included, behind its new id. Both
-// the old and the new chat tell of it: the second finds nothing left to move.
-func (b *batch) chatMoved(u update, e platform.ChatMoved) {
-	a := u.account()
-	if c, ok := b.contacts[a.key(e.From)]; ok {
-		if _, taken := b.contacts[a.key(e.To)]; !taken {
-			c.ExternalID, c.dirty = e.To, true
-			delete(b.contacts, a.key(e.From))
-			b.contacts[a.key(e.To)] = c
-		}
-	}
-	for _, k := range slices.SortedFunc(maps.Keys(b.conversations), key.compare) {
-		conv := b.conversations[k]
-		topic, ok := strings.CutPrefix(k.external, e.From)
-		if k.account != a || !ok || topic != "" && !strings.HasPrefix(topic, topicSeparator) {
-			continue
-		}
-		to := a.key(e.To + topic)
-		if _, taken := b.conversations[to]; taken {
-			continue
-		}
-		conv.Chat, conv.dirty = to.external, true
-		delete(b.conversations, k)
-		b.conversations[to] = conv
-		b.hear(conv)
-		if topic == "" {
-			b.noteMove(u, conv, e)
-		}
-	}
-	if _, ok := b.conversations[a.key(e.To)]; !ok {
-		title := e.Title
-		if title == "" {
-			title = e.To
-		}
-		conv := b.conversation(u, platform.Chat{
-			ID: e.To, Title: e.Title, Contact: platform.Person{ID: e.To, Name: title},
-		})
-		b.noteMove(u, conv, e)
-	}
-}
-
-func (b *batch) noteMove(u update, conv *conversationRow, e platform.ChatMoved) {
-	m := systemNote(e.Text)
-	m.ExternalID, m.SentAt, m.ContactID = optional(e.ID), e.At, &conv.ContactID
 	b.add(u, conv, m, nil)
 }

@@ -10,7 +10,6 @@ import (
 
 	"causeway"
 	"causeway/ent"
-	"causeway/ent/contact"
 	"causeway/ent/conversation"
 	"causeway/ent/message"
 	"causeway/ent/predicate"
@@ -36,16 +35,12 @@ type batch struct {
 	taps          []tap
 }
 
-// contactRow, conversationRow and messageRow are rows as they will be after the
-// batch. isNew ones are inserted, dirty ones updated.
-type contactRow struct {
-	*ent.Contact
-	isNew, dirty bool
-}
-
+// conversationRow and messageRow are rows as they will be after the batch. isNew ones
+// are inserted, dirty ones updated.
 type conversationRow struct {
 	*ent.Conversation
 	isNew, dirty bool
+	moved        bool // to another chat than the stored one
 	heard        bool // an event of it is to be sent
 }
 
@@ -71,7 +66,8 @@ type reactionChange struct {
 // wanted are the external ids that a batch has to look up, per account.
 type wanted struct {
 	chats, contacts, messages map[account]map[string]bool
-	moved                     []key // chats that moved away, whose topics move along
+	moved                     []key            // chats that moved away, whose topics move along
+	people                    map[key][]string // the names under which contacts come
 }
 
 func (w *wanted) add(to map[account]map[string]bool, a account, ids ...string) {
@@ -80,8 +76,16 @@ func (w *wanted) add(to map[account]map[string]bool, a account, ids ...string) {
 	}
 	for _, id := range ids {
 		if id != "" {
-			to[a][id] = true
+			to[a][store.Clean(id)] = true
 		}
+	}
+}
+
+func (w *wanted) person(a account, p platform.Person) {
+	w.add(w.contacts, a, p.ID)
+	k := a.key(p.ID)
+	if name := store.Clean(p.Name); !slices.Contains(w.people[k], name) {
+		w.people[k] = append(w.people[k], name)
 	}
 }
 
@@ -89,11 +93,11 @@ func (w *wanted) note(u update) {
 	a := u.account()
 	chat := func(c platform.Chat) {
 		w.add(w.chats, a, c.ID)
-		w.add(w.contacts, a, c.Contact.ID)
+		w.person(a, c.Contact)
 	}
 	author := func(p *platform.Person) {
 		if p != nil {
-			w.add(w.contacts, a, p.ID)
+			w.person(a, *p)
 		}
 	}
 	switch e := u.event.(type) {
@@ -141,15 +145,17 @@ func load(tx *store.Tx, updates []update, now time.Time) (*batch, error) {
 		chats:    map[account]map[string]bool{},
 		contacts: map[account]map[string]bool{},
 		messages: map[account]map[string]bool{},
+		people:   map[key][]string{},
 	}
 	for _, u := range updates {
 		w.note(u)
 	}
-	if err := b.loadConversations(w); err != nil {
-		return nil, fmt.Errorf("read conversations: %w", err)
-	}
-	if err := b.loadContacts(w); err != nil {
+	renamed, err := b.loadContacts(w)
+	if err != nil {
 		return nil, fmt.Errorf("read contacts: %w", err)
+	}
+	if err := b.loadConversations(w, renamed); err != nil {
+		return nil, fmt.Errorf("read conversations: %w", err)
 	}
 	if err := b.loadMessages(w); err != nil {
 		return nil, fmt.Errorf("read messages: %w", err)
@@ -157,8 +163,13 @@ func load(tx *store.Tx, updates []update, now time.Time) (*batch, error) {
 	return b, nil
 }
 
-func (b *batch) loadConversations(w *wanted) error {
+// loadConversations reads those of the chats, and those of renamed contacts: they are
+// found by the contact's name.
+func (b *batch) loadConversations(w *wanted, renamed []causeway.ID) error {
 	var ors []predicate.Conversation
+	if len(renamed) > 0 {
+		ors = append(ors, conversation.ContactIDIn(renamed...))
+	}
 	for _, a := range accounts(w.chats) {
 		ors = append(ors, conversation.And(
 			conversation.ConnectionID(a.connection),
@@ -184,26 +195,6 @@ func (b *batch) loadConversations(w *wanted) error {
 	for _, c := range rows {
 		k := account{c.ConnectionID, c.AccountID}.key(c.Chat)
 		b.conversations[k] = &conversationRow{Conversation: c}
-	}
-	return err
-}
-
-func (b *batch) loadContacts(w *wanted) error {
-	var ors []predicate.Contact
-	for _, a := range accounts(w.contacts) {
-		ors = append(ors, contact.And(
-			contact.ConnectionID(a.connection),
-			contact.AccountID(a.id),
-			contact.ExternalIDIn(slices.Sorted(maps.Keys(w.contacts[a]))...),
-		))
-	}
-	if len(ors) == 0 {
-		return nil
-	}
-	rows, err := b.tx.Contact.Query().Where(contact.Or(ors...)).All(b.tx.Context())
-	for _, c := range rows {
-		k := account{c.ConnectionID, c.AccountID}.key(c.ExternalID)
-		b.contacts[k] = &contactRow{Contact: c}
 	}
 	return err
 }
@@ -235,57 +226,6 @@ func accounts(of map[account]map[string]bool) []account {
 	return slices.SortedFunc(maps.Keys(of), account.compare)
 }
 
-// contact is the row of a person, new or brought up to what the update says.
-func (b *batch) contact(u update, p platform.Person) *contactRow {
-	k := u.account().key(p.ID)
-	c, ok := b.contacts[k]
-	if !ok {
-		c = &contactRow{isNew: true, Contact: &ent.Contact{
-			ID:           causeway.NewID(causeway.PrefixContact),
-			CampaignID:   u.log.CampaignID,
-			ConnectionID: u.log.ConnectionID,
-			AccountID:    u.log.AccountID,
-			Platform:     u.platform,
-			ExternalID:   p.ID,
-			Name:         p.Name,
-			Username:     optional(p.Username),
-			Language:     optional(p.Language),
-			CreatedAt:    b.now,
-		}}
-		b.contacts[k] = c
-		return c
-	}
-	b.rename(c, p)
-	return c
-}
-
-// rename brings a contact up to date. What an update leaves out stays: a group's
-// updates do not tell a member's language, say.
-func (b *batch) rename(c *contactRow, p platform.Person) {
-	if p.Name != "" && p.Name != c.Name {
-		b.renamed(c, c.Name, p.Name)
-		c.Name, c.dirty = p.Name, true
-	}
-	if p.Username != "" && (c.Username == nil || *c.Username != p.Username) {
-		c.Username, c.dirty = &p.Username, true
-	}
-	if p.Language != "" && (c.Language == nil || *c.Language != p.Language) {
-		c.Language, c.dirty = &p.Language, true
-	}
-}
-
-// renamed tells the conversations of a contact, as far as the batch holds them, that
-// it has another name. The others keep their old words until something happens in
-// them, which for a group's other topics may be a while: they are found by either.
-func (b *batch) renamed(c *contactRow, from, to string) {
-	for _, conv := range b.conversations {
-		if conv.ContactID == c.ID && !conv.isNew {
-			b.words.replace(conv.Conversation, from, to)
-			b.hear(conv)
-		}
-	}
-}
-
 // conversation is the row of a chat, which begins with this update if it is new.
 func (b *batch) conversation(u update, chat platform.Chat) *conversationRow {
 	contact := b.contact(u, chat.Contact)
@@ -299,7 +239,7 @@ func (b *batch) conversation(u update, chat platform.Chat) *conversationRow {
 			AccountID:     u.log.AccountID,
 			Platform:      u.platform,
 			ContactID:     contact.ID,
-			Chat:          chat.ID,
+			Chat:          k.external,
 			Title:         optional(chat.Title),
 			Status:        conversation.StatusOpen,
 			LastMessageAt: b.now,
@@ -307,11 +247,11 @@ func (b *batch) conversation(u update, chat platform.Chat) *conversationRow {
 		}}
 		b.conversations[k] = conv
 		b.began = append(b.began, conv)
-		b.words.add(conv.Conversation, contact.Name, 1)
+		b.words.add(conv.CampaignID, conv.ID, contact.Name, 1)
 		return conv
 	}
-	if chat.Title != "" && !chat.TopicUnnamed && deref(conv.Title) != chat.Title {
-		conv.Title, conv.dirty = &chat.Title, true
+	if title := store.Clean(chat.Title); title != "" && !chat.TopicUnnamed && deref(conv.Title) != title {
+		conv.Title, conv.dirty = &title, true
 		b.hear(conv)
 	}
 	return conv
@@ -350,7 +290,7 @@ func (b *batch) add(u update, conv *conversationRow, m *ent.Message, attachments
 		b.messages[u.account().key(*m.ExternalID)] = row
 	}
 	if m.Direction != message.DirectionInternal {
-		b.words.add(conv.Conversation, deref(m.Text), 1)
+		b.words.add(m.CampaignID, m.ConversationID, deref(m.Text), 1)
 	}
 	return row
 }
@@ -363,7 +303,9 @@ func (b *batch) known(u update, externalID string) *messageRow {
 	return b.messages[u.account().key(externalID)]
 }
 
+// optional is a text as it will be stored, or nil for none.
 func optional(s string) *string {
+	s = store.Clean(s)
 	if s == "" {
 		return nil
 	}

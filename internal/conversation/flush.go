@@ -8,7 +8,6 @@ import (
 	"causeway"
 	"causeway/ent"
 	"causeway/ent/attachment"
-	"causeway/ent/contact"
 	"causeway/ent/conversation"
 	"causeway/ent/feedevent"
 	"causeway/ent/message"
@@ -38,6 +37,7 @@ func (b *batch) flush() error {
 		what string
 		do   func() error
 	}{
+		{"what moves", b.makeWay},
 		{"contacts", b.writeContacts},
 		{"new conversations", b.insertConversations},
 		{"new messages", b.insertMessages},
@@ -53,34 +53,6 @@ func (b *batch) flush() error {
 		}
 	}
 	return nil
-}
-
-// writeContacts inserts new contacts in the order of their keys, so that two batches
-// that meet the same people do not wait for each other in a circle.
-func (b *batch) writeContacts() error {
-	var creates []*ent.ContactCreate
-	for _, k := range sortedKeys(b.contacts) {
-		c := b.contacts[k]
-		switch {
-		case c.isNew:
-			creates = append(creates, b.tx.Contact.Create().
-				SetID(c.ID).SetCampaignID(c.CampaignID).SetConnectionID(c.ConnectionID).SetAccountID(c.AccountID).
-				SetPlatform(c.Platform).SetExternalID(c.ExternalID).SetName(c.Name).
-				SetNillableUsername(c.Username).SetNillableLanguage(c.Language).
-				SetBlocked(c.Blocked).SetCreatedAt(c.CreatedAt))
-		case c.dirty:
-			err := b.tx.Contact.Update().Where(contact.ID(c.ID)).
-				SetExternalID(c.ExternalID).SetName(c.Name).
-				SetNillableUsername(c.Username).SetNillableLanguage(c.Language).
-				SetBlocked(c.Blocked).Exec(b.tx.Context())
-			if err != nil {
-				return err
-			}
-		}
-	}
-	return inChunks(creates, func(part []*ent.ContactCreate) error {
-		return b.tx.Contact.CreateBulk(part...).Exec(b.tx.Context())
-	})
 }
 
 func (b *batch) insertConversations() error {

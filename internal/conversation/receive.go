@@ -122,7 +122,8 @@ type key struct {
 	external string
 }
 
-func (a account) key(external string) key { return key{account: a, external: external} }
+// key takes an id as it comes; what the database would not take of it is left out.
+func (a account) key(external string) key { return key{account: a, external: store.Clean(external)} }
 
 func (k key) compare(o key) int {
 	return cmp.Or(k.account.compare(o.account), cmp.Compare(k.external, o.external))
