@@ -48,7 +48,9 @@ func MarshalCursor(c ent.Cursor) graphql.Marshaler {
 	return graphql.WriterFunc(c.MarshalGQL)
 }
 
-// UnmarshalCursor reads a position that this server wrote.
+// UnmarshalCursor reads a position that this server wrote. A time in it is read as
+// both databases keep times; msgpack would answer it in the machine's own zone, which
+// SQLite, comparing text, takes for another time.
 func UnmarshalCursor(v any) (ent.Cursor, error) {
 	var c ent.Cursor
 	if s, ok := v.(string); !ok || len(s) > maxCursor {
@@ -56,6 +58,9 @@ func UnmarshalCursor(v any) (ent.Cursor, error) {
 	}
 	if err := c.UnmarshalGQL(v); err != nil {
 		return c, badInput("a Cursor is passed back as this server gave it")
+	}
+	if at, ok := c.Value.(time.Time); ok {
+		c.Value = causeway.Stamp(at)
 	}
 	return c, nil
 }
