@@ -327,10 +327,10 @@ func (who person) dials(protocol string) (*socket, error) {
 
 // reads the next message that says something: pings are answered and passed over.
 func (s *socket) reads() (message, error) {
+	if err := s.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return message{}, err
+	}
 	for {
-		if err := s.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
-			return message{}, err
-		}
 		var m message
 		if err := s.conn.ReadJSON(&m); err != nil {
 			return message{}, err
