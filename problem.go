@@ -93,6 +93,8 @@ const (
 	ReasonTakenByPoller    Reason = "taken_by_poller"   // WEBHOOK_TAKEN_OVER: another program fetches the updates
 	ReasonTookOver         Reason = "took_over"         // WEBHOOK_TAKEN_OVER {host}: connecting replaced another program's webhook
 	ReasonFacebookApp      Reason = "facebook_app"      // PLATFORM_NOT_CONFIGURED {settings}: settings this server lacks
+	ReasonTooLongToSend    Reason = "too_long_to_send"  // MESSAGE_TOO_LONG {max}: the platform takes max characters
+	ReasonNotFailed        Reason = "not_failed"        // CONFLICT: only a message that FAILED can be sent again
 )
 
 // Problem is something that went wrong, as plain data: it is stored on connections,

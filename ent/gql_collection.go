@@ -1473,6 +1473,56 @@ func (_q *MessageQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 				selectedFields = append(selectedFields, message.FieldEditedAt)
 				fieldSeen[message.FieldEditedAt] = struct{}{}
 			}
+		case "authorID":
+			if _, ok := fieldSeen[message.FieldAuthorID]; !ok {
+				selectedFields = append(selectedFields, message.FieldAuthorID)
+				fieldSeen[message.FieldAuthorID] = struct{}{}
+			}
+		case "problem":
+			if _, ok := fieldSeen[message.FieldProblem]; !ok {
+				selectedFields = append(selectedFields, message.FieldProblem)
+				fieldSeen[message.FieldProblem] = struct{}{}
+			}
+		case "idempotencyKey":
+			if _, ok := fieldSeen[message.FieldIdempotencyKey]; !ok {
+				selectedFields = append(selectedFields, message.FieldIdempotencyKey)
+				fieldSeen[message.FieldIdempotencyKey] = struct{}{}
+			}
+		case "queueKey":
+			if _, ok := fieldSeen[message.FieldQueueKey]; !ok {
+				selectedFields = append(selectedFields, message.FieldQueueKey)
+				fieldSeen[message.FieldQueueKey] = struct{}{}
+			}
+		case "nextTryAt":
+			if _, ok := fieldSeen[message.FieldNextTryAt]; !ok {
+				selectedFields = append(selectedFields, message.FieldNextTryAt)
+				fieldSeen[message.FieldNextTryAt] = struct{}{}
+			}
+		case "attempts":
+			if _, ok := fieldSeen[message.FieldAttempts]; !ok {
+				selectedFields = append(selectedFields, message.FieldAttempts)
+				fieldSeen[message.FieldAttempts] = struct{}{}
+			}
+		case "leasedUntil":
+			if _, ok := fieldSeen[message.FieldLeasedUntil]; !ok {
+				selectedFields = append(selectedFields, message.FieldLeasedUntil)
+				fieldSeen[message.FieldLeasedUntil] = struct{}{}
+			}
+		case "queuedAt":
+			if _, ok := fieldSeen[message.FieldQueuedAt]; !ok {
+				selectedFields = append(selectedFields, message.FieldQueuedAt)
+				fieldSeen[message.FieldQueuedAt] = struct{}{}
+			}
+		case "failures":
+			if _, ok := fieldSeen[message.FieldFailures]; !ok {
+				selectedFields = append(selectedFields, message.FieldFailures)
+				fieldSeen[message.FieldFailures] = struct{}{}
+			}
+		case "sendingAt":
+			if _, ok := fieldSeen[message.FieldSendingAt]; !ok {
+				selectedFields = append(selectedFields, message.FieldSendingAt)
+				fieldSeen[message.FieldSendingAt] = struct{}{}
+			}
 		case "id":
 		case "__typename":
 		default:

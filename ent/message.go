@@ -8,6 +8,7 @@ import (
 	"causeway/ent/conversation"
 	"causeway/ent/message"
 	"causeway/ent/webhooklog"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -59,6 +60,26 @@ type Message struct {
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// EditedAt holds the value of the "edited_at" field.
 	EditedAt *time.Time `json:"edited_at,omitempty"`
+	// AuthorID holds the value of the "author_id" field.
+	AuthorID *causeway.ID `json:"author_id,omitempty"`
+	// Problem holds the value of the "problem" field.
+	Problem *causeway.Problem `json:"problem,omitempty"`
+	// IdempotencyKey holds the value of the "idempotency_key" field.
+	IdempotencyKey *string `json:"idempotency_key,omitempty"`
+	// of what is to be sent: the conversation
+	QueueKey *string `json:"queue_key,omitempty"`
+	// NextTryAt holds the value of the "next_try_at" field.
+	NextTryAt *time.Time `json:"next_try_at,omitempty"`
+	// Attempts holds the value of the "attempts" field.
+	Attempts int `json:"attempts,omitempty"`
+	// LeasedUntil holds the value of the "leased_until" field.
+	LeasedUntil *time.Time `json:"leased_until,omitempty"`
+	// when it was last put into the queue
+	QueuedAt *time.Time `json:"queued_at,omitempty"`
+	// tries that came to nothing since queued_at
+	Failures int `json:"failures,omitempty"`
+	// set while the platform is called
+	SendingAt *time.Time `json:"sending_at,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the MessageQuery when eager-loading is set.
 	Edges        MessageEdges `json:"edges"`
@@ -168,15 +189,17 @@ func (*Message) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case message.FieldContactID, message.FieldWebhookLogID, message.FieldReplyToID:
+		case message.FieldContactID, message.FieldWebhookLogID, message.FieldReplyToID, message.FieldAuthorID:
 			values[i] = &sql.NullScanner{S: new(causeway.ID)}
+		case message.FieldProblem:
+			values[i] = new([]byte)
 		case message.FieldID, message.FieldCampaignID, message.FieldConnectionID, message.FieldConversationID:
 			values[i] = new(causeway.ID)
-		case message.FieldSeq:
+		case message.FieldSeq, message.FieldAttempts, message.FieldFailures:
 			values[i] = new(sql.NullInt64)
-		case message.FieldAccountID, message.FieldDirection, message.FieldAuthorKind, message.FieldText, message.FieldPayload, message.FieldStatus, message.FieldAlbumID, message.FieldForwardedFrom, message.FieldExternalID:
+		case message.FieldAccountID, message.FieldDirection, message.FieldAuthorKind, message.FieldText, message.FieldPayload, message.FieldStatus, message.FieldAlbumID, message.FieldForwardedFrom, message.FieldExternalID, message.FieldIdempotencyKey, message.FieldQueueKey:
 			values[i] = new(sql.NullString)
-		case message.FieldSentAt, message.FieldCreatedAt, message.FieldEditedAt:
+		case message.FieldSentAt, message.FieldCreatedAt, message.FieldEditedAt, message.FieldNextTryAt, message.FieldLeasedUntil, message.FieldQueuedAt, message.FieldSendingAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -322,6 +345,75 @@ func (_m *Message) assignValues(columns []string, values []any) error {
 				_m.EditedAt = new(time.Time)
 				*_m.EditedAt = value.Time
 			}
+		case message.FieldAuthorID:
+			if value, ok := values[i].(*sql.NullScanner); !ok {
+				return fmt.Errorf("unexpected type %T for field author_id", values[i])
+			} else if value.Valid {
+				_m.AuthorID = new(causeway.ID)
+				*_m.AuthorID = *value.S.(*causeway.ID)
+			}
+		case message.FieldProblem:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field problem", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Problem); err != nil {
+					return fmt.Errorf("unmarshal field problem: %w", err)
+				}
+			}
+		case message.FieldIdempotencyKey:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field idempotency_key", values[i])
+			} else if value.Valid {
+				_m.IdempotencyKey = new(string)
+				*_m.IdempotencyKey = value.String
+			}
+		case message.FieldQueueKey:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field queue_key", values[i])
+			} else if value.Valid {
+				_m.QueueKey = new(string)
+				*_m.QueueKey = value.String
+			}
+		case message.FieldNextTryAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field next_try_at", values[i])
+			} else if value.Valid {
+				_m.NextTryAt = new(time.Time)
+				*_m.NextTryAt = value.Time
+			}
+		case message.FieldAttempts:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field attempts", values[i])
+			} else if value.Valid {
+				_m.Attempts = int(value.Int64)
+			}
+		case message.FieldLeasedUntil:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field leased_until", values[i])
+			} else if value.Valid {
+				_m.LeasedUntil = new(time.Time)
+				*_m.LeasedUntil = value.Time
+			}
+		case message.FieldQueuedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field queued_at", values[i])
+			} else if value.Valid {
+				_m.QueuedAt = new(time.Time)
+				*_m.QueuedAt = value.Time
+			}
+		case message.FieldFailures:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field failures", values[i])
+			} else if value.Valid {
+				_m.Failures = int(value.Int64)
+			}
+		case message.FieldSendingAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field sending_at", values[i])
+			} else if value.Valid {
+				_m.SendingAt = new(time.Time)
+				*_m.SendingAt = value.Time
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -465,6 +557,50 @@ func (_m *Message) String() string {
 	builder.WriteString(", ")
 	if v := _m.EditedAt; v != nil {
 		builder.WriteString("edited_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.AuthorID; v != nil {
+		builder.WriteString("author_id=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("problem=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Problem))
+	builder.WriteString(", ")
+	if v := _m.IdempotencyKey; v != nil {
+		builder.WriteString("idempotency_key=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	if v := _m.QueueKey; v != nil {
+		builder.WriteString("queue_key=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	if v := _m.NextTryAt; v != nil {
+		builder.WriteString("next_try_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("attempts=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Attempts))
+	builder.WriteString(", ")
+	if v := _m.LeasedUntil; v != nil {
+		builder.WriteString("leased_until=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.QueuedAt; v != nil {
+		builder.WriteString("queued_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("failures=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Failures))
+	builder.WriteString(", ")
+	if v := _m.SendingAt; v != nil {
+		builder.WriteString("sending_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
 	builder.WriteByte(')')

@@ -215,6 +215,138 @@ func (_c *MessageCreate) SetNillableEditedAt(v *time.Time) *MessageCreate {
 	return _c
 }
 
+// SetAuthorID sets the "author_id" field.
+func (_c *MessageCreate) SetAuthorID(v causeway.ID) *MessageCreate {
+	_c.mutation.SetAuthorID(v)
+	return _c
+}
+
+// SetNillableAuthorID sets the "author_id" field if the given value is not nil.
+func (_c *MessageCreate) SetNillableAuthorID(v *causeway.ID) *MessageCreate {
+	if v != nil {
+		_c.SetAuthorID(*v)
+	}
+	return _c
+}
+
+// SetProblem sets the "problem" field.
+func (_c *MessageCreate) SetProblem(v *causeway.Problem) *MessageCreate {
+	_c.mutation.SetProblem(v)
+	return _c
+}
+
+// SetIdempotencyKey sets the "idempotency_key" field.
+func (_c *MessageCreate) SetIdempotencyKey(v string) *MessageCreate {
+	_c.mutation.SetIdempotencyKey(v)
+	return _c
+}
+
+// SetNillableIdempotencyKey sets the "idempotency_key" field if the given value is not nil.
+func (_c *MessageCreate) SetNillableIdempotencyKey(v *string) *MessageCreate {
+	if v != nil {
+		_c.SetIdempotencyKey(*v)
+	}
+	return _c
+}
+
+// SetQueueKey sets the "queue_key" field.
+func (_c *MessageCreate) SetQueueKey(v string) *MessageCreate {
+	_c.mutation.SetQueueKey(v)
+	return _c
+}
+
+// SetNillableQueueKey sets the "queue_key" field if the given value is not nil.
+func (_c *MessageCreate) SetNillableQueueKey(v *string) *MessageCreate {
+	if v != nil {
+		_c.SetQueueKey(*v)
+	}
+	return _c
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (_c *MessageCreate) SetNextTryAt(v time.Time) *MessageCreate {
+	_c.mutation.SetNextTryAt(v)
+	return _c
+}
+
+// SetNillableNextTryAt sets the "next_try_at" field if the given value is not nil.
+func (_c *MessageCreate) SetNillableNextTryAt(v *time.Time) *MessageCreate {
+	if v != nil {
+		_c.SetNextTryAt(*v)
+	}
+	return _c
+}
+
+// SetAttempts sets the "attempts" field.
+func (_c *MessageCreate) SetAttempts(v int) *MessageCreate {
+	_c.mutation.SetAttempts(v)
+	return _c
+}
+
+// SetNillableAttempts sets the "attempts" field if the given value is not nil.
+func (_c *MessageCreate) SetNillableAttempts(v *int) *MessageCreate {
+	if v != nil {
+		_c.SetAttempts(*v)
+	}
+	return _c
+}
+
+// SetLeasedUntil sets the "leased_until" field.
+func (_c *MessageCreate) SetLeasedUntil(v time.Time) *MessageCreate {
+	_c.mutation.SetLeasedUntil(v)
+	return _c
+}
+
+// SetNillableLeasedUntil sets the "leased_until" field if the given value is not nil.
+func (_c *MessageCreate) SetNillableLeasedUntil(v *time.Time) *MessageCreate {
+	if v != nil {
+		_c.SetLeasedUntil(*v)
+	}
+	return _c
+}
+
+// SetQueuedAt sets the "queued_at" field.
+func (_c *MessageCreate) SetQueuedAt(v time.Time) *MessageCreate {
+	_c.mutation.SetQueuedAt(v)
+	return _c
+}
+
+// SetNillableQueuedAt sets the "queued_at" field if the given value is not nil.
+func (_c *MessageCreate) SetNillableQueuedAt(v *time.Time) *MessageCreate {
+	if v != nil {
+		_c.SetQueuedAt(*v)
+	}
+	return _c
+}
+
+// SetFailures sets the "failures" field.
+func (_c *MessageCreate) SetFailures(v int) *MessageCreate {
+	_c.mutation.SetFailures(v)
+	return _c
+}
+
+// SetNillableFailures sets the "failures" field if the given value is not nil.
+func (_c *MessageCreate) SetNillableFailures(v *int) *MessageCreate {
+	if v != nil {
+		_c.SetFailures(*v)
+	}
+	return _c
+}
+
+// SetSendingAt sets the "sending_at" field.
+func (_c *MessageCreate) SetSendingAt(v time.Time) *MessageCreate {
+	_c.mutation.SetSendingAt(v)
+	return _c
+}
+
+// SetNillableSendingAt sets the "sending_at" field if the given value is not nil.
+func (_c *MessageCreate) SetNillableSendingAt(v *time.Time) *MessageCreate {
+	if v != nil {
+		_c.SetSendingAt(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *MessageCreate) SetID(v causeway.ID) *MessageCreate {
 	_c.mutation.SetID(v)
@@ -329,6 +461,14 @@ func (_c *MessageCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *MessageCreate) defaults() {
+	if _, ok := _c.mutation.Attempts(); !ok {
+		v := message.DefaultAttempts
+		_c.mutation.SetAttempts(v)
+	}
+	if _, ok := _c.mutation.Failures(); !ok {
+		v := message.DefaultFailures
+		_c.mutation.SetFailures(v)
+	}
 	if _, ok := _c.mutation.ID(); !ok {
 		v := message.DefaultID()
 		_c.mutation.SetID(v)
@@ -381,6 +521,12 @@ func (_c *MessageCreate) check() error {
 	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		return &ValidationError{Name: "created_at", err: errors.New(`ent: missing required field "Message.created_at"`)}
+	}
+	if _, ok := _c.mutation.Attempts(); !ok {
+		return &ValidationError{Name: "attempts", err: errors.New(`ent: missing required field "Message.attempts"`)}
+	}
+	if _, ok := _c.mutation.Failures(); !ok {
+		return &ValidationError{Name: "failures", err: errors.New(`ent: missing required field "Message.failures"`)}
 	}
 	if len(_c.mutation.ConversationIDs()) == 0 {
 		return &ValidationError{Name: "conversation", err: errors.New(`ent: missing required edge "Message.conversation"`)}
@@ -480,6 +626,46 @@ func (_c *MessageCreate) createSpec() (*Message, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.EditedAt(); ok {
 		_spec.SetField(message.FieldEditedAt, field.TypeTime, value)
 		_node.EditedAt = &value
+	}
+	if value, ok := _c.mutation.AuthorID(); ok {
+		_spec.SetField(message.FieldAuthorID, field.TypeString, value)
+		_node.AuthorID = &value
+	}
+	if value, ok := _c.mutation.Problem(); ok {
+		_spec.SetField(message.FieldProblem, field.TypeJSON, value)
+		_node.Problem = value
+	}
+	if value, ok := _c.mutation.IdempotencyKey(); ok {
+		_spec.SetField(message.FieldIdempotencyKey, field.TypeString, value)
+		_node.IdempotencyKey = &value
+	}
+	if value, ok := _c.mutation.QueueKey(); ok {
+		_spec.SetField(message.FieldQueueKey, field.TypeString, value)
+		_node.QueueKey = &value
+	}
+	if value, ok := _c.mutation.NextTryAt(); ok {
+		_spec.SetField(message.FieldNextTryAt, field.TypeTime, value)
+		_node.NextTryAt = &value
+	}
+	if value, ok := _c.mutation.Attempts(); ok {
+		_spec.SetField(message.FieldAttempts, field.TypeInt, value)
+		_node.Attempts = value
+	}
+	if value, ok := _c.mutation.LeasedUntil(); ok {
+		_spec.SetField(message.FieldLeasedUntil, field.TypeTime, value)
+		_node.LeasedUntil = &value
+	}
+	if value, ok := _c.mutation.QueuedAt(); ok {
+		_spec.SetField(message.FieldQueuedAt, field.TypeTime, value)
+		_node.QueuedAt = &value
+	}
+	if value, ok := _c.mutation.Failures(); ok {
+		_spec.SetField(message.FieldFailures, field.TypeInt, value)
+		_node.Failures = value
+	}
+	if value, ok := _c.mutation.SendingAt(); ok {
+		_spec.SetField(message.FieldSendingAt, field.TypeTime, value)
+		_node.SendingAt = &value
 	}
 	if nodes := _c.mutation.ConversationIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
@@ -805,6 +991,18 @@ func (u *MessageUpsert) ClearExternalID() *MessageUpsert {
 	return u
 }
 
+// SetSentAt sets the "sent_at" field.
+func (u *MessageUpsert) SetSentAt(v time.Time) *MessageUpsert {
+	u.Set(message.FieldSentAt, v)
+	return u
+}
+
+// UpdateSentAt sets the "sent_at" field to the value that was provided on create.
+func (u *MessageUpsert) UpdateSentAt() *MessageUpsert {
+	u.SetExcluded(message.FieldSentAt)
+	return u
+}
+
 // SetEditedAt sets the "edited_at" field.
 func (u *MessageUpsert) SetEditedAt(v time.Time) *MessageUpsert {
 	u.Set(message.FieldEditedAt, v)
@@ -820,6 +1018,150 @@ func (u *MessageUpsert) UpdateEditedAt() *MessageUpsert {
 // ClearEditedAt clears the value of the "edited_at" field.
 func (u *MessageUpsert) ClearEditedAt() *MessageUpsert {
 	u.SetNull(message.FieldEditedAt)
+	return u
+}
+
+// SetAuthorID sets the "author_id" field.
+func (u *MessageUpsert) SetAuthorID(v causeway.ID) *MessageUpsert {
+	u.Set(message.FieldAuthorID, v)
+	return u
+}
+
+// UpdateAuthorID sets the "author_id" field to the value that was provided on create.
+func (u *MessageUpsert) UpdateAuthorID() *MessageUpsert {
+	u.SetExcluded(message.FieldAuthorID)
+	return u
+}
+
+// ClearAuthorID clears the value of the "author_id" field.
+func (u *MessageUpsert) ClearAuthorID() *MessageUpsert {
+	u.SetNull(message.FieldAuthorID)
+	return u
+}
+
+// SetProblem sets the "problem" field.
+func (u *MessageUpsert) SetProblem(v *causeway.Problem) *MessageUpsert {
+	u.Set(message.FieldProblem, v)
+	return u
+}
+
+// UpdateProblem sets the "problem" field to the value that was provided on create.
+func (u *MessageUpsert) UpdateProblem() *MessageUpsert {
+	u.SetExcluded(message.FieldProblem)
+	return u
+}
+
+// ClearProblem clears the value of the "problem" field.
+func (u *MessageUpsert) ClearProblem() *MessageUpsert {
+	u.SetNull(message.FieldProblem)
+	return u
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (u *MessageUpsert) SetNextTryAt(v time.Time) *MessageUpsert {
+	u.Set(message.FieldNextTryAt, v)
+	return u
+}
+
+// UpdateNextTryAt sets the "next_try_at" field to the value that was provided on create.
+func (u *MessageUpsert) UpdateNextTryAt() *MessageUpsert {
+	u.SetExcluded(message.FieldNextTryAt)
+	return u
+}
+
+// ClearNextTryAt clears the value of the "next_try_at" field.
+func (u *MessageUpsert) ClearNextTryAt() *MessageUpsert {
+	u.SetNull(message.FieldNextTryAt)
+	return u
+}
+
+// SetAttempts sets the "attempts" field.
+func (u *MessageUpsert) SetAttempts(v int) *MessageUpsert {
+	u.Set(message.FieldAttempts, v)
+	return u
+}
+
+// UpdateAttempts sets the "attempts" field to the value that was provided on create.
+func (u *MessageUpsert) UpdateAttempts() *MessageUpsert {
+	u.SetExcluded(message.FieldAttempts)
+	return u
+}
+
+// AddAttempts adds v to the "attempts" field.
+func (u *MessageUpsert) AddAttempts(v int) *MessageUpsert {
+	u.Add(message.FieldAttempts, v)
+	return u
+}
+
+// SetLeasedUntil sets the "leased_until" field.
+func (u *MessageUpsert) SetLeasedUntil(v time.Time) *MessageUpsert {
+	u.Set(message.FieldLeasedUntil, v)
+	return u
+}
+
+// UpdateLeasedUntil sets the "leased_until" field to the value that was provided on create.
+func (u *MessageUpsert) UpdateLeasedUntil() *MessageUpsert {
+	u.SetExcluded(message.FieldLeasedUntil)
+	return u
+}
+
+// ClearLeasedUntil clears the value of the "leased_until" field.
+func (u *MessageUpsert) ClearLeasedUntil() *MessageUpsert {
+	u.SetNull(message.FieldLeasedUntil)
+	return u
+}
+
+// SetQueuedAt sets the "queued_at" field.
+func (u *MessageUpsert) SetQueuedAt(v time.Time) *MessageUpsert {
+	u.Set(message.FieldQueuedAt, v)
+	return u
+}
+
+// UpdateQueuedAt sets the "queued_at" field to the value that was provided on create.
+func (u *MessageUpsert) UpdateQueuedAt() *MessageUpsert {
+	u.SetExcluded(message.FieldQueuedAt)
+	return u
+}
+
+// ClearQueuedAt clears the value of the "queued_at" field.
+func (u *MessageUpsert) ClearQueuedAt() *MessageUpsert {
+	u.SetNull(message.FieldQueuedAt)
+	return u
+}
+
+// SetFailures sets the "failures" field.
+func (u *MessageUpsert) SetFailures(v int) *MessageUpsert {
+	u.Set(message.FieldFailures, v)
+	return u
+}
+
+// UpdateFailures sets the "failures" field to the value that was provided on create.
+func (u *MessageUpsert) UpdateFailures() *MessageUpsert {
+	u.SetExcluded(message.FieldFailures)
+	return u
+}
+
+// AddFailures adds v to the "failures" field.
+func (u *MessageUpsert) AddFailures(v int) *MessageUpsert {
+	u.Add(message.FieldFailures, v)
+	return u
+}
+
+// SetSendingAt sets the "sending_at" field.
+func (u *MessageUpsert) SetSendingAt(v time.Time) *MessageUpsert {
+	u.Set(message.FieldSendingAt, v)
+	return u
+}
+
+// UpdateSendingAt sets the "sending_at" field to the value that was provided on create.
+func (u *MessageUpsert) UpdateSendingAt() *MessageUpsert {
+	u.SetExcluded(message.FieldSendingAt)
+	return u
+}
+
+// ClearSendingAt clears the value of the "sending_at" field.
+func (u *MessageUpsert) ClearSendingAt() *MessageUpsert {
+	u.SetNull(message.FieldSendingAt)
 	return u
 }
 
@@ -861,11 +1203,14 @@ func (u *MessageUpsertOne) UpdateNewValues() *MessageUpsertOne {
 		if _, exists := u.create.mutation.AuthorKind(); exists {
 			s.SetIgnore(message.FieldAuthorKind)
 		}
-		if _, exists := u.create.mutation.SentAt(); exists {
-			s.SetIgnore(message.FieldSentAt)
-		}
 		if _, exists := u.create.mutation.CreatedAt(); exists {
 			s.SetIgnore(message.FieldCreatedAt)
+		}
+		if _, exists := u.create.mutation.IdempotencyKey(); exists {
+			s.SetIgnore(message.FieldIdempotencyKey)
+		}
+		if _, exists := u.create.mutation.QueueKey(); exists {
+			s.SetIgnore(message.FieldQueueKey)
 		}
 	}))
 	return u
@@ -1080,6 +1425,20 @@ func (u *MessageUpsertOne) ClearExternalID() *MessageUpsertOne {
 	})
 }
 
+// SetSentAt sets the "sent_at" field.
+func (u *MessageUpsertOne) SetSentAt(v time.Time) *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetSentAt(v)
+	})
+}
+
+// UpdateSentAt sets the "sent_at" field to the value that was provided on create.
+func (u *MessageUpsertOne) UpdateSentAt() *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateSentAt()
+	})
+}
+
 // SetEditedAt sets the "edited_at" field.
 func (u *MessageUpsertOne) SetEditedAt(v time.Time) *MessageUpsertOne {
 	return u.Update(func(s *MessageUpsert) {
@@ -1098,6 +1457,174 @@ func (u *MessageUpsertOne) UpdateEditedAt() *MessageUpsertOne {
 func (u *MessageUpsertOne) ClearEditedAt() *MessageUpsertOne {
 	return u.Update(func(s *MessageUpsert) {
 		s.ClearEditedAt()
+	})
+}
+
+// SetAuthorID sets the "author_id" field.
+func (u *MessageUpsertOne) SetAuthorID(v causeway.ID) *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetAuthorID(v)
+	})
+}
+
+// UpdateAuthorID sets the "author_id" field to the value that was provided on create.
+func (u *MessageUpsertOne) UpdateAuthorID() *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateAuthorID()
+	})
+}
+
+// ClearAuthorID clears the value of the "author_id" field.
+func (u *MessageUpsertOne) ClearAuthorID() *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.ClearAuthorID()
+	})
+}
+
+// SetProblem sets the "problem" field.
+func (u *MessageUpsertOne) SetProblem(v *causeway.Problem) *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetProblem(v)
+	})
+}
+
+// UpdateProblem sets the "problem" field to the value that was provided on create.
+func (u *MessageUpsertOne) UpdateProblem() *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateProblem()
+	})
+}
+
+// ClearProblem clears the value of the "problem" field.
+func (u *MessageUpsertOne) ClearProblem() *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.ClearProblem()
+	})
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (u *MessageUpsertOne) SetNextTryAt(v time.Time) *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetNextTryAt(v)
+	})
+}
+
+// UpdateNextTryAt sets the "next_try_at" field to the value that was provided on create.
+func (u *MessageUpsertOne) UpdateNextTryAt() *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateNextTryAt()
+	})
+}
+
+// ClearNextTryAt clears the value of the "next_try_at" field.
+func (u *MessageUpsertOne) ClearNextTryAt() *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.ClearNextTryAt()
+	})
+}
+
+// SetAttempts sets the "attempts" field.
+func (u *MessageUpsertOne) SetAttempts(v int) *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetAttempts(v)
+	})
+}
+
+// AddAttempts adds v to the "attempts" field.
+func (u *MessageUpsertOne) AddAttempts(v int) *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.AddAttempts(v)
+	})
+}
+
+// UpdateAttempts sets the "attempts" field to the value that was provided on create.
+func (u *MessageUpsertOne) UpdateAttempts() *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateAttempts()
+	})
+}
+
+// SetLeasedUntil sets the "leased_until" field.
+func (u *MessageUpsertOne) SetLeasedUntil(v time.Time) *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetLeasedUntil(v)
+	})
+}
+
+// UpdateLeasedUntil sets the "leased_until" field to the value that was provided on create.
+func (u *MessageUpsertOne) UpdateLeasedUntil() *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateLeasedUntil()
+	})
+}
+
+// ClearLeasedUntil clears the value of the "leased_until" field.
+func (u *MessageUpsertOne) ClearLeasedUntil() *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.ClearLeasedUntil()
+	})
+}
+
+// SetQueuedAt sets the "queued_at" field.
+func (u *MessageUpsertOne) SetQueuedAt(v time.Time) *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetQueuedAt(v)
+	})
+}
+
+// UpdateQueuedAt sets the "queued_at" field to the value that was provided on create.
+func (u *MessageUpsertOne) UpdateQueuedAt() *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateQueuedAt()
+	})
+}
+
+// ClearQueuedAt clears the value of the "queued_at" field.
+func (u *MessageUpsertOne) ClearQueuedAt() *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.ClearQueuedAt()
+	})
+}
+
+// SetFailures sets the "failures" field.
+func (u *MessageUpsertOne) SetFailures(v int) *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetFailures(v)
+	})
+}
+
+// AddFailures adds v to the "failures" field.
+func (u *MessageUpsertOne) AddFailures(v int) *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.AddFailures(v)
+	})
+}
+
+// UpdateFailures sets the "failures" field to the value that was provided on create.
+func (u *MessageUpsertOne) UpdateFailures() *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateFailures()
+	})
+}
+
+// SetSendingAt sets the "sending_at" field.
+func (u *MessageUpsertOne) SetSendingAt(v time.Time) *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetSendingAt(v)
+	})
+}
+
+// UpdateSendingAt sets the "sending_at" field to the value that was provided on create.
+func (u *MessageUpsertOne) UpdateSendingAt() *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateSendingAt()
+	})
+}
+
+// ClearSendingAt clears the value of the "sending_at" field.
+func (u *MessageUpsertOne) ClearSendingAt() *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.ClearSendingAt()
 	})
 }
 
@@ -1305,11 +1832,14 @@ func (u *MessageUpsertBulk) UpdateNewValues() *MessageUpsertBulk {
 			if _, exists := b.mutation.AuthorKind(); exists {
 				s.SetIgnore(message.FieldAuthorKind)
 			}
-			if _, exists := b.mutation.SentAt(); exists {
-				s.SetIgnore(message.FieldSentAt)
-			}
 			if _, exists := b.mutation.CreatedAt(); exists {
 				s.SetIgnore(message.FieldCreatedAt)
+			}
+			if _, exists := b.mutation.IdempotencyKey(); exists {
+				s.SetIgnore(message.FieldIdempotencyKey)
+			}
+			if _, exists := b.mutation.QueueKey(); exists {
+				s.SetIgnore(message.FieldQueueKey)
 			}
 		}
 	}))
@@ -1525,6 +2055,20 @@ func (u *MessageUpsertBulk) ClearExternalID() *MessageUpsertBulk {
 	})
 }
 
+// SetSentAt sets the "sent_at" field.
+func (u *MessageUpsertBulk) SetSentAt(v time.Time) *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetSentAt(v)
+	})
+}
+
+// UpdateSentAt sets the "sent_at" field to the value that was provided on create.
+func (u *MessageUpsertBulk) UpdateSentAt() *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateSentAt()
+	})
+}
+
 // SetEditedAt sets the "edited_at" field.
 func (u *MessageUpsertBulk) SetEditedAt(v time.Time) *MessageUpsertBulk {
 	return u.Update(func(s *MessageUpsert) {
@@ -1543,6 +2087,174 @@ func (u *MessageUpsertBulk) UpdateEditedAt() *MessageUpsertBulk {
 func (u *MessageUpsertBulk) ClearEditedAt() *MessageUpsertBulk {
 	return u.Update(func(s *MessageUpsert) {
 		s.ClearEditedAt()
+	})
+}
+
+// SetAuthorID sets the "author_id" field.
+func (u *MessageUpsertBulk) SetAuthorID(v causeway.ID) *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetAuthorID(v)
+	})
+}
+
+// UpdateAuthorID sets the "author_id" field to the value that was provided on create.
+func (u *MessageUpsertBulk) UpdateAuthorID() *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateAuthorID()
+	})
+}
+
+// ClearAuthorID clears the value of the "author_id" field.
+func (u *MessageUpsertBulk) ClearAuthorID() *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.ClearAuthorID()
+	})
+}
+
+// SetProblem sets the "problem" field.
+func (u *MessageUpsertBulk) SetProblem(v *causeway.Problem) *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetProblem(v)
+	})
+}
+
+// UpdateProblem sets the "problem" field to the value that was provided on create.
+func (u *MessageUpsertBulk) UpdateProblem() *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateProblem()
+	})
+}
+
+// ClearProblem clears the value of the "problem" field.
+func (u *MessageUpsertBulk) ClearProblem() *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.ClearProblem()
+	})
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (u *MessageUpsertBulk) SetNextTryAt(v time.Time) *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetNextTryAt(v)
+	})
+}
+
+// UpdateNextTryAt sets the "next_try_at" field to the value that was provided on create.
+func (u *MessageUpsertBulk) UpdateNextTryAt() *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateNextTryAt()
+	})
+}
+
+// ClearNextTryAt clears the value of the "next_try_at" field.
+func (u *MessageUpsertBulk) ClearNextTryAt() *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.ClearNextTryAt()
+	})
+}
+
+// SetAttempts sets the "attempts" field.
+func (u *MessageUpsertBulk) SetAttempts(v int) *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetAttempts(v)
+	})
+}
+
+// AddAttempts adds v to the "attempts" field.
+func (u *MessageUpsertBulk) AddAttempts(v int) *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.AddAttempts(v)
+	})
+}
+
+// UpdateAttempts sets the "attempts" field to the value that was provided on create.
+func (u *MessageUpsertBulk) UpdateAttempts() *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateAttempts()
+	})
+}
+
+// SetLeasedUntil sets the "leased_until" field.
+func (u *MessageUpsertBulk) SetLeasedUntil(v time.Time) *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetLeasedUntil(v)
+	})
+}
+
+// UpdateLeasedUntil sets the "leased_until" field to the value that was provided on create.
+func (u *MessageUpsertBulk) UpdateLeasedUntil() *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateLeasedUntil()
+	})
+}
+
+// ClearLeasedUntil clears the value of the "leased_until" field.
+func (u *MessageUpsertBulk) ClearLeasedUntil() *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.ClearLeasedUntil()
+	})
+}
+
+// SetQueuedAt sets the "queued_at" field.
+func (u *MessageUpsertBulk) SetQueuedAt(v time.Time) *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetQueuedAt(v)
+	})
+}
+
+// UpdateQueuedAt sets the "queued_at" field to the value that was provided on create.
+func (u *MessageUpsertBulk) UpdateQueuedAt() *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateQueuedAt()
+	})
+}
+
+// ClearQueuedAt clears the value of the "queued_at" field.
+func (u *MessageUpsertBulk) ClearQueuedAt() *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.ClearQueuedAt()
+	})
+}
+
+// SetFailures sets the "failures" field.
+func (u *MessageUpsertBulk) SetFailures(v int) *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetFailures(v)
+	})
+}
+
+// AddFailures adds v to the "failures" field.
+func (u *MessageUpsertBulk) AddFailures(v int) *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.AddFailures(v)
+	})
+}
+
+// UpdateFailures sets the "failures" field to the value that was provided on create.
+func (u *MessageUpsertBulk) UpdateFailures() *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateFailures()
+	})
+}
+
+// SetSendingAt sets the "sending_at" field.
+func (u *MessageUpsertBulk) SetSendingAt(v time.Time) *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetSendingAt(v)
+	})
+}
+
+// UpdateSendingAt sets the "sending_at" field to the value that was provided on create.
+func (u *MessageUpsertBulk) UpdateSendingAt() *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateSendingAt()
+	})
+}
+
+// ClearSendingAt clears the value of the "sending_at" field.
+func (u *MessageUpsertBulk) ClearSendingAt() *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.ClearSendingAt()
 	})
 }
 

@@ -208,6 +208,20 @@ func (_u *MessageUpdate) ClearExternalID() *MessageUpdate {
 	return _u
 }
 
+// SetSentAt sets the "sent_at" field.
+func (_u *MessageUpdate) SetSentAt(v time.Time) *MessageUpdate {
+	_u.mutation.SetSentAt(v)
+	return _u
+}
+
+// SetNillableSentAt sets the "sent_at" field if the given value is not nil.
+func (_u *MessageUpdate) SetNillableSentAt(v *time.Time) *MessageUpdate {
+	if v != nil {
+		_u.SetSentAt(*v)
+	}
+	return _u
+}
+
 // SetEditedAt sets the "edited_at" field.
 func (_u *MessageUpdate) SetEditedAt(v time.Time) *MessageUpdate {
 	_u.mutation.SetEditedAt(v)
@@ -225,6 +239,160 @@ func (_u *MessageUpdate) SetNillableEditedAt(v *time.Time) *MessageUpdate {
 // ClearEditedAt clears the value of the "edited_at" field.
 func (_u *MessageUpdate) ClearEditedAt() *MessageUpdate {
 	_u.mutation.ClearEditedAt()
+	return _u
+}
+
+// SetAuthorID sets the "author_id" field.
+func (_u *MessageUpdate) SetAuthorID(v causeway.ID) *MessageUpdate {
+	_u.mutation.SetAuthorID(v)
+	return _u
+}
+
+// SetNillableAuthorID sets the "author_id" field if the given value is not nil.
+func (_u *MessageUpdate) SetNillableAuthorID(v *causeway.ID) *MessageUpdate {
+	if v != nil {
+		_u.SetAuthorID(*v)
+	}
+	return _u
+}
+
+// ClearAuthorID clears the value of the "author_id" field.
+func (_u *MessageUpdate) ClearAuthorID() *MessageUpdate {
+	_u.mutation.ClearAuthorID()
+	return _u
+}
+
+// SetProblem sets the "problem" field.
+func (_u *MessageUpdate) SetProblem(v *causeway.Problem) *MessageUpdate {
+	_u.mutation.SetProblem(v)
+	return _u
+}
+
+// ClearProblem clears the value of the "problem" field.
+func (_u *MessageUpdate) ClearProblem() *MessageUpdate {
+	_u.mutation.ClearProblem()
+	return _u
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (_u *MessageUpdate) SetNextTryAt(v time.Time) *MessageUpdate {
+	_u.mutation.SetNextTryAt(v)
+	return _u
+}
+
+// SetNillableNextTryAt sets the "next_try_at" field if the given value is not nil.
+func (_u *MessageUpdate) SetNillableNextTryAt(v *time.Time) *MessageUpdate {
+	if v != nil {
+		_u.SetNextTryAt(*v)
+	}
+	return _u
+}
+
+// ClearNextTryAt clears the value of the "next_try_at" field.
+func (_u *MessageUpdate) ClearNextTryAt() *MessageUpdate {
+	_u.mutation.ClearNextTryAt()
+	return _u
+}
+
+// SetAttempts sets the "attempts" field.
+func (_u *MessageUpdate) SetAttempts(v int) *MessageUpdate {
+	_u.mutation.ResetAttempts()
+	_u.mutation.SetAttempts(v)
+	return _u
+}
+
+// SetNillableAttempts sets the "attempts" field if the given value is not nil.
+func (_u *MessageUpdate) SetNillableAttempts(v *int) *MessageUpdate {
+	if v != nil {
+		_u.SetAttempts(*v)
+	}
+	return _u
+}
+
+// AddAttempts adds value to the "attempts" field.
+func (_u *MessageUpdate) AddAttempts(v int) *MessageUpdate {
+	_u.mutation.AddAttempts(v)
+	return _u
+}
+
+// SetLeasedUntil sets the "leased_until" field.
+func (_u *MessageUpdate) SetLeasedUntil(v time.Time) *MessageUpdate {
+	_u.mutation.SetLeasedUntil(v)
+	return _u
+}
+
+// SetNillableLeasedUntil sets the "leased_until" field if the given value is not nil.
+func (_u *MessageUpdate) SetNillableLeasedUntil(v *time.Time) *MessageUpdate {
+	if v != nil {
+		_u.SetLeasedUntil(*v)
+	}
+	return _u
+}
+
+// ClearLeasedUntil clears the value of the "leased_until" field.
+func (_u *MessageUpdate) ClearLeasedUntil() *MessageUpdate {
+	_u.mutation.ClearLeasedUntil()
+	return _u
+}
+
+// SetQueuedAt sets the "queued_at" field.
+func (_u *MessageUpdate) SetQueuedAt(v time.Time) *MessageUpdate {
+	_u.mutation.SetQueuedAt(v)
+	return _u
+}
+
+// SetNillableQueuedAt sets the "queued_at" field if the given value is not nil.
+func (_u *MessageUpdate) SetNillableQueuedAt(v *time.Time) *MessageUpdate {
+	if v != nil {
+		_u.SetQueuedAt(*v)
+	}
+	return _u
+}
+
+// ClearQueuedAt clears the value of the "queued_at" field.
+func (_u *MessageUpdate) ClearQueuedAt() *MessageUpdate {
+	_u.mutation.ClearQueuedAt()
+	return _u
+}
+
+// SetFailures sets the "failures" field.
+func (_u *MessageUpdate) SetFailures(v int) *MessageUpdate {
+	_u.mutation.ResetFailures()
+	_u.mutation.SetFailures(v)
+	return _u
+}
+
+// SetNillableFailures sets the "failures" field if the given value is not nil.
+func (_u *MessageUpdate) SetNillableFailures(v *int) *MessageUpdate {
+	if v != nil {
+		_u.SetFailures(*v)
+	}
+	return _u
+}
+
+// AddFailures adds value to the "failures" field.
+func (_u *MessageUpdate) AddFailures(v int) *MessageUpdate {
+	_u.mutation.AddFailures(v)
+	return _u
+}
+
+// SetSendingAt sets the "sending_at" field.
+func (_u *MessageUpdate) SetSendingAt(v time.Time) *MessageUpdate {
+	_u.mutation.SetSendingAt(v)
+	return _u
+}
+
+// SetNillableSendingAt sets the "sending_at" field if the given value is not nil.
+func (_u *MessageUpdate) SetNillableSendingAt(v *time.Time) *MessageUpdate {
+	if v != nil {
+		_u.SetSendingAt(*v)
+	}
+	return _u
+}
+
+// ClearSendingAt clears the value of the "sending_at" field.
+func (_u *MessageUpdate) ClearSendingAt() *MessageUpdate {
+	_u.mutation.ClearSendingAt()
 	return _u
 }
 
@@ -465,11 +633,68 @@ func (_u *MessageUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.ExternalIDCleared() {
 		_spec.ClearField(message.FieldExternalID, field.TypeString)
 	}
+	if value, ok := _u.mutation.SentAt(); ok {
+		_spec.SetField(message.FieldSentAt, field.TypeTime, value)
+	}
 	if value, ok := _u.mutation.EditedAt(); ok {
 		_spec.SetField(message.FieldEditedAt, field.TypeTime, value)
 	}
 	if _u.mutation.EditedAtCleared() {
 		_spec.ClearField(message.FieldEditedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.AuthorID(); ok {
+		_spec.SetField(message.FieldAuthorID, field.TypeString, value)
+	}
+	if _u.mutation.AuthorIDCleared() {
+		_spec.ClearField(message.FieldAuthorID, field.TypeString)
+	}
+	if value, ok := _u.mutation.Problem(); ok {
+		_spec.SetField(message.FieldProblem, field.TypeJSON, value)
+	}
+	if _u.mutation.ProblemCleared() {
+		_spec.ClearField(message.FieldProblem, field.TypeJSON)
+	}
+	if _u.mutation.IdempotencyKeyCleared() {
+		_spec.ClearField(message.FieldIdempotencyKey, field.TypeString)
+	}
+	if _u.mutation.QueueKeyCleared() {
+		_spec.ClearField(message.FieldQueueKey, field.TypeString)
+	}
+	if value, ok := _u.mutation.NextTryAt(); ok {
+		_spec.SetField(message.FieldNextTryAt, field.TypeTime, value)
+	}
+	if _u.mutation.NextTryAtCleared() {
+		_spec.ClearField(message.FieldNextTryAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Attempts(); ok {
+		_spec.SetField(message.FieldAttempts, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedAttempts(); ok {
+		_spec.AddField(message.FieldAttempts, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.LeasedUntil(); ok {
+		_spec.SetField(message.FieldLeasedUntil, field.TypeTime, value)
+	}
+	if _u.mutation.LeasedUntilCleared() {
+		_spec.ClearField(message.FieldLeasedUntil, field.TypeTime)
+	}
+	if value, ok := _u.mutation.QueuedAt(); ok {
+		_spec.SetField(message.FieldQueuedAt, field.TypeTime, value)
+	}
+	if _u.mutation.QueuedAtCleared() {
+		_spec.ClearField(message.FieldQueuedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Failures(); ok {
+		_spec.SetField(message.FieldFailures, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedFailures(); ok {
+		_spec.AddField(message.FieldFailures, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.SendingAt(); ok {
+		_spec.SetField(message.FieldSendingAt, field.TypeTime, value)
+	}
+	if _u.mutation.SendingAtCleared() {
+		_spec.ClearField(message.FieldSendingAt, field.TypeTime)
 	}
 	if _u.mutation.ContactCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -889,6 +1114,20 @@ func (_u *MessageUpdateOne) ClearExternalID() *MessageUpdateOne {
 	return _u
 }
 
+// SetSentAt sets the "sent_at" field.
+func (_u *MessageUpdateOne) SetSentAt(v time.Time) *MessageUpdateOne {
+	_u.mutation.SetSentAt(v)
+	return _u
+}
+
+// SetNillableSentAt sets the "sent_at" field if the given value is not nil.
+func (_u *MessageUpdateOne) SetNillableSentAt(v *time.Time) *MessageUpdateOne {
+	if v != nil {
+		_u.SetSentAt(*v)
+	}
+	return _u
+}
+
 // SetEditedAt sets the "edited_at" field.
 func (_u *MessageUpdateOne) SetEditedAt(v time.Time) *MessageUpdateOne {
 	_u.mutation.SetEditedAt(v)
@@ -906,6 +1145,160 @@ func (_u *MessageUpdateOne) SetNillableEditedAt(v *time.Time) *MessageUpdateOne 
 // ClearEditedAt clears the value of the "edited_at" field.
 func (_u *MessageUpdateOne) ClearEditedAt() *MessageUpdateOne {
 	_u.mutation.ClearEditedAt()
+	return _u
+}
+
+// SetAuthorID sets the "author_id" field.
+func (_u *MessageUpdateOne) SetAuthorID(v causeway.ID) *MessageUpdateOne {
+	_u.mutation.SetAuthorID(v)
+	return _u
+}
+
+// SetNillableAuthorID sets the "author_id" field if the given value is not nil.
+func (_u *MessageUpdateOne) SetNillableAuthorID(v *causeway.ID) *MessageUpdateOne {
+	if v != nil {
+		_u.SetAuthorID(*v)
+	}
+	return _u
+}
+
+// ClearAuthorID clears the value of the "author_id" field.
+func (_u *MessageUpdateOne) ClearAuthorID() *MessageUpdateOne {
+	_u.mutation.ClearAuthorID()
+	return _u
+}
+
+// SetProblem sets the "problem" field.
+func (_u *MessageUpdateOne) SetProblem(v *causeway.Problem) *MessageUpdateOne {
+	_u.mutation.SetProblem(v)
+	return _u
+}
+
+// ClearProblem clears the value of the "problem" field.
+func (_u *MessageUpdateOne) ClearProblem() *MessageUpdateOne {
+	_u.mutation.ClearProblem()
+	return _u
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (_u *MessageUpdateOne) SetNextTryAt(v time.Time) *MessageUpdateOne {
+	_u.mutation.SetNextTryAt(v)
+	return _u
+}
+
+// SetNillableNextTryAt sets the "next_try_at" field if the given value is not nil.
+func (_u *MessageUpdateOne) SetNillableNextTryAt(v *time.Time) *MessageUpdateOne {
+	if v != nil {
+		_u.SetNextTryAt(*v)
+	}
+	return _u
+}
+
+// ClearNextTryAt clears the value of the "next_try_at" field.
+func (_u *MessageUpdateOne) ClearNextTryAt() *MessageUpdateOne {
+	_u.mutation.ClearNextTryAt()
+	return _u
+}
+
+// SetAttempts sets the "attempts" field.
+func (_u *MessageUpdateOne) SetAttempts(v int) *MessageUpdateOne {
+	_u.mutation.ResetAttempts()
+	_u.mutation.SetAttempts(v)
+	return _u
+}
+
+// SetNillableAttempts sets the "attempts" field if the given value is not nil.
+func (_u *MessageUpdateOne) SetNillableAttempts(v *int) *MessageUpdateOne {
+	if v != nil {
+		_u.SetAttempts(*v)
+	}
+	return _u
+}
+
+// AddAttempts adds value to the "attempts" field.
+func (_u *MessageUpdateOne) AddAttempts(v int) *MessageUpdateOne {
+	_u.mutation.AddAttempts(v)
+	return _u
+}
+
+// SetLeasedUntil sets the "leased_until" field.
+func (_u *MessageUpdateOne) SetLeasedUntil(v time.Time) *MessageUpdateOne {
+	_u.mutation.SetLeasedUntil(v)
+	return _u
+}
+
+// SetNillableLeasedUntil sets the "leased_until" field if the given value is not nil.
+func (_u *MessageUpdateOne) SetNillableLeasedUntil(v *time.Time) *MessageUpdateOne {
+	if v != nil {
+		_u.SetLeasedUntil(*v)
+	}
+	return _u
+}
+
+// ClearLeasedUntil clears the value of the "leased_until" field.
+func (_u *MessageUpdateOne) ClearLeasedUntil() *MessageUpdateOne {
+	_u.mutation.ClearLeasedUntil()
+	return _u
+}
+
+// SetQueuedAt sets the "queued_at" field.
+func (_u *MessageUpdateOne) SetQueuedAt(v time.Time) *MessageUpdateOne {
+	_u.mutation.SetQueuedAt(v)
+	return _u
+}
+
+// SetNillableQueuedAt sets the "queued_at" field if the given value is not nil.
+func (_u *MessageUpdateOne) SetNillableQueuedAt(v *time.Time) *MessageUpdateOne {
+	if v != nil {
+		_u.SetQueuedAt(*v)
+	}
+	return _u
+}
+
+// ClearQueuedAt clears the value of the "queued_at" field.
+func (_u *MessageUpdateOne) ClearQueuedAt() *MessageUpdateOne {
+	_u.mutation.ClearQueuedAt()
+	return _u
+}
+
+// SetFailures sets the "failures" field.
+func (_u *MessageUpdateOne) SetFailures(v int) *MessageUpdateOne {
+	_u.mutation.ResetFailures()
+	_u.mutation.SetFailures(v)
+	return _u
+}
+
+// SetNillableFailures sets the "failures" field if the given value is not nil.
+func (_u *MessageUpdateOne) SetNillableFailures(v *int) *MessageUpdateOne {
+	if v != nil {
+		_u.SetFailures(*v)
+	}
+	return _u
+}
+
+// AddFailures adds value to the "failures" field.
+func (_u *MessageUpdateOne) AddFailures(v int) *MessageUpdateOne {
+	_u.mutation.AddFailures(v)
+	return _u
+}
+
+// SetSendingAt sets the "sending_at" field.
+func (_u *MessageUpdateOne) SetSendingAt(v time.Time) *MessageUpdateOne {
+	_u.mutation.SetSendingAt(v)
+	return _u
+}
+
+// SetNillableSendingAt sets the "sending_at" field if the given value is not nil.
+func (_u *MessageUpdateOne) SetNillableSendingAt(v *time.Time) *MessageUpdateOne {
+	if v != nil {
+		_u.SetSendingAt(*v)
+	}
+	return _u
+}
+
+// ClearSendingAt clears the value of the "sending_at" field.
+func (_u *MessageUpdateOne) ClearSendingAt() *MessageUpdateOne {
+	_u.mutation.ClearSendingAt()
 	return _u
 }
 
@@ -1176,11 +1569,68 @@ func (_u *MessageUpdateOne) sqlSave(ctx context.Context) (_node *Message, err er
 	if _u.mutation.ExternalIDCleared() {
 		_spec.ClearField(message.FieldExternalID, field.TypeString)
 	}
+	if value, ok := _u.mutation.SentAt(); ok {
+		_spec.SetField(message.FieldSentAt, field.TypeTime, value)
+	}
 	if value, ok := _u.mutation.EditedAt(); ok {
 		_spec.SetField(message.FieldEditedAt, field.TypeTime, value)
 	}
 	if _u.mutation.EditedAtCleared() {
 		_spec.ClearField(message.FieldEditedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.AuthorID(); ok {
+		_spec.SetField(message.FieldAuthorID, field.TypeString, value)
+	}
+	if _u.mutation.AuthorIDCleared() {
+		_spec.ClearField(message.FieldAuthorID, field.TypeString)
+	}
+	if value, ok := _u.mutation.Problem(); ok {
+		_spec.SetField(message.FieldProblem, field.TypeJSON, value)
+	}
+	if _u.mutation.ProblemCleared() {
+		_spec.ClearField(message.FieldProblem, field.TypeJSON)
+	}
+	if _u.mutation.IdempotencyKeyCleared() {
+		_spec.ClearField(message.FieldIdempotencyKey, field.TypeString)
+	}
+	if _u.mutation.QueueKeyCleared() {
+		_spec.ClearField(message.FieldQueueKey, field.TypeString)
+	}
+	if value, ok := _u.mutation.NextTryAt(); ok {
+		_spec.SetField(message.FieldNextTryAt, field.TypeTime, value)
+	}
+	if _u.mutation.NextTryAtCleared() {
+		_spec.ClearField(message.FieldNextTryAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Attempts(); ok {
+		_spec.SetField(message.FieldAttempts, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedAttempts(); ok {
+		_spec.AddField(message.FieldAttempts, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.LeasedUntil(); ok {
+		_spec.SetField(message.FieldLeasedUntil, field.TypeTime, value)
+	}
+	if _u.mutation.LeasedUntilCleared() {
+		_spec.ClearField(message.FieldLeasedUntil, field.TypeTime)
+	}
+	if value, ok := _u.mutation.QueuedAt(); ok {
+		_spec.SetField(message.FieldQueuedAt, field.TypeTime, value)
+	}
+	if _u.mutation.QueuedAtCleared() {
+		_spec.ClearField(message.FieldQueuedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Failures(); ok {
+		_spec.SetField(message.FieldFailures, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedFailures(); ok {
+		_spec.AddField(message.FieldFailures, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.SendingAt(); ok {
+		_spec.SetField(message.FieldSendingAt, field.TypeTime, value)
+	}
+	if _u.mutation.SendingAtCleared() {
+		_spec.ClearField(message.FieldSendingAt, field.TypeTime)
 	}
 	if _u.mutation.ContactCleared() {
 		edge := &sqlgraph.EdgeSpec{

@@ -10806,6 +10806,18 @@ type MessageMutation struct {
 	sent_at             *time.Time
 	created_at          *time.Time
 	edited_at           *time.Time
+	author_id           *causeway.ID
+	problem             **causeway.Problem
+	idempotency_key     *string
+	queue_key           *string
+	next_try_at         *time.Time
+	attempts            *int
+	addattempts         *int
+	leased_until        *time.Time
+	queued_at           *time.Time
+	failures            *int
+	addfailures         *int
+	sending_at          *time.Time
 	clearedFields       map[string]struct{}
 	conversation        *causeway.ID
 	clearedconversation bool
@@ -11754,6 +11766,510 @@ func (m *MessageMutation) ResetEditedAt() {
 	delete(m.clearedFields, message.FieldEditedAt)
 }
 
+// SetAuthorID sets the "author_id" field.
+func (m *MessageMutation) SetAuthorID(c causeway.ID) {
+	m.author_id = &c
+}
+
+// AuthorID returns the value of the "author_id" field in the mutation.
+func (m *MessageMutation) AuthorID() (r causeway.ID, exists bool) {
+	v := m.author_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAuthorID returns the old "author_id" field's value of the Message entity.
+// If the Message object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessageMutation) OldAuthorID(ctx context.Context) (v *causeway.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAuthorID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAuthorID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAuthorID: %w", err)
+	}
+	return oldValue.AuthorID, nil
+}
+
+// ClearAuthorID clears the value of the "author_id" field.
+func (m *MessageMutation) ClearAuthorID() {
+	m.author_id = nil
+	m.clearedFields[message.FieldAuthorID] = struct{}{}
+}
+
+// AuthorIDCleared returns if the "author_id" field was cleared in this mutation.
+func (m *MessageMutation) AuthorIDCleared() bool {
+	_, ok := m.clearedFields[message.FieldAuthorID]
+	return ok
+}
+
+// ResetAuthorID resets all changes to the "author_id" field.
+func (m *MessageMutation) ResetAuthorID() {
+	m.author_id = nil
+	delete(m.clearedFields, message.FieldAuthorID)
+}
+
+// SetProblem sets the "problem" field.
+func (m *MessageMutation) SetProblem(c *causeway.Problem) {
+	m.problem = &c
+}
+
+// Problem returns the value of the "problem" field in the mutation.
+func (m *MessageMutation) Problem() (r *causeway.Problem, exists bool) {
+	v := m.problem
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldProblem returns the old "problem" field's value of the Message entity.
+// If the Message object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessageMutation) OldProblem(ctx context.Context) (v *causeway.Problem, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldProblem is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldProblem requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldProblem: %w", err)
+	}
+	return oldValue.Problem, nil
+}
+
+// ClearProblem clears the value of the "problem" field.
+func (m *MessageMutation) ClearProblem() {
+	m.problem = nil
+	m.clearedFields[message.FieldProblem] = struct{}{}
+}
+
+// ProblemCleared returns if the "problem" field was cleared in this mutation.
+func (m *MessageMutation) ProblemCleared() bool {
+	_, ok := m.clearedFields[message.FieldProblem]
+	return ok
+}
+
+// ResetProblem resets all changes to the "problem" field.
+func (m *MessageMutation) ResetProblem() {
+	m.problem = nil
+	delete(m.clearedFields, message.FieldProblem)
+}
+
+// SetIdempotencyKey sets the "idempotency_key" field.
+func (m *MessageMutation) SetIdempotencyKey(s string) {
+	m.idempotency_key = &s
+}
+
+// IdempotencyKey returns the value of the "idempotency_key" field in the mutation.
+func (m *MessageMutation) IdempotencyKey() (r string, exists bool) {
+	v := m.idempotency_key
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldIdempotencyKey returns the old "idempotency_key" field's value of the Message entity.
+// If the Message object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessageMutation) OldIdempotencyKey(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldIdempotencyKey is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldIdempotencyKey requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldIdempotencyKey: %w", err)
+	}
+	return oldValue.IdempotencyKey, nil
+}
+
+// ClearIdempotencyKey clears the value of the "idempotency_key" field.
+func (m *MessageMutation) ClearIdempotencyKey() {
+	m.idempotency_key = nil
+	m.clearedFields[message.FieldIdempotencyKey] = struct{}{}
+}
+
+// IdempotencyKeyCleared returns if the "idempotency_key" field was cleared in this mutation.
+func (m *MessageMutation) IdempotencyKeyCleared() bool {
+	_, ok := m.clearedFields[message.FieldIdempotencyKey]
+	return ok
+}
+
+// ResetIdempotencyKey resets all changes to the "idempotency_key" field.
+func (m *MessageMutation) ResetIdempotencyKey() {
+	m.idempotency_key = nil
+	delete(m.clearedFields, message.FieldIdempotencyKey)
+}
+
+// SetQueueKey sets the "queue_key" field.
+func (m *MessageMutation) SetQueueKey(s string) {
+	m.queue_key = &s
+}
+
+// QueueKey returns the value of the "queue_key" field in the mutation.
+func (m *MessageMutation) QueueKey() (r string, exists bool) {
+	v := m.queue_key
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldQueueKey returns the old "queue_key" field's value of the Message entity.
+// If the Message object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessageMutation) OldQueueKey(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldQueueKey is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldQueueKey requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldQueueKey: %w", err)
+	}
+	return oldValue.QueueKey, nil
+}
+
+// ClearQueueKey clears the value of the "queue_key" field.
+func (m *MessageMutation) ClearQueueKey() {
+	m.queue_key = nil
+	m.clearedFields[message.FieldQueueKey] = struct{}{}
+}
+
+// QueueKeyCleared returns if the "queue_key" field was cleared in this mutation.
+func (m *MessageMutation) QueueKeyCleared() bool {
+	_, ok := m.clearedFields[message.FieldQueueKey]
+	return ok
+}
+
+// ResetQueueKey resets all changes to the "queue_key" field.
+func (m *MessageMutation) ResetQueueKey() {
+	m.queue_key = nil
+	delete(m.clearedFields, message.FieldQueueKey)
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (m *MessageMutation) SetNextTryAt(t time.Time) {
+	m.next_try_at = &t
+}
+
+// NextTryAt returns the value of the "next_try_at" field in the mutation.
+func (m *MessageMutation) NextTryAt() (r time.Time, exists bool) {
+	v := m.next_try_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNextTryAt returns the old "next_try_at" field's value of the Message entity.
+// If the Message object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessageMutation) OldNextTryAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNextTryAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNextTryAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNextTryAt: %w", err)
+	}
+	return oldValue.NextTryAt, nil
+}
+
+// ClearNextTryAt clears the value of the "next_try_at" field.
+func (m *MessageMutation) ClearNextTryAt() {
+	m.next_try_at = nil
+	m.clearedFields[message.FieldNextTryAt] = struct{}{}
+}
+
+// NextTryAtCleared returns if the "next_try_at" field was cleared in this mutation.
+func (m *MessageMutation) NextTryAtCleared() bool {
+	_, ok := m.clearedFields[message.FieldNextTryAt]
+	return ok
+}
+
+// ResetNextTryAt resets all changes to the "next_try_at" field.
+func (m *MessageMutation) ResetNextTryAt() {
+	m.next_try_at = nil
+	delete(m.clearedFields, message.FieldNextTryAt)
+}
+
+// SetAttempts sets the "attempts" field.
+func (m *MessageMutation) SetAttempts(i int) {
+	m.attempts = &i
+	m.addattempts = nil
+}
+
+// Attempts returns the value of the "attempts" field in the mutation.
+func (m *MessageMutation) Attempts() (r int, exists bool) {
+	v := m.attempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAttempts returns the old "attempts" field's value of the Message entity.
+// If the Message object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessageMutation) OldAttempts(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAttempts is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAttempts requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAttempts: %w", err)
+	}
+	return oldValue.Attempts, nil
+}
+
+// AddAttempts adds i to the "attempts" field.
+func (m *MessageMutation) AddAttempts(i int) {
+	if m.addattempts != nil {
+		*m.addattempts += i
+	} else {
+		m.addattempts = &i
+	}
+}
+
+// AddedAttempts returns the value that was added to the "attempts" field in this mutation.
+func (m *MessageMutation) AddedAttempts() (r int, exists bool) {
+	v := m.addattempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAttempts resets all changes to the "attempts" field.
+func (m *MessageMutation) ResetAttempts() {
+	m.attempts = nil
+	m.addattempts = nil
+}
+
+// SetLeasedUntil sets the "leased_until" field.
+func (m *MessageMutation) SetLeasedUntil(t time.Time) {
+	m.leased_until = &t
+}
+
+// LeasedUntil returns the value of the "leased_until" field in the mutation.
+func (m *MessageMutation) LeasedUntil() (r time.Time, exists bool) {
+	v := m.leased_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLeasedUntil returns the old "leased_until" field's value of the Message entity.
+// If the Message object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessageMutation) OldLeasedUntil(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLeasedUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLeasedUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLeasedUntil: %w", err)
+	}
+	return oldValue.LeasedUntil, nil
+}
+
+// ClearLeasedUntil clears the value of the "leased_until" field.
+func (m *MessageMutation) ClearLeasedUntil() {
+	m.leased_until = nil
+	m.clearedFields[message.FieldLeasedUntil] = struct{}{}
+}
+
+// LeasedUntilCleared returns if the "leased_until" field was cleared in this mutation.
+func (m *MessageMutation) LeasedUntilCleared() bool {
+	_, ok := m.clearedFields[message.FieldLeasedUntil]
+	return ok
+}
+
+// ResetLeasedUntil resets all changes to the "leased_until" field.
+func (m *MessageMutation) ResetLeasedUntil() {
+	m.leased_until = nil
+	delete(m.clearedFields, message.FieldLeasedUntil)
+}
+
+// SetQueuedAt sets the "queued_at" field.
+func (m *MessageMutation) SetQueuedAt(t time.Time) {
+	m.queued_at = &t
+}
+
+// QueuedAt returns the value of the "queued_at" field in the mutation.
+func (m *MessageMutation) QueuedAt() (r time.Time, exists bool) {
+	v := m.queued_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldQueuedAt returns the old "queued_at" field's value of the Message entity.
+// If the Message object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessageMutation) OldQueuedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldQueuedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldQueuedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldQueuedAt: %w", err)
+	}
+	return oldValue.QueuedAt, nil
+}
+
+// ClearQueuedAt clears the value of the "queued_at" field.
+func (m *MessageMutation) ClearQueuedAt() {
+	m.queued_at = nil
+	m.clearedFields[message.FieldQueuedAt] = struct{}{}
+}
+
+// QueuedAtCleared returns if the "queued_at" field was cleared in this mutation.
+func (m *MessageMutation) QueuedAtCleared() bool {
+	_, ok := m.clearedFields[message.FieldQueuedAt]
+	return ok
+}
+
+// ResetQueuedAt resets all changes to the "queued_at" field.
+func (m *MessageMutation) ResetQueuedAt() {
+	m.queued_at = nil
+	delete(m.clearedFields, message.FieldQueuedAt)
+}
+
+// SetFailures sets the "failures" field.
+func (m *MessageMutation) SetFailures(i int) {
+	m.failures = &i
+	m.addfailures = nil
+}
+
+// Failures returns the value of the "failures" field in the mutation.
+func (m *MessageMutation) Failures() (r int, exists bool) {
+	v := m.failures
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFailures returns the old "failures" field's value of the Message entity.
+// If the Message object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessageMutation) OldFailures(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFailures is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFailures requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFailures: %w", err)
+	}
+	return oldValue.Failures, nil
+}
+
+// AddFailures adds i to the "failures" field.
+func (m *MessageMutation) AddFailures(i int) {
+	if m.addfailures != nil {
+		*m.addfailures += i
+	} else {
+		m.addfailures = &i
+	}
+}
+
+// AddedFailures returns the value that was added to the "failures" field in this mutation.
+func (m *MessageMutation) AddedFailures() (r int, exists bool) {
+	v := m.addfailures
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetFailures resets all changes to the "failures" field.
+func (m *MessageMutation) ResetFailures() {
+	m.failures = nil
+	m.addfailures = nil
+}
+
+// SetSendingAt sets the "sending_at" field.
+func (m *MessageMutation) SetSendingAt(t time.Time) {
+	m.sending_at = &t
+}
+
+// SendingAt returns the value of the "sending_at" field in the mutation.
+func (m *MessageMutation) SendingAt() (r time.Time, exists bool) {
+	v := m.sending_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSendingAt returns the old "sending_at" field's value of the Message entity.
+// If the Message object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessageMutation) OldSendingAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSendingAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSendingAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSendingAt: %w", err)
+	}
+	return oldValue.SendingAt, nil
+}
+
+// ClearSendingAt clears the value of the "sending_at" field.
+func (m *MessageMutation) ClearSendingAt() {
+	m.sending_at = nil
+	m.clearedFields[message.FieldSendingAt] = struct{}{}
+}
+
+// SendingAtCleared returns if the "sending_at" field was cleared in this mutation.
+func (m *MessageMutation) SendingAtCleared() bool {
+	_, ok := m.clearedFields[message.FieldSendingAt]
+	return ok
+}
+
+// ResetSendingAt resets all changes to the "sending_at" field.
+func (m *MessageMutation) ResetSendingAt() {
+	m.sending_at = nil
+	delete(m.clearedFields, message.FieldSendingAt)
+}
+
 // ClearConversation clears the "conversation" edge to the Conversation entity.
 func (m *MessageMutation) ClearConversation() {
 	m.clearedconversation = true
@@ -12058,7 +12574,7 @@ func (m *MessageMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *MessageMutation) Fields() []string {
-	fields := make([]string, 0, 19)
+	fields := make([]string, 0, 29)
 	if m.campaign_id != nil {
 		fields = append(fields, message.FieldCampaignID)
 	}
@@ -12116,6 +12632,36 @@ func (m *MessageMutation) Fields() []string {
 	if m.edited_at != nil {
 		fields = append(fields, message.FieldEditedAt)
 	}
+	if m.author_id != nil {
+		fields = append(fields, message.FieldAuthorID)
+	}
+	if m.problem != nil {
+		fields = append(fields, message.FieldProblem)
+	}
+	if m.idempotency_key != nil {
+		fields = append(fields, message.FieldIdempotencyKey)
+	}
+	if m.queue_key != nil {
+		fields = append(fields, message.FieldQueueKey)
+	}
+	if m.next_try_at != nil {
+		fields = append(fields, message.FieldNextTryAt)
+	}
+	if m.attempts != nil {
+		fields = append(fields, message.FieldAttempts)
+	}
+	if m.leased_until != nil {
+		fields = append(fields, message.FieldLeasedUntil)
+	}
+	if m.queued_at != nil {
+		fields = append(fields, message.FieldQueuedAt)
+	}
+	if m.failures != nil {
+		fields = append(fields, message.FieldFailures)
+	}
+	if m.sending_at != nil {
+		fields = append(fields, message.FieldSendingAt)
+	}
 	return fields
 }
 
@@ -12162,6 +12708,26 @@ func (m *MessageMutation) Field(name string) (ent.Value, bool) {
 		return m.CreatedAt()
 	case message.FieldEditedAt:
 		return m.EditedAt()
+	case message.FieldAuthorID:
+		return m.AuthorID()
+	case message.FieldProblem:
+		return m.Problem()
+	case message.FieldIdempotencyKey:
+		return m.IdempotencyKey()
+	case message.FieldQueueKey:
+		return m.QueueKey()
+	case message.FieldNextTryAt:
+		return m.NextTryAt()
+	case message.FieldAttempts:
+		return m.Attempts()
+	case message.FieldLeasedUntil:
+		return m.LeasedUntil()
+	case message.FieldQueuedAt:
+		return m.QueuedAt()
+	case message.FieldFailures:
+		return m.Failures()
+	case message.FieldSendingAt:
+		return m.SendingAt()
 	}
 	return nil, false
 }
@@ -12209,6 +12775,26 @@ func (m *MessageMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldCreatedAt(ctx)
 	case message.FieldEditedAt:
 		return m.OldEditedAt(ctx)
+	case message.FieldAuthorID:
+		return m.OldAuthorID(ctx)
+	case message.FieldProblem:
+		return m.OldProblem(ctx)
+	case message.FieldIdempotencyKey:
+		return m.OldIdempotencyKey(ctx)
+	case message.FieldQueueKey:
+		return m.OldQueueKey(ctx)
+	case message.FieldNextTryAt:
+		return m.OldNextTryAt(ctx)
+	case message.FieldAttempts:
+		return m.OldAttempts(ctx)
+	case message.FieldLeasedUntil:
+		return m.OldLeasedUntil(ctx)
+	case message.FieldQueuedAt:
+		return m.OldQueuedAt(ctx)
+	case message.FieldFailures:
+		return m.OldFailures(ctx)
+	case message.FieldSendingAt:
+		return m.OldSendingAt(ctx)
 	}
 	return nil, fmt.Errorf("unknown Message field %s", name)
 }
@@ -12351,6 +12937,76 @@ func (m *MessageMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetEditedAt(v)
 		return nil
+	case message.FieldAuthorID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAuthorID(v)
+		return nil
+	case message.FieldProblem:
+		v, ok := value.(*causeway.Problem)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetProblem(v)
+		return nil
+	case message.FieldIdempotencyKey:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetIdempotencyKey(v)
+		return nil
+	case message.FieldQueueKey:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetQueueKey(v)
+		return nil
+	case message.FieldNextTryAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNextTryAt(v)
+		return nil
+	case message.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAttempts(v)
+		return nil
+	case message.FieldLeasedUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLeasedUntil(v)
+		return nil
+	case message.FieldQueuedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetQueuedAt(v)
+		return nil
+	case message.FieldFailures:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFailures(v)
+		return nil
+	case message.FieldSendingAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSendingAt(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Message field %s", name)
 }
@@ -12362,6 +13018,12 @@ func (m *MessageMutation) AddedFields() []string {
 	if m.addseq != nil {
 		fields = append(fields, message.FieldSeq)
 	}
+	if m.addattempts != nil {
+		fields = append(fields, message.FieldAttempts)
+	}
+	if m.addfailures != nil {
+		fields = append(fields, message.FieldFailures)
+	}
 	return fields
 }
 
@@ -12372,6 +13034,10 @@ func (m *MessageMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
 	case message.FieldSeq:
 		return m.AddedSeq()
+	case message.FieldAttempts:
+		return m.AddedAttempts()
+	case message.FieldFailures:
+		return m.AddedFailures()
 	}
 	return nil, false
 }
@@ -12387,6 +13053,20 @@ func (m *MessageMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddSeq(v)
+		return nil
+	case message.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAttempts(v)
+		return nil
+	case message.FieldFailures:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddFailures(v)
 		return nil
 	}
 	return fmt.Errorf("unknown Message numeric field %s", name)
@@ -12422,6 +13102,30 @@ func (m *MessageMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(message.FieldEditedAt) {
 		fields = append(fields, message.FieldEditedAt)
+	}
+	if m.FieldCleared(message.FieldAuthorID) {
+		fields = append(fields, message.FieldAuthorID)
+	}
+	if m.FieldCleared(message.FieldProblem) {
+		fields = append(fields, message.FieldProblem)
+	}
+	if m.FieldCleared(message.FieldIdempotencyKey) {
+		fields = append(fields, message.FieldIdempotencyKey)
+	}
+	if m.FieldCleared(message.FieldQueueKey) {
+		fields = append(fields, message.FieldQueueKey)
+	}
+	if m.FieldCleared(message.FieldNextTryAt) {
+		fields = append(fields, message.FieldNextTryAt)
+	}
+	if m.FieldCleared(message.FieldLeasedUntil) {
+		fields = append(fields, message.FieldLeasedUntil)
+	}
+	if m.FieldCleared(message.FieldQueuedAt) {
+		fields = append(fields, message.FieldQueuedAt)
+	}
+	if m.FieldCleared(message.FieldSendingAt) {
+		fields = append(fields, message.FieldSendingAt)
 	}
 	return fields
 }
@@ -12463,6 +13167,30 @@ func (m *MessageMutation) ClearField(name string) error {
 		return nil
 	case message.FieldEditedAt:
 		m.ClearEditedAt()
+		return nil
+	case message.FieldAuthorID:
+		m.ClearAuthorID()
+		return nil
+	case message.FieldProblem:
+		m.ClearProblem()
+		return nil
+	case message.FieldIdempotencyKey:
+		m.ClearIdempotencyKey()
+		return nil
+	case message.FieldQueueKey:
+		m.ClearQueueKey()
+		return nil
+	case message.FieldNextTryAt:
+		m.ClearNextTryAt()
+		return nil
+	case message.FieldLeasedUntil:
+		m.ClearLeasedUntil()
+		return nil
+	case message.FieldQueuedAt:
+		m.ClearQueuedAt()
+		return nil
+	case message.FieldSendingAt:
+		m.ClearSendingAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Message nullable field %s", name)
@@ -12528,6 +13256,36 @@ func (m *MessageMutation) ResetField(name string) error {
 		return nil
 	case message.FieldEditedAt:
 		m.ResetEditedAt()
+		return nil
+	case message.FieldAuthorID:
+		m.ResetAuthorID()
+		return nil
+	case message.FieldProblem:
+		m.ResetProblem()
+		return nil
+	case message.FieldIdempotencyKey:
+		m.ResetIdempotencyKey()
+		return nil
+	case message.FieldQueueKey:
+		m.ResetQueueKey()
+		return nil
+	case message.FieldNextTryAt:
+		m.ResetNextTryAt()
+		return nil
+	case message.FieldAttempts:
+		m.ResetAttempts()
+		return nil
+	case message.FieldLeasedUntil:
+		m.ResetLeasedUntil()
+		return nil
+	case message.FieldQueuedAt:
+		m.ResetQueuedAt()
+		return nil
+	case message.FieldFailures:
+		m.ResetFailures()
+		return nil
+	case message.FieldSendingAt:
+		m.ResetSendingAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Message field %s", name)

@@ -163,6 +163,14 @@ func init() {
 	_ = messageMixinFields0
 	messageFields := schema.Message{}.Fields()
 	_ = messageFields
+	// messageDescAttempts is the schema descriptor for attempts field.
+	messageDescAttempts := messageFields[24].Descriptor()
+	// message.DefaultAttempts holds the default value on creation for the attempts field.
+	message.DefaultAttempts = messageDescAttempts.Default.(int)
+	// messageDescFailures is the schema descriptor for failures field.
+	messageDescFailures := messageFields[27].Descriptor()
+	// message.DefaultFailures holds the default value on creation for the failures field.
+	message.DefaultFailures = messageDescFailures.Default.(int)
 	// messageDescID is the schema descriptor for id field.
 	messageDescID := messageMixinFields0[0].Descriptor()
 	// message.DefaultID holds the default value on creation for the id field.

@@ -15,6 +15,7 @@ import (
 	"causeway/ent/conversation"
 	"causeway/internal/auth"
 	"causeway/internal/connection"
+	conversations "causeway/internal/conversation"
 	"causeway/internal/intake"
 )
 
@@ -26,6 +27,8 @@ type loaders struct {
 	platforms         *dataloadgen.Loader[causeway.ID, []connection.Card]
 	openConversations *dataloadgen.Loader[causeway.ID, int]
 	waiting           *dataloadgen.Loader[causeway.ID, int]
+	policies          *dataloadgen.Loader[causeway.ID, conversations.Policy]
+	authors           *dataloadgen.Loader[causeway.ID, *ent.User]
 }
 
 func (r *Resolver) newLoaders(options ...dataloadgen.Option) *loaders {
@@ -34,6 +37,8 @@ func (r *Resolver) newLoaders(options ...dataloadgen.Option) *loaders {
 		platforms:         dataloadgen.NewMappedLoader(r.Connections.PlatformsOf, options...),
 		openConversations: dataloadgen.NewMappedLoader(r.countOpen, options...),
 		waiting:           dataloadgen.NewMappedLoader(r.countWaiting, options...),
+		policies:          dataloadgen.NewMappedLoader(r.Conversations.Policies, options...),
+		authors:           dataloadgen.NewMappedLoader(r.Conversations.Authors, options...),
 	}
 }
 

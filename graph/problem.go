@@ -52,3 +52,12 @@ func optional(s string) *string {
 	}
 	return &s
 }
+
+// deref is what a field holds; the zero value if it was left out.
+func deref[T any](v *T) T {
+	if v == nil {
+		var none T
+		return none
+	}
+	return *v
+}

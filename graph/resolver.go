@@ -15,6 +15,7 @@ import (
 	"causeway/internal/bus"
 	"causeway/internal/campaign"
 	"causeway/internal/connection"
+	"causeway/internal/conversation"
 	"causeway/internal/feed"
 	"causeway/internal/problem"
 	"causeway/internal/store"
@@ -22,16 +23,17 @@ import (
 
 // Resolver is the root of all resolvers.
 type Resolver struct {
-	Viewers     *ent.Client // shows a viewer what they may see, and nothing without one
-	Auth        *auth.Service
-	Campaigns   *campaign.Service
-	Connections *connection.Service
-	Store       *store.Store // what waits to be processed is counted without a viewer
-	Feed        *feed.Feed
-	Bus         bus.Bus
-	Problems    *problem.Catalogue
-	Clock       causeway.Clock
-	Log         *slog.Logger
+	Viewers       *ent.Client // shows a viewer what they may see, and nothing without one
+	Auth          *auth.Service
+	Campaigns     *campaign.Service
+	Connections   *connection.Service
+	Conversations *conversation.Service
+	Store         *store.Store // what waits to be processed is counted without a viewer
+	Feed          *feed.Feed
+	Bus           bus.Bus
+	Problems      *problem.Catalogue
+	Clock         causeway.Clock
+	Log           *slog.Logger
 }
 
 // orNull answers null for what does not exist or may not be seen.

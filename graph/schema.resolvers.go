@@ -25,6 +25,7 @@ import (
 	"causeway/internal/auth"
 	campaigns "causeway/internal/campaign"
 	connections "causeway/internal/connection"
+	conversations "causeway/internal/conversation"
 	"causeway/internal/feed"
 	"causeway/internal/platform"
 )
@@ -116,6 +117,17 @@ func (r *connectionEventResolver) Connection(ctx context.Context, obj *model.Con
 	return query.Only(ctx)
 }
 
+// ReplyPolicy is the resolver for the replyPolicy field.
+func (r *conversationResolver) ReplyPolicy(ctx context.Context, obj *ent.Conversation) (*model.ReplyPolicy, error) {
+	policy, err := load(ctx).policies.Load(ctx, obj.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &model.ReplyPolicy{
+		Allowed: policy.Allowed, Window: model.ReplyWindowUnlimited, Problem: r.problem(ctx, policy.Problem),
+	}, nil
+}
+
 // Messages is the resolver for the messages field.
 func (r *conversationResolver) Messages(ctx context.Context, obj *ent.Conversation, after *entgql.Cursor[causeway.ID], first *int, before *entgql.Cursor[causeway.ID], last *int) (*ent.MessageConnection, error) {
 	return r.messages(ctx, obj.ID, page{after, first, before, last})
@@ -128,6 +140,19 @@ func (r *conversationEventResolver) Conversation(ctx context.Context, obj *model
 		return nil, err
 	}
 	return query.Only(ctx)
+}
+
+// Author is the resolver for the author field.
+func (r *messageResolver) Author(ctx context.Context, obj *ent.Message) (*ent.User, error) {
+	if obj.AuthorID == nil {
+		return nil, nil
+	}
+	return load(ctx).authors.Load(ctx, *obj.AuthorID)
+}
+
+// Problem is the resolver for the problem field.
+func (r *messageResolver) Problem(ctx context.Context, obj *ent.Message) (*model.Problem, error) {
+	return r.problem(ctx, obj.Problem), nil
 }
 
 // Message is the resolver for the message field.
@@ -304,6 +329,32 @@ func (r *mutationResolver) Disconnect(ctx context.Context, connectionID causeway
 	return &model.DisconnectPayload{Connection: connection, OpenConversations: open, UserErrors: problems}, err
 }
 
+// SendMessage is the resolver for the sendMessage field.
+func (r *mutationResolver) SendMessage(ctx context.Context, input model.SendMessageInput) (*model.SendMessagePayload, error) {
+	id, err := r.Conversations.Reply(ctx, conversations.Reply{
+		Conversation: input.ConversationID,
+		Text:         deref(input.Text.Value()),
+		ReplyTo:      deref(input.ReplyToID.Value()),
+		Key:          deref(input.IdempotencyKey.Value()),
+	})
+	problems, err := r.userErrors(ctx, err)
+	if err != nil {
+		return nil, err
+	}
+	message, err := read(ctx, id, r.Viewers.Message.Get)
+	return &model.SendMessagePayload{Message: message, UserErrors: problems}, err
+}
+
+// RetryMessage is the resolver for the retryMessage field.
+func (r *mutationResolver) RetryMessage(ctx context.Context, id causeway.ID) (*model.RetryMessagePayload, error) {
+	problems, err := r.userErrors(ctx, r.Conversations.Retry(ctx, id))
+	if err != nil || len(problems) > 0 {
+		return &model.RetryMessagePayload{UserErrors: problems}, err
+	}
+	message, err := read(ctx, id, r.Viewers.Message.Get)
+	return &model.RetryMessagePayload{Message: message, UserErrors: problems}, err
+}
+
 // Node is the resolver for the node field.
 func (r *queryResolver) Node(ctx context.Context, id causeway.ID) (ent.Noder, error) {
 	return r.node(ctx, id)
@@ -451,6 +502,9 @@ func (r *Resolver) ConversationEvent() generated.ConversationEventResolver {
 // MessageEvent returns generated.MessageEventResolver implementation.
 func (r *Resolver) MessageEvent() generated.MessageEventResolver { return &messageEventResolver{r} }
 
+// Message returns generated.MessageResolver implementation.
+func (r *Resolver) Message() generated.MessageResolver { return &messageResolver{r} }
+
 // Mutation returns generated.MutationResolver implementation.
 func (r *Resolver) Mutation() generated.MutationResolver { return &mutationResolver{r} }
 
@@ -476,6 +530,7 @@ type (
 	conversationResolver      struct{ *Resolver }
 	conversationEventResolver struct{ *Resolver }
 	messageEventResolver      struct{ *Resolver }
+	messageResolver           struct{ *Resolver }
 	mutationResolver          struct{ *Resolver }
 	queryResolver             struct{ *Resolver }
 	subscriptionResolver      struct{ *Resolver }

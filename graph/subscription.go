@@ -10,6 +10,7 @@ import (
 	"causeway/ent/campaign"
 	"causeway/ent/conversation"
 	"causeway/ent/feedevent"
+	"causeway/ent/message"
 	"causeway/graph/model"
 	"causeway/internal/feed"
 	"causeway/internal/intake"
@@ -174,10 +175,15 @@ func messageEventOf(e feed.Event, quiet bool) *model.MessageEvent {
 	if quiet {
 		return nil
 	}
-	return &model.MessageEvent{
+	shown := &model.MessageEvent{
 		Cursor: feed.Cursor(e.Campaign, e.Seq), At: e.At,
 		Change: model.MessageChange(e.Change), MessageID: e.Message,
 	}
+	if e.Status != "" {
+		status := message.Status(e.Status)
+		shown.Status = &status
+	}
+	return shown
 }
 
 func conversationEventOf(e feed.Event, quiet bool) *model.ConversationEvent {

@@ -46,15 +46,16 @@ type app struct {
 	log      *slog.Logger
 	first    auth.FirstAdmin // what to tell a person after the first start
 
-	store       *store.Store
-	bus         bus.Bus
-	auth        *auth.Service
-	campaigns   *campaign.Service
-	connections *connection.Service
-	webhooks    *webhook.Handler
-	graphql     *transport.Handler
-	server      *http.Server
-	served      chan error // what Serve returned
+	store         *store.Store
+	bus           bus.Bus
+	auth          *auth.Service
+	campaigns     *campaign.Service
+	connections   *connection.Service
+	conversations *conversation.Service
+	webhooks      *webhook.Handler
+	graphql       *transport.Handler
+	server        *http.Server
+	served        chan error // what Serve returned
 
 	closers []func() error // in the order in which things were started
 }
@@ -150,17 +151,21 @@ func (a *app) build(ctx context.Context) error {
 	retention.Start()
 	a.campaigns = campaign.New(campaign.Config{Store: a.store, Bus: a.bus, Clock: clock})
 	a.connections = connection.New(connection.Config{
-		Store: a.store, Feed: events, Intake: updates, Keys: keys, Bus: a.bus, Clock: clock, Log: a.log,
+		Store: a.store, Feed: events, Intake: updates, Keys: keys, Bus: a.bus, Outbox: outbox{a}, Clock: clock, Log: a.log,
 		PublicURL: string(cfg.PublicURL), TelegramURL: string(cfg.TelegramAPIURL),
 		CheckInterval: time.Duration(cfg.CheckInterval),
 	})
-	conversations := conversation.New(conversation.Config{
+	a.conversations = conversation.New(conversation.Config{
 		Store: a.store, Feed: events, Accounts: a.connections, Clock: clock, Log: a.log,
 		Parsers: map[platform.Name]platform.Parser{platform.Telegram: telegram.Parser{}},
+		Limits:  map[platform.Name]platform.Limits{platform.Telegram: telegram.Limits()},
 	})
-	a.onStop(conversations.Close)
+	a.onStop(a.conversations.Close)
+	if err := a.conversations.Start(ctx); err != nil {
+		return err
+	}
 	processor := intake.NewProcessor(intake.ProcessorConfig{
-		Store: a.store, Bus: a.bus, Clock: clock, Log: a.log, Apply: conversations.Apply,
+		Store: a.store, Bus: a.bus, Clock: clock, Log: a.log, Apply: a.conversations.Apply,
 	})
 	a.onStop(processor.Close)
 	processor.Start()
@@ -182,8 +187,8 @@ func (a *app) buildGraph(events *feed.Feed, clock causeway.Clock) error {
 	viewers := a.store.NewReader()
 	guard(viewers)
 	resolver := &graph.Resolver{
-		Viewers: viewers, Auth: a.auth, Campaigns: a.campaigns, Connections: a.connections, Store: a.store,
-		Feed: events, Bus: a.bus, Problems: problems, Clock: clock, Log: a.log,
+		Viewers: viewers, Auth: a.auth, Campaigns: a.campaigns, Connections: a.connections, Conversations: a.conversations,
+		Store: a.store, Feed: events, Bus: a.bus, Problems: problems, Clock: clock, Log: a.log,
 	}
 	a.graphql = transport.New(transport.Config{
 		Schema:          graph.NewSchema(resolver),
@@ -248,6 +253,20 @@ func (e endpoints) Find(ctx context.Context, key string) (*webhook.Endpoint, err
 		return nil, err
 	}
 	return (*webhook.Endpoint)(found), nil
+}
+
+// outbox tells the conversations what becomes of connections. The two rooms need each
+// other, so that one of them is made before the other is there.
+type outbox struct{ app *app }
+
+// Disconnected ends what waits to be sent by a connection.
+func (o outbox) Disconnected(tx *store.Tx, connection causeway.ID) error {
+	return o.app.conversations.Disconnected(tx, connection)
+}
+
+// Recovered lets go what waited for a connection.
+func (o outbox) Recovered(tx *store.Tx, connection causeway.ID) error {
+	return o.app.conversations.Recovered(tx, connection)
 }
 
 func (a *app) onStop(close func() error) { a.closers = append(a.closers, close) }

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/vektah/gqlparser/v2/ast"
+
+	"causeway/internal/platform/simulator"
 )
 
 // right is who may do what.
@@ -22,7 +25,7 @@ type right struct {
 // needs.
 func rights() []right {
 	ids := (*house).ids
-	var spare, token string
+	var spare, token, answered string
 	var bystander, doomed string
 	return []right{
 		{
@@ -143,6 +146,27 @@ func rights() []right {
 			},
 			variables: func(s *house) data { return data{"c": s.campaign, "u": doomed} },
 			foreign:   "NOT_FOUND@input.campaignId", agent: forbidden, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.sendMessage", query: `mutation($v: ID!) { sendMessage(input: {conversationId: $v, text: "Yes"}) { message { id } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@input.conversationId", agent: works, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.retryMessage", query: `mutation($m: ID!) { retryMessage(id: $m) { message { id } userErrors { code field } } }`,
+			before: func(s *house) {
+				eventually(s.t, "nothing waits to be sent", func() error {
+					if waits := s.column("SELECT id FROM messages WHERE status = 'QUEUED'"); len(waits) > 0 {
+						return fmt.Errorf("%v waits", waits)
+					}
+					return nil
+				})
+				s.telegram.FailNext("sendMessage", simulator.Failure{Status: 400})
+				answered = s.admin().answers(s.conversation, "No")
+				s.becomes(answered, "FAILED", "PLATFORM_ERROR")
+			},
+			variables: func(*house) data { return data{"m": answered} },
+			foreign:   "NOT_FOUND@id", agent: works, manager: works, admin: works,
 		},
 		{
 			operation: "Mutation.connectTelegramBot", query: `mutation($c: ID!, $t: String!) { connectTelegramBot(input: {campaignId: $c, botToken: $t}) { connection { id } userErrors { code field } } }`,
@@ -279,15 +303,16 @@ func TestAnArchivedCampaignIsReadOnly(t *testing.T) {
 	if len(busy) != 1 || busy[0].text("code") != "CONFLICT" || path(busy[0]) != "id" || !strings.Contains(busy[0].text("message"), "1") {
 		t.Errorf("archiving what is connected: %v", busy)
 	}
+	answer := s.agent.answers(s.conversation, "Yes")
 	admin.does(`mutation($n: ID!) { disconnect(connectionId: $n) { userErrors { code } } }`, data{"n": s.connection})
 	admin.does(archive, data{"c": s.campaign})
-	inside := []string{"updateCampaign", "setCampaignMember", "removeCampaignMember", "connectTelegramBot", "testConnection", "disconnect", "archiveCampaign"}
+	inside := []string{"updateCampaign", "setCampaignMember", "removeCampaignMember", "connectTelegramBot", "testConnection", "disconnect", "archiveCampaign", "sendMessage", "retryMessage"}
 	for _, r := range rights() {
 		_, field, _ := strings.Cut(r.operation, ".")
 		if !slices.Contains(inside, field) {
 			continue
 		}
-		variables := data{"c": s.campaign, "n": s.connection, "u": s.agentID, "t": s.bot.Token()}
+		variables := data{"c": s.campaign, "n": s.connection, "u": s.agentID, "t": s.bot.Token(), "v": s.conversation, "m": answer}
 		for name, who := range map[string]person{"a manager": s.manager, "an administrator": admin} {
 			if name == "a manager" && field == "archiveCampaign" {
 				continue // is not theirs

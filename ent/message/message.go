@@ -55,6 +55,26 @@ const (
 	FieldCreatedAt = "created_at"
 	// FieldEditedAt holds the string denoting the edited_at field in the database.
 	FieldEditedAt = "edited_at"
+	// FieldAuthorID holds the string denoting the author_id field in the database.
+	FieldAuthorID = "author_id"
+	// FieldProblem holds the string denoting the problem field in the database.
+	FieldProblem = "problem"
+	// FieldIdempotencyKey holds the string denoting the idempotency_key field in the database.
+	FieldIdempotencyKey = "idempotency_key"
+	// FieldQueueKey holds the string denoting the queue_key field in the database.
+	FieldQueueKey = "queue_key"
+	// FieldNextTryAt holds the string denoting the next_try_at field in the database.
+	FieldNextTryAt = "next_try_at"
+	// FieldAttempts holds the string denoting the attempts field in the database.
+	FieldAttempts = "attempts"
+	// FieldLeasedUntil holds the string denoting the leased_until field in the database.
+	FieldLeasedUntil = "leased_until"
+	// FieldQueuedAt holds the string denoting the queued_at field in the database.
+	FieldQueuedAt = "queued_at"
+	// FieldFailures holds the string denoting the failures field in the database.
+	FieldFailures = "failures"
+	// FieldSendingAt holds the string denoting the sending_at field in the database.
+	FieldSendingAt = "sending_at"
 	// EdgeConversation holds the string denoting the conversation edge name in mutations.
 	EdgeConversation = "conversation"
 	// EdgeContact holds the string denoting the contact edge name in mutations.
@@ -138,6 +158,16 @@ var Columns = []string{
 	FieldSentAt,
 	FieldCreatedAt,
 	FieldEditedAt,
+	FieldAuthorID,
+	FieldProblem,
+	FieldIdempotencyKey,
+	FieldQueueKey,
+	FieldNextTryAt,
+	FieldAttempts,
+	FieldLeasedUntil,
+	FieldQueuedAt,
+	FieldFailures,
+	FieldSendingAt,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -151,6 +181,10 @@ func ValidColumn(column string) bool {
 }
 
 var (
+	// DefaultAttempts holds the default value on creation for the "attempts" field.
+	DefaultAttempts int
+	// DefaultFailures holds the default value on creation for the "failures" field.
+	DefaultFailures int
 	// DefaultID holds the default value on creation for the "id" field.
 	DefaultID func() causeway.ID
 )
@@ -333,6 +367,51 @@ func ByCreatedAt(opts ...sql.OrderTermOption) OrderOption {
 // ByEditedAt orders the results by the edited_at field.
 func ByEditedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldEditedAt, opts...).ToFunc()
+}
+
+// ByAuthorID orders the results by the author_id field.
+func ByAuthorID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAuthorID, opts...).ToFunc()
+}
+
+// ByIdempotencyKey orders the results by the idempotency_key field.
+func ByIdempotencyKey(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldIdempotencyKey, opts...).ToFunc()
+}
+
+// ByQueueKey orders the results by the queue_key field.
+func ByQueueKey(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldQueueKey, opts...).ToFunc()
+}
+
+// ByNextTryAt orders the results by the next_try_at field.
+func ByNextTryAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldNextTryAt, opts...).ToFunc()
+}
+
+// ByAttempts orders the results by the attempts field.
+func ByAttempts(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAttempts, opts...).ToFunc()
+}
+
+// ByLeasedUntil orders the results by the leased_until field.
+func ByLeasedUntil(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLeasedUntil, opts...).ToFunc()
+}
+
+// ByQueuedAt orders the results by the queued_at field.
+func ByQueuedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldQueuedAt, opts...).ToFunc()
+}
+
+// ByFailures orders the results by the failures field.
+func ByFailures(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldFailures, opts...).ToFunc()
+}
+
+// BySendingAt orders the results by the sending_at field.
+func BySendingAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldSendingAt, opts...).ToFunc()
 }
 
 // ByConversationField orders the results by conversation field.

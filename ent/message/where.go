@@ -136,6 +136,51 @@ func EditedAt(v time.Time) predicate.Message {
 	return predicate.Message(sql.FieldEQ(FieldEditedAt, v))
 }
 
+// AuthorID applies equality check predicate on the "author_id" field. It's identical to AuthorIDEQ.
+func AuthorID(v causeway.ID) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldAuthorID, v))
+}
+
+// IdempotencyKey applies equality check predicate on the "idempotency_key" field. It's identical to IdempotencyKeyEQ.
+func IdempotencyKey(v string) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldIdempotencyKey, v))
+}
+
+// QueueKey applies equality check predicate on the "queue_key" field. It's identical to QueueKeyEQ.
+func QueueKey(v string) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldQueueKey, v))
+}
+
+// NextTryAt applies equality check predicate on the "next_try_at" field. It's identical to NextTryAtEQ.
+func NextTryAt(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldNextTryAt, v))
+}
+
+// Attempts applies equality check predicate on the "attempts" field. It's identical to AttemptsEQ.
+func Attempts(v int) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldAttempts, v))
+}
+
+// LeasedUntil applies equality check predicate on the "leased_until" field. It's identical to LeasedUntilEQ.
+func LeasedUntil(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldLeasedUntil, v))
+}
+
+// QueuedAt applies equality check predicate on the "queued_at" field. It's identical to QueuedAtEQ.
+func QueuedAt(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldQueuedAt, v))
+}
+
+// Failures applies equality check predicate on the "failures" field. It's identical to FailuresEQ.
+func Failures(v int) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldFailures, v))
+}
+
+// SendingAt applies equality check predicate on the "sending_at" field. It's identical to SendingAtEQ.
+func SendingAt(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldSendingAt, v))
+}
+
 // CampaignIDEQ applies the EQ predicate on the "campaign_id" field.
 func CampaignIDEQ(v causeway.ID) predicate.Message {
 	return predicate.Message(sql.FieldEQ(FieldCampaignID, v))
@@ -1254,6 +1299,526 @@ func EditedAtIsNil() predicate.Message {
 // EditedAtNotNil applies the NotNil predicate on the "edited_at" field.
 func EditedAtNotNil() predicate.Message {
 	return predicate.Message(sql.FieldNotNull(FieldEditedAt))
+}
+
+// AuthorIDEQ applies the EQ predicate on the "author_id" field.
+func AuthorIDEQ(v causeway.ID) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldAuthorID, v))
+}
+
+// AuthorIDNEQ applies the NEQ predicate on the "author_id" field.
+func AuthorIDNEQ(v causeway.ID) predicate.Message {
+	return predicate.Message(sql.FieldNEQ(FieldAuthorID, v))
+}
+
+// AuthorIDIn applies the In predicate on the "author_id" field.
+func AuthorIDIn(vs ...causeway.ID) predicate.Message {
+	return predicate.Message(sql.FieldIn(FieldAuthorID, vs...))
+}
+
+// AuthorIDNotIn applies the NotIn predicate on the "author_id" field.
+func AuthorIDNotIn(vs ...causeway.ID) predicate.Message {
+	return predicate.Message(sql.FieldNotIn(FieldAuthorID, vs...))
+}
+
+// AuthorIDGT applies the GT predicate on the "author_id" field.
+func AuthorIDGT(v causeway.ID) predicate.Message {
+	return predicate.Message(sql.FieldGT(FieldAuthorID, v))
+}
+
+// AuthorIDGTE applies the GTE predicate on the "author_id" field.
+func AuthorIDGTE(v causeway.ID) predicate.Message {
+	return predicate.Message(sql.FieldGTE(FieldAuthorID, v))
+}
+
+// AuthorIDLT applies the LT predicate on the "author_id" field.
+func AuthorIDLT(v causeway.ID) predicate.Message {
+	return predicate.Message(sql.FieldLT(FieldAuthorID, v))
+}
+
+// AuthorIDLTE applies the LTE predicate on the "author_id" field.
+func AuthorIDLTE(v causeway.ID) predicate.Message {
+	return predicate.Message(sql.FieldLTE(FieldAuthorID, v))
+}
+
+// AuthorIDContains applies the Contains predicate on the "author_id" field.
+func AuthorIDContains(v causeway.ID) predicate.Message {
+	vc := string(v)
+	return predicate.Message(sql.FieldContains(FieldAuthorID, vc))
+}
+
+// AuthorIDHasPrefix applies the HasPrefix predicate on the "author_id" field.
+func AuthorIDHasPrefix(v causeway.ID) predicate.Message {
+	vc := string(v)
+	return predicate.Message(sql.FieldHasPrefix(FieldAuthorID, vc))
+}
+
+// AuthorIDHasSuffix applies the HasSuffix predicate on the "author_id" field.
+func AuthorIDHasSuffix(v causeway.ID) predicate.Message {
+	vc := string(v)
+	return predicate.Message(sql.FieldHasSuffix(FieldAuthorID, vc))
+}
+
+// AuthorIDIsNil applies the IsNil predicate on the "author_id" field.
+func AuthorIDIsNil() predicate.Message {
+	return predicate.Message(sql.FieldIsNull(FieldAuthorID))
+}
+
+// AuthorIDNotNil applies the NotNil predicate on the "author_id" field.
+func AuthorIDNotNil() predicate.Message {
+	return predicate.Message(sql.FieldNotNull(FieldAuthorID))
+}
+
+// AuthorIDEqualFold applies the EqualFold predicate on the "author_id" field.
+func AuthorIDEqualFold(v causeway.ID) predicate.Message {
+	vc := string(v)
+	return predicate.Message(sql.FieldEqualFold(FieldAuthorID, vc))
+}
+
+// AuthorIDContainsFold applies the ContainsFold predicate on the "author_id" field.
+func AuthorIDContainsFold(v causeway.ID) predicate.Message {
+	vc := string(v)
+	return predicate.Message(sql.FieldContainsFold(FieldAuthorID, vc))
+}
+
+// ProblemIsNil applies the IsNil predicate on the "problem" field.
+func ProblemIsNil() predicate.Message {
+	return predicate.Message(sql.FieldIsNull(FieldProblem))
+}
+
+// ProblemNotNil applies the NotNil predicate on the "problem" field.
+func ProblemNotNil() predicate.Message {
+	return predicate.Message(sql.FieldNotNull(FieldProblem))
+}
+
+// IdempotencyKeyEQ applies the EQ predicate on the "idempotency_key" field.
+func IdempotencyKeyEQ(v string) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldIdempotencyKey, v))
+}
+
+// IdempotencyKeyNEQ applies the NEQ predicate on the "idempotency_key" field.
+func IdempotencyKeyNEQ(v string) predicate.Message {
+	return predicate.Message(sql.FieldNEQ(FieldIdempotencyKey, v))
+}
+
+// IdempotencyKeyIn applies the In predicate on the "idempotency_key" field.
+func IdempotencyKeyIn(vs ...string) predicate.Message {
+	return predicate.Message(sql.FieldIn(FieldIdempotencyKey, vs...))
+}
+
+// IdempotencyKeyNotIn applies the NotIn predicate on the "idempotency_key" field.
+func IdempotencyKeyNotIn(vs ...string) predicate.Message {
+	return predicate.Message(sql.FieldNotIn(FieldIdempotencyKey, vs...))
+}
+
+// IdempotencyKeyGT applies the GT predicate on the "idempotency_key" field.
+func IdempotencyKeyGT(v string) predicate.Message {
+	return predicate.Message(sql.FieldGT(FieldIdempotencyKey, v))
+}
+
+// IdempotencyKeyGTE applies the GTE predicate on the "idempotency_key" field.
+func IdempotencyKeyGTE(v string) predicate.Message {
+	return predicate.Message(sql.FieldGTE(FieldIdempotencyKey, v))
+}
+
+// IdempotencyKeyLT applies the LT predicate on the "idempotency_key" field.
+func IdempotencyKeyLT(v string) predicate.Message {
+	return predicate.Message(sql.FieldLT(FieldIdempotencyKey, v))
+}
+
+// IdempotencyKeyLTE applies the LTE predicate on the "idempotency_key" field.
+func IdempotencyKeyLTE(v string) predicate.Message {
+	return predicate.Message(sql.FieldLTE(FieldIdempotencyKey, v))
+}
+
+// IdempotencyKeyContains applies the Contains predicate on the "idempotency_key" field.
+func IdempotencyKeyContains(v string) predicate.Message {
+	return predicate.Message(sql.FieldContains(FieldIdempotencyKey, v))
+}
+
+// IdempotencyKeyHasPrefix applies the HasPrefix predicate on the "idempotency_key" field.
+func IdempotencyKeyHasPrefix(v string) predicate.Message {
+	return predicate.Message(sql.FieldHasPrefix(FieldIdempotencyKey, v))
+}
+
+// IdempotencyKeyHasSuffix applies the HasSuffix predicate on the "idempotency_key" field.
+func IdempotencyKeyHasSuffix(v string) predicate.Message {
+	return predicate.Message(sql.FieldHasSuffix(FieldIdempotencyKey, v))
+}
+
+// IdempotencyKeyIsNil applies the IsNil predicate on the "idempotency_key" field.
+func IdempotencyKeyIsNil() predicate.Message {
+	return predicate.Message(sql.FieldIsNull(FieldIdempotencyKey))
+}
+
+// IdempotencyKeyNotNil applies the NotNil predicate on the "idempotency_key" field.
+func IdempotencyKeyNotNil() predicate.Message {
+	return predicate.Message(sql.FieldNotNull(FieldIdempotencyKey))
+}
+
+// IdempotencyKeyEqualFold applies the EqualFold predicate on the "idempotency_key" field.
+func IdempotencyKeyEqualFold(v string) predicate.Message {
+	return predicate.Message(sql.FieldEqualFold(FieldIdempotencyKey, v))
+}
+
+// IdempotencyKeyContainsFold applies the ContainsFold predicate on the "idempotency_key" field.
+func IdempotencyKeyContainsFold(v string) predicate.Message {
+	return predicate.Message(sql.FieldContainsFold(FieldIdempotencyKey, v))
+}
+
+// QueueKeyEQ applies the EQ predicate on the "queue_key" field.
+func QueueKeyEQ(v string) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldQueueKey, v))
+}
+
+// QueueKeyNEQ applies the NEQ predicate on the "queue_key" field.
+func QueueKeyNEQ(v string) predicate.Message {
+	return predicate.Message(sql.FieldNEQ(FieldQueueKey, v))
+}
+
+// QueueKeyIn applies the In predicate on the "queue_key" field.
+func QueueKeyIn(vs ...string) predicate.Message {
+	return predicate.Message(sql.FieldIn(FieldQueueKey, vs...))
+}
+
+// QueueKeyNotIn applies the NotIn predicate on the "queue_key" field.
+func QueueKeyNotIn(vs ...string) predicate.Message {
+	return predicate.Message(sql.FieldNotIn(FieldQueueKey, vs...))
+}
+
+// QueueKeyGT applies the GT predicate on the "queue_key" field.
+func QueueKeyGT(v string) predicate.Message {
+	return predicate.Message(sql.FieldGT(FieldQueueKey, v))
+}
+
+// QueueKeyGTE applies the GTE predicate on the "queue_key" field.
+func QueueKeyGTE(v string) predicate.Message {
+	return predicate.Message(sql.FieldGTE(FieldQueueKey, v))
+}
+
+// QueueKeyLT applies the LT predicate on the "queue_key" field.
+func QueueKeyLT(v string) predicate.Message {
+	return predicate.Message(sql.FieldLT(FieldQueueKey, v))
+}
+
+// QueueKeyLTE applies the LTE predicate on the "queue_key" field.
+func QueueKeyLTE(v string) predicate.Message {
+	return predicate.Message(sql.FieldLTE(FieldQueueKey, v))
+}
+
+// QueueKeyContains applies the Contains predicate on the "queue_key" field.
+func QueueKeyContains(v string) predicate.Message {
+	return predicate.Message(sql.FieldContains(FieldQueueKey, v))
+}
+
+// QueueKeyHasPrefix applies the HasPrefix predicate on the "queue_key" field.
+func QueueKeyHasPrefix(v string) predicate.Message {
+	return predicate.Message(sql.FieldHasPrefix(FieldQueueKey, v))
+}
+
+// QueueKeyHasSuffix applies the HasSuffix predicate on the "queue_key" field.
+func QueueKeyHasSuffix(v string) predicate.Message {
+	return predicate.Message(sql.FieldHasSuffix(FieldQueueKey, v))
+}
+
+// QueueKeyIsNil applies the IsNil predicate on the "queue_key" field.
+func QueueKeyIsNil() predicate.Message {
+	return predicate.Message(sql.FieldIsNull(FieldQueueKey))
+}
+
+// QueueKeyNotNil applies the NotNil predicate on the "queue_key" field.
+func QueueKeyNotNil() predicate.Message {
+	return predicate.Message(sql.FieldNotNull(FieldQueueKey))
+}
+
+// QueueKeyEqualFold applies the EqualFold predicate on the "queue_key" field.
+func QueueKeyEqualFold(v string) predicate.Message {
+	return predicate.Message(sql.FieldEqualFold(FieldQueueKey, v))
+}
+
+// QueueKeyContainsFold applies the ContainsFold predicate on the "queue_key" field.
+func QueueKeyContainsFold(v string) predicate.Message {
+	return predicate.Message(sql.FieldContainsFold(FieldQueueKey, v))
+}
+
+// NextTryAtEQ applies the EQ predicate on the "next_try_at" field.
+func NextTryAtEQ(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldNextTryAt, v))
+}
+
+// NextTryAtNEQ applies the NEQ predicate on the "next_try_at" field.
+func NextTryAtNEQ(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldNEQ(FieldNextTryAt, v))
+}
+
+// NextTryAtIn applies the In predicate on the "next_try_at" field.
+func NextTryAtIn(vs ...time.Time) predicate.Message {
+	return predicate.Message(sql.FieldIn(FieldNextTryAt, vs...))
+}
+
+// NextTryAtNotIn applies the NotIn predicate on the "next_try_at" field.
+func NextTryAtNotIn(vs ...time.Time) predicate.Message {
+	return predicate.Message(sql.FieldNotIn(FieldNextTryAt, vs...))
+}
+
+// NextTryAtGT applies the GT predicate on the "next_try_at" field.
+func NextTryAtGT(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldGT(FieldNextTryAt, v))
+}
+
+// NextTryAtGTE applies the GTE predicate on the "next_try_at" field.
+func NextTryAtGTE(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldGTE(FieldNextTryAt, v))
+}
+
+// NextTryAtLT applies the LT predicate on the "next_try_at" field.
+func NextTryAtLT(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldLT(FieldNextTryAt, v))
+}
+
+// NextTryAtLTE applies the LTE predicate on the "next_try_at" field.
+func NextTryAtLTE(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldLTE(FieldNextTryAt, v))
+}
+
+// NextTryAtIsNil applies the IsNil predicate on the "next_try_at" field.
+func NextTryAtIsNil() predicate.Message {
+	return predicate.Message(sql.FieldIsNull(FieldNextTryAt))
+}
+
+// NextTryAtNotNil applies the NotNil predicate on the "next_try_at" field.
+func NextTryAtNotNil() predicate.Message {
+	return predicate.Message(sql.FieldNotNull(FieldNextTryAt))
+}
+
+// AttemptsEQ applies the EQ predicate on the "attempts" field.
+func AttemptsEQ(v int) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldAttempts, v))
+}
+
+// AttemptsNEQ applies the NEQ predicate on the "attempts" field.
+func AttemptsNEQ(v int) predicate.Message {
+	return predicate.Message(sql.FieldNEQ(FieldAttempts, v))
+}
+
+// AttemptsIn applies the In predicate on the "attempts" field.
+func AttemptsIn(vs ...int) predicate.Message {
+	return predicate.Message(sql.FieldIn(FieldAttempts, vs...))
+}
+
+// AttemptsNotIn applies the NotIn predicate on the "attempts" field.
+func AttemptsNotIn(vs ...int) predicate.Message {
+	return predicate.Message(sql.FieldNotIn(FieldAttempts, vs...))
+}
+
+// AttemptsGT applies the GT predicate on the "attempts" field.
+func AttemptsGT(v int) predicate.Message {
+	return predicate.Message(sql.FieldGT(FieldAttempts, v))
+}
+
+// AttemptsGTE applies the GTE predicate on the "attempts" field.
+func AttemptsGTE(v int) predicate.Message {
+	return predicate.Message(sql.FieldGTE(FieldAttempts, v))
+}
+
+// AttemptsLT applies the LT predicate on the "attempts" field.
+func AttemptsLT(v int) predicate.Message {
+	return predicate.Message(sql.FieldLT(FieldAttempts, v))
+}
+
+// AttemptsLTE applies the LTE predicate on the "attempts" field.
+func AttemptsLTE(v int) predicate.Message {
+	return predicate.Message(sql.FieldLTE(FieldAttempts, v))
+}
+
+// LeasedUntilEQ applies the EQ predicate on the "leased_until" field.
+func LeasedUntilEQ(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldLeasedUntil, v))
+}
+
+// LeasedUntilNEQ applies the NEQ predicate on the "leased_until" field.
+func LeasedUntilNEQ(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldNEQ(FieldLeasedUntil, v))
+}
+
+// LeasedUntilIn applies the In predicate on the "leased_until" field.
+func LeasedUntilIn(vs ...time.Time) predicate.Message {
+	return predicate.Message(sql.FieldIn(FieldLeasedUntil, vs...))
+}
+
+// LeasedUntilNotIn applies the NotIn predicate on the "leased_until" field.
+func LeasedUntilNotIn(vs ...time.Time) predicate.Message {
+	return predicate.Message(sql.FieldNotIn(FieldLeasedUntil, vs...))
+}
+
+// LeasedUntilGT applies the GT predicate on the "leased_until" field.
+func LeasedUntilGT(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldGT(FieldLeasedUntil, v))
+}
+
+// LeasedUntilGTE applies the GTE predicate on the "leased_until" field.
+func LeasedUntilGTE(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldGTE(FieldLeasedUntil, v))
+}
+
+// LeasedUntilLT applies the LT predicate on the "leased_until" field.
+func LeasedUntilLT(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldLT(FieldLeasedUntil, v))
+}
+
+// LeasedUntilLTE applies the LTE predicate on the "leased_until" field.
+func LeasedUntilLTE(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldLTE(FieldLeasedUntil, v))
+}
+
+// LeasedUntilIsNil applies the IsNil predicate on the "leased_until" field.
+func LeasedUntilIsNil() predicate.Message {
+	return predicate.Message(sql.FieldIsNull(FieldLeasedUntil))
+}
+
+// LeasedUntilNotNil applies the NotNil predicate on the "leased_until" field.
+func LeasedUntilNotNil() predicate.Message {
+	return predicate.Message(sql.FieldNotNull(FieldLeasedUntil))
+}
+
+// QueuedAtEQ applies the EQ predicate on the "queued_at" field.
+func QueuedAtEQ(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldQueuedAt, v))
+}
+
+// QueuedAtNEQ applies the NEQ predicate on the "queued_at" field.
+func QueuedAtNEQ(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldNEQ(FieldQueuedAt, v))
+}
+
+// QueuedAtIn applies the In predicate on the "queued_at" field.
+func QueuedAtIn(vs ...time.Time) predicate.Message {
+	return predicate.Message(sql.FieldIn(FieldQueuedAt, vs...))
+}
+
+// QueuedAtNotIn applies the NotIn predicate on the "queued_at" field.
+func QueuedAtNotIn(vs ...time.Time) predicate.Message {
+	return predicate.Message(sql.FieldNotIn(FieldQueuedAt, vs...))
+}
+
+// QueuedAtGT applies the GT predicate on the "queued_at" field.
+func QueuedAtGT(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldGT(FieldQueuedAt, v))
+}
+
+// QueuedAtGTE applies the GTE predicate on the "queued_at" field.
+func QueuedAtGTE(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldGTE(FieldQueuedAt, v))
+}
+
+// QueuedAtLT applies the LT predicate on the "queued_at" field.
+func QueuedAtLT(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldLT(FieldQueuedAt, v))
+}
+
+// QueuedAtLTE applies the LTE predicate on the "queued_at" field.
+func QueuedAtLTE(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldLTE(FieldQueuedAt, v))
+}
+
+// QueuedAtIsNil applies the IsNil predicate on the "queued_at" field.
+func QueuedAtIsNil() predicate.Message {
+	return predicate.Message(sql.FieldIsNull(FieldQueuedAt))
+}
+
+// QueuedAtNotNil applies the NotNil predicate on the "queued_at" field.
+func QueuedAtNotNil() predicate.Message {
+	return predicate.Message(sql.FieldNotNull(FieldQueuedAt))
+}
+
+// FailuresEQ applies the EQ predicate on the "failures" field.
+func FailuresEQ(v int) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldFailures, v))
+}
+
+// FailuresNEQ applies the NEQ predicate on the "failures" field.
+func FailuresNEQ(v int) predicate.Message {
+	return predicate.Message(sql.FieldNEQ(FieldFailures, v))
+}
+
+// FailuresIn applies the In predicate on the "failures" field.
+func FailuresIn(vs ...int) predicate.Message {
+	return predicate.Message(sql.FieldIn(FieldFailures, vs...))
+}
+
+// FailuresNotIn applies the NotIn predicate on the "failures" field.
+func FailuresNotIn(vs ...int) predicate.Message {
+	return predicate.Message(sql.FieldNotIn(FieldFailures, vs...))
+}
+
+// FailuresGT applies the GT predicate on the "failures" field.
+func FailuresGT(v int) predicate.Message {
+	return predicate.Message(sql.FieldGT(FieldFailures, v))
+}
+
+// FailuresGTE applies the GTE predicate on the "failures" field.
+func FailuresGTE(v int) predicate.Message {
+	return predicate.Message(sql.FieldGTE(FieldFailures, v))
+}
+
+// FailuresLT applies the LT predicate on the "failures" field.
+func FailuresLT(v int) predicate.Message {
+	return predicate.Message(sql.FieldLT(FieldFailures, v))
+}
+
+// FailuresLTE applies the LTE predicate on the "failures" field.
+func FailuresLTE(v int) predicate.Message {
+	return predicate.Message(sql.FieldLTE(FieldFailures, v))
+}
+
+// SendingAtEQ applies the EQ predicate on the "sending_at" field.
+func SendingAtEQ(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldSendingAt, v))
+}
+
+// SendingAtNEQ applies the NEQ predicate on the "sending_at" field.
+func SendingAtNEQ(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldNEQ(FieldSendingAt, v))
+}
+
+// SendingAtIn applies the In predicate on the "sending_at" field.
+func SendingAtIn(vs ...time.Time) predicate.Message {
+	return predicate.Message(sql.FieldIn(FieldSendingAt, vs...))
+}
+
+// SendingAtNotIn applies the NotIn predicate on the "sending_at" field.
+func SendingAtNotIn(vs ...time.Time) predicate.Message {
+	return predicate.Message(sql.FieldNotIn(FieldSendingAt, vs...))
+}
+
+// SendingAtGT applies the GT predicate on the "sending_at" field.
+func SendingAtGT(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldGT(FieldSendingAt, v))
+}
+
+// SendingAtGTE applies the GTE predicate on the "sending_at" field.
+func SendingAtGTE(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldGTE(FieldSendingAt, v))
+}
+
+// SendingAtLT applies the LT predicate on the "sending_at" field.
+func SendingAtLT(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldLT(FieldSendingAt, v))
+}
+
+// SendingAtLTE applies the LTE predicate on the "sending_at" field.
+func SendingAtLTE(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldLTE(FieldSendingAt, v))
+}
+
+// SendingAtIsNil applies the IsNil predicate on the "sending_at" field.
+func SendingAtIsNil() predicate.Message {
+	return predicate.Message(sql.FieldIsNull(FieldSendingAt))
+}
+
+// SendingAtNotNil applies the NotNil predicate on the "sending_at" field.
+func SendingAtNotNil() predicate.Message {
+	return predicate.Message(sql.FieldNotNull(FieldSendingAt))
 }
 
 // HasConversation applies the HasEdge predicate on the "conversation" edge.

@@ -432,6 +432,16 @@ var (
 		{Name: "sent_at", Type: field.TypeTime},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "edited_at", Type: field.TypeTime, Nullable: true},
+		{Name: "author_id", Type: field.TypeString, Nullable: true},
+		{Name: "problem", Type: field.TypeJSON, Nullable: true},
+		{Name: "idempotency_key", Type: field.TypeString, Nullable: true},
+		{Name: "queue_key", Type: field.TypeString, Nullable: true},
+		{Name: "next_try_at", Type: field.TypeTime, Nullable: true},
+		{Name: "attempts", Type: field.TypeInt, Default: 0},
+		{Name: "leased_until", Type: field.TypeTime, Nullable: true},
+		{Name: "queued_at", Type: field.TypeTime, Nullable: true},
+		{Name: "failures", Type: field.TypeInt, Default: 0},
+		{Name: "sending_at", Type: field.TypeTime, Nullable: true},
 		{Name: "conversation_id", Type: field.TypeString},
 		{Name: "contact_id", Type: field.TypeString, Nullable: true},
 		{Name: "webhook_log_id", Type: field.TypeString, Nullable: true},
@@ -445,25 +455,25 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "messages_conversations_conversation",
-				Columns:    []*schema.Column{MessagesColumns[16]},
+				Columns:    []*schema.Column{MessagesColumns[26]},
 				RefColumns: []*schema.Column{ConversationsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "messages_contacts_contact",
-				Columns:    []*schema.Column{MessagesColumns[17]},
+				Columns:    []*schema.Column{MessagesColumns[27]},
 				RefColumns: []*schema.Column{ContactsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "messages_webhook_logs_webhook_log",
-				Columns:    []*schema.Column{MessagesColumns[18]},
+				Columns:    []*schema.Column{MessagesColumns[28]},
 				RefColumns: []*schema.Column{WebhookLogsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "messages_messages_replies",
-				Columns:    []*schema.Column{MessagesColumns[19]},
+				Columns:    []*schema.Column{MessagesColumns[29]},
 				RefColumns: []*schema.Column{MessagesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -472,7 +482,7 @@ var (
 			{
 				Name:    "message_conversation_id_seq",
 				Unique:  true,
-				Columns: []*schema.Column{MessagesColumns[16], MessagesColumns[4]},
+				Columns: []*schema.Column{MessagesColumns[26], MessagesColumns[4]},
 			},
 			{
 				Name:    "message_connection_id_account_id_external_id",
@@ -482,12 +492,36 @@ var (
 			{
 				Name:    "message_webhook_log_id",
 				Unique:  false,
-				Columns: []*schema.Column{MessagesColumns[18]},
+				Columns: []*schema.Column{MessagesColumns[28]},
 			},
 			{
 				Name:    "message_reply_to_id",
 				Unique:  false,
-				Columns: []*schema.Column{MessagesColumns[19]},
+				Columns: []*schema.Column{MessagesColumns[29]},
+			},
+			{
+				Name:    "message_idempotency",
+				Unique:  true,
+				Columns: []*schema.Column{MessagesColumns[26], MessagesColumns[18]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "idempotency_key IS NOT NULL",
+				},
+			},
+			{
+				Name:    "message_queued",
+				Unique:  false,
+				Columns: []*schema.Column{MessagesColumns[19], MessagesColumns[4]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "status = 'QUEUED'",
+				},
+			},
+			{
+				Name:    "message_queued_by_connection",
+				Unique:  false,
+				Columns: []*schema.Column{MessagesColumns[2]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "status = 'QUEUED'",
+				},
 			},
 		},
 	}

@@ -3,6 +3,7 @@ package schema
 import (
 	"entgo.io/contrib/entgql"
 	"entgo.io/ent"
+	"entgo.io/ent/dialect/entsql"
 	"entgo.io/ent/schema"
 	"entgo.io/ent/schema/edge"
 	"entgo.io/ent/schema/field"
@@ -40,9 +41,21 @@ func (Message) Fields() []ent.Field {
 		field.String("album_id").Optional().Nillable(),
 		field.String("forwarded_from").Optional().Nillable(),
 		field.String("external_id").Optional().Nillable(),
-		field.Time("sent_at").Immutable(),
+		field.Time("sent_at"),
 		field.Time("created_at").Immutable(),
 		field.Time("edited_at").Optional().Nillable(),
+
+		optionalRef("author_id"),
+		field.JSON("problem", &causeway.Problem{}).Optional(),
+		field.String("idempotency_key").Optional().Nillable().Immutable(),
+
+		field.String("queue_key").Optional().Nillable().Immutable().Comment("of what is to be sent: the conversation"),
+		field.Time("next_try_at").Optional().Nillable(),
+		field.Int("attempts").Default(0),
+		field.Time("leased_until").Optional().Nillable(),
+		field.Time("queued_at").Optional().Nillable().Comment("when it was last put into the queue"),
+		field.Int("failures").Default(0).Comment("tries that came to nothing since queued_at"),
+		field.Time("sending_at").Optional().Nillable().Comment("set while the platform is called"),
 	}
 }
 
@@ -60,13 +73,20 @@ func (Message) Edges() []ent.Edge {
 }
 
 // Indexes of messages: one per account and the platform's id, one per number in its
-// conversation.
+// conversation, one per key that a client chose; what is to be sent is found in order,
+// per conversation, and by connection.
 func (Message) Indexes() []ent.Index {
+	queued := entsql.IndexWhere("status = 'QUEUED'")
 	return []ent.Index{
 		index.Fields("conversation_id", "seq").Unique(),
 		index.Fields("connection_id", "account_id", "external_id").Unique(),
 		index.Fields("webhook_log_id"),
 		index.Fields("reply_to_id"),
+		index.Fields("conversation_id", "idempotency_key").Unique().
+			StorageKey("message_idempotency").
+			Annotations(entsql.IndexWhere("idempotency_key IS NOT NULL")),
+		index.Fields("queue_key", "seq").StorageKey("message_queued").Annotations(queued),
+		index.Fields("connection_id").StorageKey("message_queued_by_connection").Annotations(queued),
 	}
 }
 

@@ -48,6 +48,7 @@ type ResolverRoot interface {
 	ConnectionEvent() ConnectionEventResolver
 	Conversation() ConversationResolver
 	ConversationEvent() ConversationEventResolver
+	Message() MessageResolver
 	MessageEvent() MessageEventResolver
 	Mutation() MutationResolver
 	Query() QueryResolver
@@ -192,6 +193,7 @@ type ComplexityRoot struct {
 		LastMessage   func(childComplexity int) int
 		LastMessageAt func(childComplexity int) int
 		Messages      func(childComplexity int, after *entgql.Cursor[causeway.ID], first *int, before *entgql.Cursor[causeway.ID], last *int) int
+		ReplyPolicy   func(childComplexity int) int
 		Status        func(childComplexity int) int
 		Title         func(childComplexity int) int
 		UnreadCount   func(childComplexity int) int
@@ -245,6 +247,8 @@ type ComplexityRoot struct {
 	Message struct {
 		AlbumID       func(childComplexity int) int
 		Attachments   func(childComplexity int) int
+		Attempts      func(childComplexity int) int
+		Author        func(childComplexity int) int
 		AuthorKind    func(childComplexity int) int
 		Contact       func(childComplexity int) int
 		Conversation  func(childComplexity int) int
@@ -255,6 +259,7 @@ type ComplexityRoot struct {
 		ForwardedFrom func(childComplexity int) int
 		ID            func(childComplexity int) int
 		Payload       func(childComplexity int) int
+		Problem       func(childComplexity int) int
 		Reactions     func(childComplexity int) int
 		ReplyTo       func(childComplexity int) int
 		SentAt        func(childComplexity int) int
@@ -278,6 +283,7 @@ type ComplexityRoot struct {
 		Change  func(childComplexity int) int
 		Cursor  func(childComplexity int) int
 		Message func(childComplexity int) int
+		Status  func(childComplexity int) int
 	}
 
 	Mutation struct {
@@ -288,7 +294,9 @@ type ComplexityRoot struct {
 		CreateUser           func(childComplexity int, input model.CreateUserInput) int
 		Disconnect           func(childComplexity int, connectionID causeway.ID) int
 		RemoveCampaignMember func(childComplexity int, input model.RemoveCampaignMemberInput) int
+		RetryMessage         func(childComplexity int, id causeway.ID) int
 		RevokeAccessToken    func(childComplexity int, id causeway.ID) int
+		SendMessage          func(childComplexity int, input model.SendMessageInput) int
 		SetCampaignMember    func(childComplexity int, input model.SetCampaignMemberInput) int
 		SignIn               func(childComplexity int, input model.SignInInput) int
 		SignOut              func(childComplexity int) int
@@ -350,8 +358,25 @@ type ComplexityRoot struct {
 		UserErrors func(childComplexity int) int
 	}
 
+	ReplyPolicy struct {
+		Allowed  func(childComplexity int) int
+		ClosesAt func(childComplexity int) int
+		Problem  func(childComplexity int) int
+		Window   func(childComplexity int) int
+	}
+
+	RetryMessagePayload struct {
+		Message    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	RevokeAccessTokenPayload struct {
 		DeletedID  func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	SendMessagePayload struct {
+		Message    func(childComplexity int) int
 		UserErrors func(childComplexity int) int
 	}
 
@@ -516,10 +541,16 @@ type ConnectionEventResolver interface {
 	Connection(ctx context.Context, obj *model.ConnectionEvent) (*ent.Connection, error)
 }
 type ConversationResolver interface {
+	ReplyPolicy(ctx context.Context, obj *ent.Conversation) (*model.ReplyPolicy, error)
 	Messages(ctx context.Context, obj *ent.Conversation, after *entgql.Cursor[causeway.ID], first *int, before *entgql.Cursor[causeway.ID], last *int) (*ent.MessageConnection, error)
 }
 type ConversationEventResolver interface {
 	Conversation(ctx context.Context, obj *model.ConversationEvent) (*ent.Conversation, error)
+}
+type MessageResolver interface {
+	Author(ctx context.Context, obj *ent.Message) (*ent.User, error)
+
+	Problem(ctx context.Context, obj *ent.Message) (*model.Problem, error)
 }
 type MessageEventResolver interface {
 	Message(ctx context.Context, obj *model.MessageEvent) (*ent.Message, error)
@@ -540,6 +571,8 @@ type MutationResolver interface {
 	ConnectTelegramBot(ctx context.Context, input model.ConnectTelegramBotInput) (*model.ConnectTelegramBotPayload, error)
 	TestConnection(ctx context.Context, input model.TestConnectionInput) (*model.TestConnectionPayload, error)
 	Disconnect(ctx context.Context, connectionID causeway.ID) (*model.DisconnectPayload, error)
+	SendMessage(ctx context.Context, input model.SendMessageInput) (*model.SendMessagePayload, error)
+	RetryMessage(ctx context.Context, id causeway.ID) (*model.RetryMessagePayload, error)
 }
 type QueryResolver interface {
 	Node(ctx context.Context, id causeway.ID) (ent.Noder, error)
@@ -1172,6 +1205,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Conversation.Messages(childComplexity, args["after"].(*entgql.Cursor[causeway.ID]), args["first"].(*int), args["before"].(*entgql.Cursor[causeway.ID]), args["last"].(*int)), true
+	case "Conversation.replyPolicy":
+		if e.ComplexityRoot.Conversation.ReplyPolicy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Conversation.ReplyPolicy(childComplexity), true
 	case "Conversation.status":
 		if e.ComplexityRoot.Conversation.Status == nil {
 			break
@@ -1337,6 +1376,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Message.Attachments(childComplexity), true
+	case "Message.attempts":
+		if e.ComplexityRoot.Message.Attempts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Message.Attempts(childComplexity), true
+	case "Message.author":
+		if e.ComplexityRoot.Message.Author == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Message.Author(childComplexity), true
 	case "Message.authorKind":
 		if e.ComplexityRoot.Message.AuthorKind == nil {
 			break
@@ -1397,6 +1448,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Message.Payload(childComplexity), true
+	case "Message.problem":
+		if e.ComplexityRoot.Message.Problem == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Message.Problem(childComplexity), true
 	case "Message.reactions":
 		if e.ComplexityRoot.Message.Reactions == nil {
 			break
@@ -1484,6 +1541,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.MessageEvent.Message(childComplexity), true
+	case "MessageEvent.status":
+		if e.ComplexityRoot.MessageEvent.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MessageEvent.Status(childComplexity), true
 
 	case "Mutation.archiveCampaign":
 		if e.ComplexityRoot.Mutation.ArchiveCampaign == nil {
@@ -1562,6 +1625,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RemoveCampaignMember(childComplexity, args["input"].(model.RemoveCampaignMemberInput)), true
+	case "Mutation.retryMessage":
+		if e.ComplexityRoot.Mutation.RetryMessage == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_retryMessage_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RetryMessage(childComplexity, args["id"].(causeway.ID)), true
 	case "Mutation.revokeAccessToken":
 		if e.ComplexityRoot.Mutation.RevokeAccessToken == nil {
 			break
@@ -1573,6 +1647,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RevokeAccessToken(childComplexity, args["id"].(causeway.ID)), true
+	case "Mutation.sendMessage":
+		if e.ComplexityRoot.Mutation.SendMessage == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_sendMessage_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SendMessage(childComplexity, args["input"].(model.SendMessageInput)), true
 	case "Mutation.setCampaignMember":
 		if e.ComplexityRoot.Mutation.SetCampaignMember == nil {
 			break
@@ -1892,6 +1977,44 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.RemoveCampaignMemberPayload.UserErrors(childComplexity), true
 
+	case "ReplyPolicy.allowed":
+		if e.ComplexityRoot.ReplyPolicy.Allowed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReplyPolicy.Allowed(childComplexity), true
+	case "ReplyPolicy.closesAt":
+		if e.ComplexityRoot.ReplyPolicy.ClosesAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReplyPolicy.ClosesAt(childComplexity), true
+	case "ReplyPolicy.problem":
+		if e.ComplexityRoot.ReplyPolicy.Problem == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReplyPolicy.Problem(childComplexity), true
+	case "ReplyPolicy.window":
+		if e.ComplexityRoot.ReplyPolicy.Window == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReplyPolicy.Window(childComplexity), true
+
+	case "RetryMessagePayload.message":
+		if e.ComplexityRoot.RetryMessagePayload.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RetryMessagePayload.Message(childComplexity), true
+	case "RetryMessagePayload.userErrors":
+		if e.ComplexityRoot.RetryMessagePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RetryMessagePayload.UserErrors(childComplexity), true
+
 	case "RevokeAccessTokenPayload.deletedId":
 		if e.ComplexityRoot.RevokeAccessTokenPayload.DeletedID == nil {
 			break
@@ -1904,6 +2027,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RevokeAccessTokenPayload.UserErrors(childComplexity), true
+
+	case "SendMessagePayload.message":
+		if e.ComplexityRoot.SendMessagePayload.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SendMessagePayload.Message(childComplexity), true
+	case "SendMessagePayload.userErrors":
+		if e.ComplexityRoot.SendMessagePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SendMessagePayload.UserErrors(childComplexity), true
 
 	case "SetCampaignMemberPayload.campaign":
 		if e.ComplexityRoot.SetCampaignMemberPayload.Campaign == nil {
@@ -2436,6 +2572,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputCreateCampaignInput,
 		ec.unmarshalInputCreateUserInput,
 		ec.unmarshalInputRemoveCampaignMemberInput,
+		ec.unmarshalInputSendMessageInput,
 		ec.unmarshalInputSetCampaignMemberInput,
 		ec.unmarshalInputSignInInput,
 		ec.unmarshalInputTestConnectionInput,
@@ -2667,7 +2804,7 @@ enum UserRole {
 enum CampaignRole {
   """Manages the campaign's connections and members."""
   MANAGER
-  """Reads the campaign's conversations."""
+  """Reads and answers the campaign's conversations."""
   AGENT
 }
 
@@ -3008,6 +3145,7 @@ type Conversation implements Node {
   unreadCount: Int!
   lastMessage: Message
   lastMessageAt: Time!
+  replyPolicy: ReplyPolicy!
   """Oldest first, in the order this server took them in; last: 50 is the end of the conversation."""
   messages(
     after: Cursor
@@ -3028,6 +3166,27 @@ type ConversationConnection {
 type ConversationEdge {
   node: Conversation
   cursor: Cursor!
+}
+
+enum ReplyWindow {
+  """The platform sets no limit."""
+  UNLIMITED
+  """Anything may be sent (Messenger: 24 hours after the customer last wrote, tapped or reacted)."""
+  STANDARD
+  """A person, not a bot, may still answer (Messenger: 7 days)."""
+  HUMAN_AGENT
+  CLOSED
+}
+
+"""Whether a message sent now would be let through, and until when."""
+type ReplyPolicy {
+  """Whether sendMessage takes a message. One that would have to wait (connection INACTIVE, rate limit) is taken, and problem says why it waits."""
+  allowed: Boolean!
+  window: ReplyWindow!
+  """When window changes for the worse; null where it never does."""
+  closesAt: Time
+  """Why not, or why it would wait: token expired, customer blocked us, not connected any more."""
+  problem: Problem
 }
 
 input ConversationFilter {
@@ -3096,6 +3255,8 @@ type Message implements Node {
   conversation: Conversation!
   direction: MessageDirection!
   authorKind: MessageAuthorKind!
+  """The agent who wrote it; null for everybody else."""
+  author: User
   """In a group chat, the member who wrote it; else the conversation's contact."""
   contact: Contact
   text: String
@@ -3105,10 +3266,14 @@ type Message implements Node {
   replyTo: Message
   reactions: [Reaction!]!
   status: MessageStatus!
+  """Why it FAILED, or why it is still QUEUED (RATE_LIMITED, TOKEN_EXPIRED ...)."""
+  problem: Problem
   """Groups the parts of one album."""
   albumId: String
   """Whom it was forwarded from, as the platform names them; null if it was not."""
   forwardedFrom: String
+  """Tries to send it so far."""
+  attempts: Int!
   """The platform's id of the message."""
   externalId: String
   """When the sender's platform says it was written."""
@@ -3223,6 +3388,12 @@ type Mutation {
   testConnection(input: TestConnectionInput!): TestConnectionPayload
   """Cancels the webhook, deletes the token; conversations and messages stay."""
   disconnect(connectionId: ID!): DisconnectPayload
+
+  # conversations
+  """Stores the message and returns at once, QUEUED; its fate follows as messageUpdated."""
+  sendMessage(input: SendMessageInput!): SendMessagePayload
+  """Puts a FAILED message back into the queue: the same message, once more."""
+  retryMessage(id: ID!): RetryMessagePayload
 }
 
 input SignInInput {
@@ -3355,6 +3526,22 @@ type DisconnectPayload {
   userErrors: [Problem!]!
 }
 
+input SendMessageInput {
+  conversationId: ID!
+  text: String
+  replyToId: ID
+  """Chosen by the client, one per message of a conversation: the same key again returns the first message and sends nothing."""
+  idempotencyKey: String
+}
+type SendMessagePayload {
+  message: Message
+  userErrors: [Problem!]!
+}
+type RetryMessagePayload {
+  message: Message
+  userErrors: [Problem!]!
+}
+
 # ---------------------------------------------------------------------------
 # Subscriptions
 #
@@ -3371,9 +3558,9 @@ type DisconnectPayload {
 type Subscription {
   """Everything that happens in a campaign."""
   events(campaignId: ID!, after: Cursor): Event!
-  """New messages of a campaign, or of one conversation."""
+  """New messages of a campaign, or of one conversation: customers' and agents'."""
   messageAdded(campaignId: ID!, conversationId: ID, after: Cursor): MessageEvent!
-  """Edited, or reacted to."""
+  """Sent, failed, edited, or reacted to."""
   messageUpdated(campaignId: ID!, conversationId: ID, after: Cursor): MessageEvent!
   """A conversation began, or its contact (name, blocked), title, status or unread count changed."""
   conversationUpdated(campaignId: ID!, conversationId: ID, after: Cursor): ConversationEvent!
@@ -3385,7 +3572,7 @@ type Subscription {
 
 """
 Something that happened. What it is about is shown as it is now, not as it was then: after a
-replay a message whose event says EDITED may have been edited again since.
+replay a message whose event says STATUS may already have moved on.
 """
 interface Event {
   cursor: Cursor!
@@ -3412,6 +3599,8 @@ type MessageEvent implements Event {
   cursor: Cursor!
   at: Time!
   change: MessageChange!
+  """What the status became, if change is STATUS."""
+  status: MessageStatus
   message: Message!
 }
 
@@ -3699,6 +3888,8 @@ func (ec *executionContext) childFields_Conversation(ctx context.Context, field 
 		return ec.fieldContext_Conversation_lastMessage(ctx, field)
 	case "lastMessageAt":
 		return ec.fieldContext_Conversation_lastMessageAt(ctx, field)
+	case "replyPolicy":
+		return ec.fieldContext_Conversation_replyPolicy(ctx, field)
 	case "messages":
 		return ec.fieldContext_Conversation_messages(ctx, field)
 	case "createdAt":
@@ -3799,6 +3990,8 @@ func (ec *executionContext) childFields_Message(ctx context.Context, field graph
 		return ec.fieldContext_Message_direction(ctx, field)
 	case "authorKind":
 		return ec.fieldContext_Message_authorKind(ctx, field)
+	case "author":
+		return ec.fieldContext_Message_author(ctx, field)
 	case "contact":
 		return ec.fieldContext_Message_contact(ctx, field)
 	case "text":
@@ -3813,10 +4006,14 @@ func (ec *executionContext) childFields_Message(ctx context.Context, field graph
 		return ec.fieldContext_Message_reactions(ctx, field)
 	case "status":
 		return ec.fieldContext_Message_status(ctx, field)
+	case "problem":
+		return ec.fieldContext_Message_problem(ctx, field)
 	case "albumId":
 		return ec.fieldContext_Message_albumId(ctx, field)
 	case "forwardedFrom":
 		return ec.fieldContext_Message_forwardedFrom(ctx, field)
+	case "attempts":
+		return ec.fieldContext_Message_attempts(ctx, field)
 	case "externalId":
 		return ec.fieldContext_Message_externalId(ctx, field)
 	case "sentAt":
@@ -3859,6 +4056,8 @@ func (ec *executionContext) childFields_MessageEvent(ctx context.Context, field 
 		return ec.fieldContext_MessageEvent_at(ctx, field)
 	case "change":
 		return ec.fieldContext_MessageEvent_change(ctx, field)
+	case "status":
+		return ec.fieldContext_MessageEvent_status(ctx, field)
 	case "message":
 		return ec.fieldContext_MessageEvent_message(ctx, field)
 	}
@@ -3945,6 +4144,30 @@ func (ec *executionContext) childFields_RemoveCampaignMemberPayload(ctx context.
 	return nil, fmt.Errorf("no field named %q was found under type RemoveCampaignMemberPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_ReplyPolicy(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "allowed":
+		return ec.fieldContext_ReplyPolicy_allowed(ctx, field)
+	case "window":
+		return ec.fieldContext_ReplyPolicy_window(ctx, field)
+	case "closesAt":
+		return ec.fieldContext_ReplyPolicy_closesAt(ctx, field)
+	case "problem":
+		return ec.fieldContext_ReplyPolicy_problem(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReplyPolicy", field.Name)
+}
+
+func (ec *executionContext) childFields_RetryMessagePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "message":
+		return ec.fieldContext_RetryMessagePayload_message(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_RetryMessagePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RetryMessagePayload", field.Name)
+}
+
 func (ec *executionContext) childFields_RevokeAccessTokenPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "deletedId":
@@ -3953,6 +4176,16 @@ func (ec *executionContext) childFields_RevokeAccessTokenPayload(ctx context.Con
 		return ec.fieldContext_RevokeAccessTokenPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type RevokeAccessTokenPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_SendMessagePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "message":
+		return ec.fieldContext_SendMessagePayload_message(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_SendMessagePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SendMessagePayload", field.Name)
 }
 
 func (ec *executionContext) childFields_SetCampaignMemberPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -4579,6 +4812,20 @@ func (ec *executionContext) field_Mutation_removeCampaignMember_args(ctx context
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_retryMessage_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (causeway.ID, error) {
+			return ec.unmarshalNID2causewayᚐID(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_revokeAccessToken_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -4590,6 +4837,20 @@ func (ec *executionContext) field_Mutation_revokeAccessToken_args(ctx context.Co
 		return nil, err
 	}
 	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_sendMessage_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.SendMessageInput, error) {
+			return ec.unmarshalNSendMessageInput2causewayᚋgraphᚋmodelᚐSendMessageInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
 	return args, nil
 }
 
@@ -7437,6 +7698,38 @@ func (ec *executionContext) fieldContext_Conversation_lastMessageAt(_ context.Co
 	return graphql.NewScalarFieldContext("Conversation", field, false, false, errors.New("field of type Time does not have child fields"))
 }
 
+func (ec *executionContext) _Conversation_replyPolicy(ctx context.Context, field graphql.CollectedField, obj *ent.Conversation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Conversation_replyPolicy(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Conversation().ReplyPolicy(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ReplyPolicy) graphql.Marshaler {
+			return ec.marshalNReplyPolicy2ᚖcausewayᚋgraphᚋmodelᚐReplyPolicy(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Conversation_replyPolicy(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Conversation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ReplyPolicy(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Conversation_messages(ctx context.Context, field graphql.CollectedField, obj *ent.Conversation) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -8219,6 +8512,38 @@ func (ec *executionContext) fieldContext_Message_authorKind(_ context.Context, f
 	return graphql.NewScalarFieldContext("Message", field, false, false, errors.New("field of type MessageAuthorKind does not have child fields"))
 }
 
+func (ec *executionContext) _Message_author(ctx context.Context, field graphql.CollectedField, obj *ent.Message) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Message_author(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Message().Author(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.User) graphql.Marshaler {
+			return ec.marshalOUser2ᚖcausewayᚋentᚐUser(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Message_author(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Message",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_User(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Message_contact(ctx context.Context, field graphql.CollectedField, obj *ent.Message) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -8416,6 +8741,38 @@ func (ec *executionContext) fieldContext_Message_status(_ context.Context, field
 	return graphql.NewScalarFieldContext("Message", field, false, false, errors.New("field of type MessageStatus does not have child fields"))
 }
 
+func (ec *executionContext) _Message_problem(ctx context.Context, field graphql.CollectedField, obj *ent.Message) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Message_problem(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Message().Problem(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Problem) graphql.Marshaler {
+			return ec.marshalOProblem2ᚖcausewayᚋgraphᚋmodelᚐProblem(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Message_problem(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Message",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Problem(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Message_albumId(ctx context.Context, field graphql.CollectedField, obj *ent.Message) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -8460,6 +8817,29 @@ func (ec *executionContext) _Message_forwardedFrom(ctx context.Context, field gr
 }
 func (ec *executionContext) fieldContext_Message_forwardedFrom(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Message", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _Message_attempts(ctx context.Context, field graphql.CollectedField, obj *ent.Message) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Message_attempts(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Attempts, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Message_attempts(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Message", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
 func (ec *executionContext) _Message_externalId(ctx context.Context, field graphql.CollectedField, obj *ent.Message) (ret graphql.Marshaler) {
@@ -8763,6 +9143,29 @@ func (ec *executionContext) _MessageEvent_change(ctx context.Context, field grap
 }
 func (ec *executionContext) fieldContext_MessageEvent_change(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("MessageEvent", field, false, false, errors.New("field of type MessageChange does not have child fields"))
+}
+
+func (ec *executionContext) _MessageEvent_status(ctx context.Context, field graphql.CollectedField, obj *model.MessageEvent) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_MessageEvent_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *message.Status) graphql.Marshaler {
+			return ec.marshalOMessageStatus2ᚖcausewayᚋentᚋmessageᚐStatus(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_MessageEvent_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MessageEvent", field, false, false, errors.New("field of type MessageStatus does not have child fields"))
 }
 
 func (ec *executionContext) _MessageEvent_message(ctx context.Context, field graphql.CollectedField, obj *model.MessageEvent) (ret graphql.Marshaler) {
@@ -9439,6 +9842,94 @@ func (ec *executionContext) fieldContext_Mutation_disconnect(ctx context.Context
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_disconnect_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_sendMessage(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_sendMessage(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().SendMessage(ctx, fc.Args["input"].(model.SendMessageInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.SendMessagePayload) graphql.Marshaler {
+			return ec.marshalOSendMessagePayload2ᚖcausewayᚋgraphᚋmodelᚐSendMessagePayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_sendMessage(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_SendMessagePayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_sendMessage_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_retryMessage(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_retryMessage(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().RetryMessage(ctx, fc.Args["id"].(causeway.ID))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.RetryMessagePayload) graphql.Marshaler {
+			return ec.marshalORetryMessagePayload2ᚖcausewayᚋgraphᚋmodelᚐRetryMessagePayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_retryMessage(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RetryMessagePayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_retryMessage_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -10504,6 +10995,171 @@ func (ec *executionContext) fieldContext_RemoveCampaignMemberPayload_userErrors(
 	return fc, nil
 }
 
+func (ec *executionContext) _ReplyPolicy_allowed(ctx context.Context, field graphql.CollectedField, obj *model.ReplyPolicy) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplyPolicy_allowed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Allowed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReplyPolicy_allowed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplyPolicy", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _ReplyPolicy_window(ctx context.Context, field graphql.CollectedField, obj *model.ReplyPolicy) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplyPolicy_window(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Window, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.ReplyWindow) graphql.Marshaler {
+			return ec.marshalNReplyWindow2causewayᚋgraphᚋmodelᚐReplyWindow(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReplyPolicy_window(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplyPolicy", field, false, false, errors.New("field of type ReplyWindow does not have child fields"))
+}
+
+func (ec *executionContext) _ReplyPolicy_closesAt(ctx context.Context, field graphql.CollectedField, obj *model.ReplyPolicy) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplyPolicy_closesAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ClosesAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalOTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ReplyPolicy_closesAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplyPolicy", field, false, false, errors.New("field of type Time does not have child fields"))
+}
+
+func (ec *executionContext) _ReplyPolicy_problem(ctx context.Context, field graphql.CollectedField, obj *model.ReplyPolicy) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplyPolicy_problem(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Problem, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Problem) graphql.Marshaler {
+			return ec.marshalOProblem2ᚖcausewayᚋgraphᚋmodelᚐProblem(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ReplyPolicy_problem(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ReplyPolicy",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Problem(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RetryMessagePayload_message(ctx context.Context, field graphql.CollectedField, obj *model.RetryMessagePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RetryMessagePayload_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Message) graphql.Marshaler {
+			return ec.marshalOMessage2ᚖcausewayᚋentᚐMessage(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_RetryMessagePayload_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RetryMessagePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Message(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RetryMessagePayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.RetryMessagePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RetryMessagePayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Problem) graphql.Marshaler {
+			return ec.marshalNProblem2ᚕᚖcausewayᚋgraphᚋmodelᚐProblemᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RetryMessagePayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RetryMessagePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Problem(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _RevokeAccessTokenPayload_deletedId(ctx context.Context, field graphql.CollectedField, obj *model.RevokeAccessTokenPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -10549,6 +11205,70 @@ func (ec *executionContext) _RevokeAccessTokenPayload_userErrors(ctx context.Con
 func (ec *executionContext) fieldContext_RevokeAccessTokenPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "RevokeAccessTokenPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Problem(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _SendMessagePayload_message(ctx context.Context, field graphql.CollectedField, obj *model.SendMessagePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SendMessagePayload_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Message) graphql.Marshaler {
+			return ec.marshalOMessage2ᚖcausewayᚋentᚐMessage(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_SendMessagePayload_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "SendMessagePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Message(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _SendMessagePayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.SendMessagePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SendMessagePayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Problem) graphql.Marshaler {
+			return ec.marshalNProblem2ᚕᚖcausewayᚋgraphᚋmodelᚐProblemᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SendMessagePayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "SendMessagePayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
@@ -14097,6 +14817,57 @@ func (ec *executionContext) unmarshalInputRemoveCampaignMemberInput(ctx context.
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputSendMessageInput(ctx context.Context, obj any) (model.SendMessageInput, error) {
+	var it model.SendMessageInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"conversationId", "text", "replyToId", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "conversationId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("conversationId"))
+			data, err := ec.unmarshalNID2causewayᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ConversationID = data
+		case "text":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("text"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Text = graphql.OmittableOf(data)
+		case "replyToId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("replyToId"))
+			data, err := ec.unmarshalOID2ᚖcausewayᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ReplyToID = graphql.OmittableOf(data)
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = graphql.OmittableOf(data)
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputSetCampaignMemberInput(ctx context.Context, obj any) (model.SetCampaignMemberInput, error) {
 	var it model.SetCampaignMemberInput
 	if obj == nil {
@@ -16133,6 +16904,44 @@ func (ec *executionContext) _Conversation(ctx context.Context, sel ast.Selection
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "replyPolicy":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Conversation_replyPolicy(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "messages":
 			field := field
 
@@ -16669,6 +17478,44 @@ func (ec *executionContext) _Message(ctx context.Context, sel ast.SelectionSet, 
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "author":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Message_author(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "contact":
 			field := field
 
@@ -16836,6 +17683,44 @@ func (ec *executionContext) _Message(ctx context.Context, sel ast.SelectionSet, 
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "problem":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Message_problem(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "albumId":
 			out.Values[i] = ec._Message_albumId(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
@@ -16844,6 +17729,11 @@ func (ec *executionContext) _Message(ctx context.Context, sel ast.SelectionSet, 
 		case "forwardedFrom":
 			out.Values[i] = ec._Message_forwardedFrom(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "attempts":
+			out.Values[i] = ec._Message_attempts(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "externalId":
@@ -17003,6 +17893,11 @@ func (ec *executionContext) _MessageEvent(ctx context.Context, sel ast.Selection
 		case "change":
 			out.Values[i] = ec._MessageEvent_change(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "status":
+			out.Values[i] = ec._MessageEvent_status(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "message":
@@ -17185,6 +18080,20 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		case "disconnect":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_disconnect(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "sendMessage":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_sendMessage(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "retryMessage":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_retryMessage(ctx, field)
 			})
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
@@ -17786,6 +18695,102 @@ func (ec *executionContext) _RemoveCampaignMemberPayload(ctx context.Context, se
 	return out
 }
 
+var replyPolicyImplementors = []string{"ReplyPolicy"}
+
+func (ec *executionContext) _ReplyPolicy(ctx context.Context, sel ast.SelectionSet, obj *model.ReplyPolicy) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, replyPolicyImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ReplyPolicy")
+		case "allowed":
+			out.Values[i] = ec._ReplyPolicy_allowed(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "window":
+			out.Values[i] = ec._ReplyPolicy_window(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "closesAt":
+			out.Values[i] = ec._ReplyPolicy_closesAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "problem":
+			out.Values[i] = ec._ReplyPolicy_problem(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var retryMessagePayloadImplementors = []string{"RetryMessagePayload"}
+
+func (ec *executionContext) _RetryMessagePayload(ctx context.Context, sel ast.SelectionSet, obj *model.RetryMessagePayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, retryMessagePayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RetryMessagePayload")
+		case "message":
+			out.Values[i] = ec._RetryMessagePayload_message(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._RetryMessagePayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var revokeAccessTokenPayloadImplementors = []string{"RevokeAccessTokenPayload"}
 
 func (ec *executionContext) _RevokeAccessTokenPayload(ctx context.Context, sel ast.SelectionSet, obj *model.RevokeAccessTokenPayload) graphql.Marshaler {
@@ -17805,6 +18810,49 @@ func (ec *executionContext) _RevokeAccessTokenPayload(ctx context.Context, sel a
 			}
 		case "userErrors":
 			out.Values[i] = ec._RevokeAccessTokenPayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var sendMessagePayloadImplementors = []string{"SendMessagePayload"}
+
+func (ec *executionContext) _SendMessagePayload(ctx context.Context, sel ast.SelectionSet, obj *model.SendMessagePayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, sendMessagePayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("SendMessagePayload")
+		case "message":
+			out.Values[i] = ec._SendMessagePayload_message(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._SendMessagePayload_userErrors(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -20086,6 +21134,31 @@ func (ec *executionContext) unmarshalNRemoveCampaignMemberInput2causewayᚋgraph
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) marshalNReplyPolicy2ᚖcausewayᚋgraphᚋmodelᚐReplyPolicy(ctx context.Context, sel ast.SelectionSet, v *model.ReplyPolicy) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._ReplyPolicy(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNReplyWindow2causewayᚋgraphᚋmodelᚐReplyWindow(ctx context.Context, v any) (model.ReplyWindow, error) {
+	var res model.ReplyWindow
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNReplyWindow2causewayᚋgraphᚋmodelᚐReplyWindow(ctx context.Context, sel ast.SelectionSet, v model.ReplyWindow) graphql.Marshaler {
+	return v
+}
+
+func (ec *executionContext) unmarshalNSendMessageInput2causewayᚋgraphᚋmodelᚐSendMessageInput(ctx context.Context, v any) (model.SendMessageInput, error) {
+	res, err := ec.unmarshalInputSendMessageInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalNSetCampaignMemberInput2causewayᚋgraphᚋmodelᚐSetCampaignMemberInput(ctx context.Context, v any) (model.SetCampaignMemberInput, error) {
 	res, err := ec.unmarshalInputSetCampaignMemberInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -20783,6 +21856,22 @@ func (ec *executionContext) marshalOMessageEdge2ᚖcausewayᚋentᚐMessageEdge(
 	return ec._MessageEdge(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalOMessageStatus2ᚖcausewayᚋentᚋmessageᚐStatus(ctx context.Context, v any) (*message.Status, error) {
+	if v == nil {
+		return nil, nil
+	}
+	var res = new(message.Status)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOMessageStatus2ᚖcausewayᚋentᚋmessageᚐStatus(ctx context.Context, sel ast.SelectionSet, v *message.Status) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return v
+}
+
 func (ec *executionContext) marshalONode2causewayᚋentᚐNoder(ctx context.Context, sel ast.SelectionSet, v ent.Noder) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -20820,11 +21909,25 @@ func (ec *executionContext) marshalORemoveCampaignMemberPayload2ᚖcausewayᚋgr
 	return ec._RemoveCampaignMemberPayload(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalORetryMessagePayload2ᚖcausewayᚋgraphᚋmodelᚐRetryMessagePayload(ctx context.Context, sel ast.SelectionSet, v *model.RetryMessagePayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._RetryMessagePayload(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalORevokeAccessTokenPayload2ᚖcausewayᚋgraphᚋmodelᚐRevokeAccessTokenPayload(ctx context.Context, sel ast.SelectionSet, v *model.RevokeAccessTokenPayload) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	return ec._RevokeAccessTokenPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOSendMessagePayload2ᚖcausewayᚋgraphᚋmodelᚐSendMessagePayload(ctx context.Context, sel ast.SelectionSet, v *model.SendMessagePayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._SendMessagePayload(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOSetCampaignMemberPayload2ᚖcausewayᚋgraphᚋmodelᚐSetCampaignMemberPayload(ctx context.Context, sel ast.SelectionSet, v *model.SetCampaignMemberPayload) graphql.Marshaler {

@@ -9,6 +9,7 @@ import (
 	"causeway/ent/campaignmember"
 	"causeway/ent/connection"
 	"causeway/ent/conversation"
+	"causeway/ent/message"
 	"causeway/ent/user"
 	"causeway/ent/webhooklog"
 	"causeway/internal/platform"
@@ -26,7 +27,7 @@ type ConnectedAccount interface {
 }
 
 // Something that happened. What it is about is shown as it is now, not as it was then: after a
-// replay a message whose event says EDITED may have been edited again since.
+// replay a message whose event says STATUS may already have moved on.
 type Event interface {
 	IsEvent()
 	GetCursor() entgql.Cursor[causeway.ID]
@@ -154,11 +155,13 @@ func (this Heartbeat) GetCursor() entgql.Cursor[causeway.ID] { return this.Curso
 func (this Heartbeat) GetAt() time.Time                      { return this.At }
 
 type MessageEvent struct {
-	Cursor    entgql.Cursor[causeway.ID] `json:"cursor"`
-	At        time.Time                  `json:"at"`
-	Change    MessageChange              `json:"change"`
-	Message   *ent.Message               `json:"message"`
-	MessageID causeway.ID                `json:"-"`
+	Cursor entgql.Cursor[causeway.ID] `json:"cursor"`
+	At     time.Time                  `json:"at"`
+	Change MessageChange              `json:"change"`
+	// What the status became, if change is STATUS.
+	Status    *message.Status `json:"status,omitempty"`
+	Message   *ent.Message    `json:"message"`
+	MessageID causeway.ID     `json:"-"`
 }
 
 func (MessageEvent) IsEvent()                                   {}
@@ -206,8 +209,37 @@ type RemoveCampaignMemberPayload struct {
 	UserErrors []*Problem    `json:"userErrors"`
 }
 
+// Whether a message sent now would be let through, and until when.
+type ReplyPolicy struct {
+	// Whether sendMessage takes a message. One that would have to wait (connection INACTIVE, rate limit) is taken, and problem says why it waits.
+	Allowed bool        `json:"allowed"`
+	Window  ReplyWindow `json:"window"`
+	// When window changes for the worse; null where it never does.
+	ClosesAt *time.Time `json:"closesAt,omitempty"`
+	// Why not, or why it would wait: token expired, customer blocked us, not connected any more.
+	Problem *Problem `json:"problem,omitempty"`
+}
+
+type RetryMessagePayload struct {
+	Message    *ent.Message `json:"message,omitempty"`
+	UserErrors []*Problem   `json:"userErrors"`
+}
+
 type RevokeAccessTokenPayload struct {
 	DeletedID  *causeway.ID `json:"deletedId,omitempty"`
+	UserErrors []*Problem   `json:"userErrors"`
+}
+
+type SendMessageInput struct {
+	ConversationID causeway.ID                     `json:"conversationId"`
+	Text           graphql.Omittable[*string]      `json:"text,omitempty"`
+	ReplyToID      graphql.Omittable[*causeway.ID] `json:"replyToId,omitempty"`
+	// Chosen by the client, one per message of a conversation: the same key again returns the first message and sends nothing.
+	IdempotencyKey graphql.Omittable[*string] `json:"idempotencyKey,omitempty"`
+}
+
+type SendMessagePayload struct {
+	Message    *ent.Message `json:"message,omitempty"`
 	UserErrors []*Problem   `json:"userErrors"`
 }
 
@@ -703,6 +735,68 @@ func (e *ProblemCode) UnmarshalJSON(b []byte) error {
 }
 
 func (e ProblemCode) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+type ReplyWindow string
+
+const (
+	// The platform sets no limit.
+	ReplyWindowUnlimited ReplyWindow = "UNLIMITED"
+	// Anything may be sent (Messenger: 24 hours after the customer last wrote, tapped or reacted).
+	ReplyWindowStandard ReplyWindow = "STANDARD"
+	// A person, not a bot, may still answer (Messenger: 7 days).
+	ReplyWindowHumanAgent ReplyWindow = "HUMAN_AGENT"
+	ReplyWindowClosed     ReplyWindow = "CLOSED"
+)
+
+var AllReplyWindow = []ReplyWindow{
+	ReplyWindowUnlimited,
+	ReplyWindowStandard,
+	ReplyWindowHumanAgent,
+	ReplyWindowClosed,
+}
+
+func (e ReplyWindow) IsValid() bool {
+	switch e {
+	case ReplyWindowUnlimited, ReplyWindowStandard, ReplyWindowHumanAgent, ReplyWindowClosed:
+		return true
+	}
+	return false
+}
+
+func (e ReplyWindow) String() string {
+	return string(e)
+}
+
+func (e *ReplyWindow) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = ReplyWindow(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid ReplyWindow", str)
+	}
+	return nil
+}
+
+func (e ReplyWindow) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *ReplyWindow) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e ReplyWindow) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

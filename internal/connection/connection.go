@@ -45,6 +45,14 @@ const (
 	defaultTelegramURL   = "https://api.telegram.org"
 )
 
+// Outbox is told what becomes of connections, in the transactions that change them:
+// what waits to be sent by one that ended will not be, and what waited for one that
+// works again may go.
+type Outbox interface {
+	Disconnected(tx *store.Tx, connection causeway.ID) error
+	Recovered(tx *store.Tx, connection causeway.ID) error
+}
+
 // Config says what a Service works with. Store, Feed, Intake, Keys and Bus are
 // needed.
 type Config struct {
@@ -53,6 +61,7 @@ type Config struct {
 	Intake *intake.Intake
 	Keys   *secret.Ring
 	Bus    bus.Bus
+	Outbox Outbox         // none: nothing is ever sent
 	Clock  causeway.Clock // none: the machine's
 	Log    *slog.Logger   // none: silent
 
@@ -76,6 +85,7 @@ type Service struct {
 	intake      *intake.Intake
 	keys        *secret.Ring
 	bus         bus.Bus
+	outbox      Outbox
 	clock       causeway.Clock
 	log         *slog.Logger
 	publicURL   string
@@ -102,7 +112,7 @@ type Service struct {
 func New(cfg Config) *Service {
 	s := &Service{
 		store: cfg.Store, viewers: cfg.Store.NewReader(), feed: cfg.Feed, intake: cfg.Intake, keys: cfg.Keys, bus: cfg.Bus,
-		clock: cfg.Clock, log: cfg.Log,
+		outbox: cfg.Outbox, clock: cfg.Clock, log: cfg.Log,
 		publicURL:   strings.TrimRight(cfg.PublicURL, "/"),
 		telegramURL: cfg.TelegramURL, http: cfg.HTTP,
 		interval: cfg.CheckInterval, pollTimeout: cfg.PollTimeout,

@@ -69,6 +69,11 @@ func (s *Service) end(ctx context.Context, id causeway.ID) (ended bool, err erro
 			return nil
 		}
 		ended = true
+		if s.outbox != nil {
+			if err := s.outbox.Disconnected(tx, row.ID); err != nil {
+				return err
+			}
+		}
 		s.tell(tx, row.CampaignID, row.ID)
 		return tx.Connection.UpdateOne(row).
 			SetDisconnectedAt(s.clock.Now()).

@@ -61,6 +61,12 @@ func (s *Service) record(
 		if reportID, err = i.report(ctx, tx, row, kind); err != nil {
 			return err
 		}
+		if status, _, failed := i.status(row); failed == 0 && s.outbox != nil &&
+			(row.FailedChecks > 0 || row.Status != status) {
+			if err := s.outbox.Recovered(tx, row.ID); err != nil {
+				return err
+			}
+		}
 		if news {
 			s.tell(tx, row.CampaignID, row.ID)
 		}

@@ -273,7 +273,9 @@ func (b *batch) add(u update, conv *conversationRow, m *ent.Message, attachments
 	m.ID = causeway.NewID(causeway.PrefixMessage)
 	m.CampaignID, m.ConnectionID, m.AccountID = conv.CampaignID, conv.ConnectionID, conv.AccountID
 	m.ConversationID = conv.ID
-	m.WebhookLogID = &u.log.ID
+	if u.log.ID != "" {
+		m.WebhookLogID = &u.log.ID
+	}
 	m.Seq = conv.LastSeq
 	m.CreatedAt = b.now
 	if m.SentAt.IsZero() { // the platform does not say

@@ -1,14 +1,17 @@
 // Package conversation is the product's core: what customers wrote becomes contacts,
-// conversations and messages, and agents read them. It speaks of platforms in
-// general only; one platform's words stay behind platform.Parser.
+// conversations and messages; agents read them and answer, and the outbox delivers
+// what they wrote. It speaks of platforms in general only; one platform's words stay
+// behind platform.Parser and platform.Account.
 //
 // Service is safe for several goroutines. Apply belongs to the transaction it is
 // given. Locks are the database's: a conversation's row is locked by whoever adds a
-// message to it.
+// message to it. The pace of sending has a mutex that is never held across anything
+// that waits.
 package conversation
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	"causeway"
@@ -24,6 +27,9 @@ type Accounts interface {
 	// Open returns the account behind a connection, ready for calls. It fails if the
 	// connection holds no token any more.
 	Open(ctx context.Context, connection causeway.ID) (platform.Account, error)
+	// CheckSoon makes a connection's health check due now: a call met trouble that is
+	// not the message's. It does not wait for the check.
+	CheckSoon(ctx context.Context, connection causeway.ID) error
 }
 
 // Config is what the room is built of.
@@ -32,8 +38,11 @@ type Config struct {
 	Feed     *feed.Feed
 	Accounts Accounts
 	Parsers  map[platform.Name]platform.Parser
+	Limits   map[platform.Name]platform.Limits
 	Clock    causeway.Clock
 	Log      *slog.Logger
+	// Pace is how fast messages go out; its zero value is what Telegram bears.
+	Pace Pace
 }
 
 // Service keeps the conversations.
@@ -41,26 +50,34 @@ type Service struct {
 	store   *store.Store
 	feed    *feed.Feed
 	parsers map[platform.Name]platform.Parser
+	limits  map[platform.Name]platform.Limits
 	clock   causeway.Clock
 	log     *slog.Logger
 	taps    *tapAnswerer
+	outbox  *outbox
 }
 
-// New makes the room. Close stops what it runs.
+// New makes the room. Close stops what it runs. Nothing is sent before Start.
 func New(cfg Config) *Service {
-	return &Service{
+	s := &Service{
 		store:   cfg.Store,
 		feed:    cfg.Feed,
 		parsers: cfg.Parsers,
+		limits:  cfg.Limits,
 		clock:   cfg.Clock,
 		log:     cfg.Log,
 		taps:    answerTaps(cfg.Accounts, cfg.Log),
 	}
+	s.outbox = newOutbox(s, cfg.Accounts, cfg.Pace)
+	return s
 }
 
-// Close ends the answering of taps and returns when none is under way. It may come
-// twice.
-func (s *Service) Close() error { return s.taps.close() }
+// Start begins to send what is queued. It does nothing the second time, or after Close.
+func (s *Service) Start(ctx context.Context) error { return s.outbox.start(ctx) }
+
+// Close lets messages that are being sent finish for ten seconds, ends the answering
+// of taps and returns when nothing is under way. It may come twice, and before Start.
+func (s *Service) Close() error { return errors.Join(s.outbox.close(), s.taps.close()) }
 
 // Guard makes the reads of a viewers' client see only what belongs to the viewer's
 // campaigns. Without a viewer they fail.

@@ -26,6 +26,7 @@ const (
 	changeAdded     = "ADDED"
 	changeEdited    = "EDITED"
 	changeReactions = "REACTIONS"
+	changeStatus    = "STATUS"
 	// ChangeCreated is the change of the event of a conversation that just began.
 	ChangeCreated = "CREATED"
 )

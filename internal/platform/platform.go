@@ -210,4 +210,31 @@ type Account interface {
 	// AnswerTap tells the platform that a tap was seen, so that the customer's client
 	// stops waiting. Too late is no error.
 	AnswerTap(ctx context.Context, answerID string) error
+	// Send sends one message and tells under which id the platform knows it. It does not
+	// try again. A refusal tells by Sent whether the message may have gone out although
+	// no answer came.
+	Send(ctx context.Context, m Outgoing) (Sent, error)
+}
+
+// Outgoing is a message to be sent.
+type Outgoing struct {
+	// Chat is where to, as in Chat.ID.
+	Chat string
+	// Text is what a person typed; it goes out as it is, without any markup.
+	Text string
+	// ReplyTo is the ID of the message it answers; empty if none. Where that is gone the
+	// message is sent all the same.
+	ReplyTo string
+}
+
+// Sent is a message that the platform took.
+type Sent struct {
+	ID string // of the message, unique within the account
+	At time.Time
+}
+
+// Limits are what a platform takes of a message.
+type Limits struct {
+	// Text is the longest text, in UTF-16 code units.
+	Text int
 }

@@ -1,0 +1,235 @@
+package conversation
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"causeway"
+	"causeway/ent"
+	"causeway/ent/contact"
+	"causeway/ent/feedevent"
+	"causeway/ent/message"
+	"causeway/internal/feed"
+	"causeway/internal/platform"
+	"causeway/internal/store"
+)
+
+// fate is what becomes of a message that was in the outbox's hands.
+type fate struct {
+	status  message.Status // QUEUED: it waits
+	problem *causeway.Problem
+	next    time.Time // if it waits, until when
+	tried   bool      // the platform was called, and it counts
+	sent    *platform.Sent
+	blocked bool   // the other side does not want to hear from us
+	movedTo string // the chat has this id now
+	check   bool   // the connection is to be checked
+}
+
+// waits are how long to wait after each failed try; after one more the message FAILED.
+// They add up to an hour.
+func waits() []time.Duration {
+	return []time.Duration{
+		5 * time.Second, 20 * time.Second, time.Minute, 3 * time.Minute,
+		8 * time.Minute, 17 * time.Minute, 30 * time.Minute,
+	}
+}
+
+// jittered is d and up to a fifth more.
+func jittered(d time.Duration) time.Duration { return d + rand.N(d/5) }
+
+// problem is what is stored of an error.
+func (o *outbox) problem(e *causeway.Error) *causeway.Problem {
+	p := e.Problem
+	p.OccurredAt = o.clock.Now()
+	return &p
+}
+
+func (o *outbox) failed(why *causeway.Error, tried bool) *fate {
+	return &fate{status: message.StatusFailed, problem: o.problem(why), tried: tried}
+}
+
+// after is what becomes of a message by what the platform answered.
+func (o *outbox) after(ctx context.Context, l *letter, sent platform.Sent, err error) fate {
+	now := o.clock.Now()
+	if err == nil {
+		return fate{status: message.StatusSent, tried: true, sent: &sent}
+	}
+	wait := fate{status: message.StatusQueued, problem: l.Problem, next: now}
+	r := platform.Refused(err)
+	if r == nil { // the account was not opened: it was disconnected just now, or the trouble is ours
+		if causeway.CodeOf(err) != causeway.NotConnected {
+			o.log.Error("an account was not opened", "connection", l.ConnectionID, "error", err)
+			wait.next = now.Add(jittered(holdFor))
+		}
+		return wait
+	}
+	o.log.Debug("a message was not taken", "message", l.ID, "attempt", l.item.Attempts, "error", r)
+	told := func(code causeway.Code) *causeway.Error { return causeway.Fail(code).Platform(r.Code, r.Message) }
+	switch {
+	case r.MovedTo != "":
+		wait.movedTo, wait.problem = r.MovedTo, o.problem(told(causeway.RecipientUnreachable))
+		return wait
+	case r.Kind == platform.RetryAfter:
+		wait.next = o.pacer.wait(l.ConnectionID, l.chat(), r.Wait)
+		wait.problem = o.problem(told(causeway.RateLimited).CanRetry())
+		return wait
+	case r.Kind == platform.Unauthorized:
+		wait.next, wait.check = now.Add(jittered(holdFor)), true
+		wait.problem = o.problem(told(causeway.TokenRevoked))
+		return wait
+	case r.Kind == platform.Blocked:
+		f := o.failed(told(causeway.BlockedByContact), true)
+		f.blocked = true
+		return *f
+	case r.Kind == platform.Unreachable && r.Sent:
+		return *o.failed(told(causeway.DeliveryUnconfirmed), true)
+	case r.Kind == platform.Unreachable && ctx.Err() != nil: // the server stops
+		return wait
+	case r.Kind == platform.Unreachable:
+		return o.again(l, told(causeway.NetworkError).CanRetry())
+	case r.Kind == platform.Rejected:
+		return *o.failed(told(causeway.PlatformError), true)
+	default:
+		return o.again(l, told(causeway.PlatformError).CanRetry())
+	}
+}
+
+// again is one failed try more.
+func (o *outbox) again(l *letter, why *causeway.Error) fate {
+	after := waits()
+	if l.Failures >= len(after) {
+		return *o.failed(why, true)
+	}
+	return fate{
+		status: message.StatusQueued, problem: o.problem(why), tried: true,
+		next: o.clock.Now().Add(jittered(after[l.Failures])),
+	}
+}
+
+// write makes a fate true, if the message is still in this worker's hands, and tells
+// of it what agents see.
+func (o *outbox) write(ctx context.Context, l *letter, f fate) error {
+	err := o.store.InTx(ctx, func(tx *store.Tx) error {
+		if err := o.queue.Fence(tx, l.item); err != nil {
+			return err
+		}
+		f := f
+		if f.movedTo != "" {
+			if err := o.move(tx, l, &f); err != nil {
+				return err
+			}
+		}
+		if err := o.update(tx, l, f); err != nil {
+			return err
+		}
+		if f.status != message.StatusQueued || !sameProblem(f.problem, l.Problem) {
+			o.feed.Append(tx, statusEvent(l.Message, f.status))
+		}
+		if f.blocked {
+			return o.block(tx, l)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("write down what became of %s: %w", l.ID, err)
+	}
+	return nil
+}
+
+func (o *outbox) update(tx *store.Tx, l *letter, f fate) error {
+	u := tx.Message.Update().Where(message.ID(l.ID)).
+		SetStatus(f.status).ClearSendingAt().ClearLeasedUntil()
+	switch {
+	case f.problem == nil:
+		u.ClearProblem()
+	default:
+		u.SetProblem(f.problem)
+	}
+	if !f.tried { // the claim counted it
+		u.SetAttempts(l.item.Attempts - 1)
+	}
+	if f.status == message.StatusQueued {
+		u.SetNextTryAt(causeway.Stamp(f.next))
+		if f.tried {
+			u.AddFailures(1)
+		}
+	}
+	if f.sent != nil {
+		setSent(u, f.sent)
+	}
+	return u.Exec(tx.Context())
+}
+
+func setSent(u *ent.MessageUpdate, sent *platform.Sent) {
+	u.SetNillableExternalID(optional(sent.ID))
+	if !sent.At.IsZero() {
+		u.SetSentAt(causeway.Stamp(sent.At))
+	}
+}
+
+// block notes that the other side does not want to hear from us.
+func (o *outbox) block(tx *store.Tx, l *letter) error {
+	n, err := tx.Contact.Update().Where(contact.ID(l.conv.ContactID), contact.Blocked(false)).SetBlocked(true).Save(tx.Context())
+	if err != nil || n == 0 {
+		return err
+	}
+	o.feed.Append(tx, feed.Event{
+		Campaign: l.CampaignID, Kind: feedevent.KindConversation, Conversation: l.ConversationID,
+	})
+	return nil
+}
+
+// move puts the chat behind its new id, as the platform's own update of it would. The
+// message goes there next; if it could not move with the chat, it FAILED.
+func (o *outbox) move(tx *store.Tx, l *letter, f *fate) error {
+	err := o.applyUpdates(tx, []update{{
+		log:      &ent.WebhookLog{CampaignID: l.CampaignID, ConnectionID: l.ConnectionID, AccountID: l.AccountID},
+		platform: l.conv.Platform,
+		event: platform.ChatMoved{
+			From: l.chat(), To: f.movedTo, Title: deref(l.conv.Title), Text: "The chat goes on under another id", At: o.clock.Now(),
+		},
+	}})
+	if err != nil {
+		return fmt.Errorf("move the chat: %w", err)
+	}
+	conv, err := tx.Conversation.Get(tx.Context(), l.ConversationID)
+	if err != nil {
+		return err
+	}
+	if conv.Chat == l.conv.Chat {
+		f.status, f.tried = message.StatusFailed, true
+		return nil
+	}
+	f.problem = nil
+	return nil
+}
+
+// correct makes a message SENT that was given up while its call went on: the platform
+// took it.
+func (o *outbox) correct(ctx context.Context, l *letter, f fate) error {
+	return o.store.InTx(ctx, func(tx *store.Tx) error {
+		u := tx.Message.Update().
+			Where(message.ID(l.ID), message.StatusEQ(message.StatusFailed), message.ExternalIDIsNil()).
+			SetStatus(message.StatusSent).ClearProblem()
+		setSent(u, f.sent)
+		n, err := u.Save(tx.Context())
+		if err != nil {
+			return fmt.Errorf("note that %s was sent: %w", l.ID, err)
+		}
+		if n > 0 {
+			o.feed.Append(tx, statusEvent(l.Message, message.StatusSent))
+		}
+		return nil
+	})
+}
+
+// sameProblem tells whether a person reads the same in both.
+func sameProblem(a, b *causeway.Problem) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Code == b.Code && a.Reason == b.Reason && a.PlatformMessage == b.PlatformMessage
+}

@@ -1,0 +1,219 @@
+package conversation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"entgo.io/ent/dialect"
+
+	"causeway"
+	"causeway/ent"
+	"causeway/ent/message"
+	"causeway/internal/platform"
+	"causeway/internal/queue"
+	"causeway/internal/store"
+)
+
+const (
+	// sendDeadline bounds one call of the platform.
+	sendDeadline = 15 * time.Second
+	// sendLease is how long a message is one worker's: longer than a call, so that who
+	// has it still knows what came of it.
+	sendLease = 20 * time.Second
+	// sendWorkers is how many messages are sent at the same time. They wait for
+	// platforms mostly.
+	sendWorkers = 128
+	// sendPoll is how often to look whose time has come.
+	sendPoll = 250 * time.Millisecond
+	// recordWithin bounds the writing down of what came of a call.
+	recordWithin = 5 * time.Second
+	// keepTrying is how long a message waits for a connection that does not work.
+	keepTrying = 24 * time.Hour
+	// holdFor is when a message of such a connection is looked at again, if nobody tells
+	// before that the connection works.
+	holdFor = time.Minute
+)
+
+// outbox sends what is queued: of each conversation the oldest message that waits, one
+// at a time, and of others at the same time. What came of it is written down in a
+// transaction of its own after each call, and that there is a call before it: a message
+// whose call nobody lived to write down may have gone out, and is not sent again.
+type outbox struct {
+	*Service
+	accounts Accounts
+	queue    *queue.Queue
+	pacer    *pacer
+}
+
+func newOutbox(s *Service, accounts Accounts, pace Pace) *outbox {
+	o := &outbox{Service: s, accounts: accounts, pacer: newPacer(s.clock, pace)}
+	o.queue = queue.New(queue.Config{
+		Store: s.store, Clock: s.clock, Log: s.log,
+		Table:     queue.Table{Name: message.Table, Waiting: "status = 'QUEUED'", Order: message.FieldSeq},
+		Batch:     1, // so that no message waits for another conversation's call
+		Workers:   sendWorkers,
+		LeaseFor:  sendLease,
+		PollEvery: sendPoll,
+		Handle:    o.handle,
+	})
+	return o
+}
+
+// start takes up what an earlier process of this server had in hand, and sends.
+func (o *outbox) start(ctx context.Context) error {
+	if o.store.Dialect() == dialect.SQLite { // whoever held a lease is gone: there is one server
+		err := o.store.InTx(ctx, func(tx *store.Tx) error {
+			return tx.Message.Update().Where(isQueued, message.LeasedUntilNotNil()).ClearLeasedUntil().Exec(ctx)
+		})
+		if err != nil {
+			return fmt.Errorf("take up the outbox: %w", err)
+		}
+	}
+	o.queue.Start()
+	return nil
+}
+
+func (o *outbox) close() error { return o.queue.Close() }
+
+// letter is a message in this worker's hands.
+type letter struct {
+	*ent.Message
+	item queue.Item
+	conv *ent.Conversation // with its contact and connection
+}
+
+// chat is what the platform counts messages by: a group's topics are one chat.
+func (l *letter) chat() string {
+	chat, _, _ := strings.Cut(l.conv.Chat, topicSeparator)
+	return chat
+}
+
+func (o *outbox) handle(ctx context.Context, items []queue.Item) {
+	for _, item := range items {
+		l, err := o.read(ctx, item)
+		if err == nil {
+			err = o.deliver(ctx, l)
+		}
+		if err != nil && !errors.Is(err, queue.ErrLeaseLost) && ctx.Err() == nil {
+			o.log.Warn("a message was left for later", "message", item.ID, "error", err)
+		}
+	}
+}
+
+func (o *outbox) read(ctx context.Context, item queue.Item) (*letter, error) {
+	m, err := o.store.Reader().Message.Query().Where(message.ID(item.ID)).
+		WithConversation(func(q *ent.ConversationQuery) { q.WithContact().WithConnection() }).
+		WithReplyTo().
+		Only(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", item.ID, err)
+	}
+	return &letter{Message: m, item: item, conv: m.Edges.Conversation}, nil
+}
+
+// deliver sends a message if it may be sent now.
+func (o *outbox) deliver(ctx context.Context, l *letter) error {
+	if f := o.before(l); f != nil {
+		return o.write(ctx, l, *f)
+	}
+	at, asked := o.pacer.turn(l.ConnectionID, l.chat(), l.ID)
+	if at.After(o.clock.Now()) {
+		why := l.Problem
+		if asked {
+			why = o.problem(causeway.Fail(causeway.RateLimited).CanRetry())
+		}
+		return o.write(ctx, l, fate{status: message.StatusQueued, problem: why, next: at})
+	}
+	defer o.pacer.done(l.ConnectionID)
+	if err := o.announce(ctx, l); err != nil {
+		return err
+	}
+	sent, err := o.send(ctx, l)
+	f := o.after(ctx, l, sent, err)
+	if f.check {
+		if err := o.accounts.CheckSoon(context.WithoutCancel(ctx), l.ConnectionID); err != nil {
+			o.log.Warn("a check was not asked for", "connection", l.ConnectionID, "error", err)
+		}
+	}
+	return o.record(ctx, l, f)
+}
+
+// before is what becomes of a message without a call, or nil.
+func (o *outbox) before(l *letter) *fate {
+	if l.SendingAt != nil { // whoever called did not live to tell
+		return o.failed(causeway.Fail(causeway.DeliveryUnconfirmed), false) // that call was counted
+	}
+	if why := refusal(l.conv); why != nil {
+		return o.failed(why, false)
+	}
+	blocked := obstacle(l.conv)
+	now := o.clock.Now()
+	if now.Sub(*l.QueuedAt) >= keepTrying {
+		why := blocked
+		if why == nil {
+			why = l.Problem
+		}
+		if why == nil {
+			why = &causeway.Fail(causeway.PlatformError).Problem
+		}
+		return &fate{status: message.StatusFailed, problem: why}
+	}
+	if blocked == nil {
+		return nil
+	}
+	return &fate{status: message.StatusQueued, problem: blocked, next: now.Add(jittered(holdFor))}
+}
+
+// announce writes down that the platform is about to be called.
+func (o *outbox) announce(ctx context.Context, l *letter) error {
+	return o.store.InTx(ctx, func(tx *store.Tx) error {
+		if err := o.queue.Fence(tx, l.item); err != nil {
+			return err
+		}
+		return tx.Message.Update().Where(message.ID(l.ID)).SetSendingAt(o.clock.Now()).Exec(tx.Context())
+	})
+}
+
+func (o *outbox) send(ctx context.Context, l *letter) (platform.Sent, error) {
+	ctx, cancel := context.WithTimeout(ctx, sendDeadline)
+	defer cancel()
+	account, err := o.accounts.Open(ctx, l.ConnectionID)
+	if err != nil {
+		return platform.Sent{}, err
+	}
+	out := platform.Outgoing{Chat: l.conv.Chat, Text: deref(l.Text)}
+	if answered := l.Edges.ReplyTo; answered != nil {
+		out.ReplyTo = deref(answered.ExternalID)
+	}
+	return account.Send(ctx, out)
+}
+
+// record writes down what came of a call, and does not give up at once when that does
+// not go: nobody else knows.
+func (o *outbox) record(ctx context.Context, l *letter, f fate) error {
+	for {
+		err := o.recordOnce(context.WithoutCancel(ctx), l, f)
+		if err == nil || ctx.Err() != nil || errors.Is(err, queue.ErrLeaseLost) || !o.clock.Now().Before(l.item.LeasedUntil) {
+			return err
+		}
+		again := o.clock.NewTimer(sendPoll)
+		select {
+		case <-again.C():
+		case <-ctx.Done():
+		}
+		again.Stop()
+	}
+}
+
+func (o *outbox) recordOnce(ctx context.Context, l *letter, f fate) error {
+	ctx, cancel := context.WithTimeout(ctx, recordWithin)
+	defer cancel()
+	err := o.write(ctx, l, f)
+	if errors.Is(err, queue.ErrLeaseLost) && f.sent != nil {
+		return o.correct(ctx, l, f)
+	}
+	return err
+}
