@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"causeway/internal/platform/simulator"
 	"causeway/internal/store/storetest"
@@ -225,4 +226,119 @@ func TestTheProgramEndsWhenItIsAskedTo(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+func TestWhatWasQueuedSurvivesAKill(t *testing.T) {
+	t.Parallel()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		deliversAfterAKill(t)
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		deliversAfterAKill(t, "--database", storetest.PostgresAddress(t))
+	})
+}
+
+// deliversAfterAKill queues 500 answers, kills the program while it sends them, and
+// sees that each arrives once and in order, but for those that are told UNCONFIRMED.
+func deliversAfterAKill(t *testing.T, arguments ...string) {
+	const bots, chats, each = 5, 10, 10
+	s := spawn(t, simulator.StartTelegram(t), append(arguments, "--data", t.TempDir(), "--public-url", string(ownAddress))...)
+	campaign := s.campaign("Shop")
+	customers := map[string]*simulator.Customer{} // by external id
+	shops := map[string]*simulator.Bot{}
+	for n := range bots {
+		bot, _ := s.bot(campaign, fmt.Sprintf("shop%d_bot", n))
+		for range chats {
+			c := s.telegram.Customer("Lan", "vi")
+			c.Writes(bot, "Hello?")
+			customers[fmt.Sprint(c.ID())], shops[fmt.Sprint(c.ID())] = c, bot
+		}
+	}
+	conversations := map[string]string{}
+	eventually(t, "everybody is heard", func() error {
+		for _, c := range s.admin().gets(`query($c: ID!) { campaign(id: $c) { conversations(first: 200) { edges { node { id contact { externalId } } } } } }`,
+			data{"c": campaign}).at("campaign").nodes("conversations") {
+			conversations[c.at("contact").text("externalId")] = c.text("id")
+		}
+		if len(conversations) != len(customers) {
+			return fmt.Errorf("%d conversations", len(conversations))
+		}
+		return nil
+	})
+	for chat, conversation := range conversations {
+		for n := 1; n <= each; n++ {
+			s.admin().answers(conversation, chat+"/"+fmt.Sprint(n))
+		}
+	}
+	s.ends(syscall.SIGKILL)
+	early := len(s.telegram.Calls("sendMessage"))
+	s.run()
+
+	fates := map[string]data{} // by text
+	for range 4 {              // what a killed process had in hand comes back when its leases end
+		if fates = s.fates(campaign); len(fates) == bots*chats*each {
+			break
+		}
+	}
+	unconfirmed := 0
+	for chat, customer := range customers {
+		var want []string
+		for n := 1; n <= each; n++ {
+			text := chat + "/" + fmt.Sprint(n)
+			got := slices.Contains(received(customer, shops[chat]), text)
+			switch fate := fates[text]; {
+			case fate.text("status") == "SENT":
+				want = append(want, text)
+			case fate.at("problem").text("code") == "DELIVERY_UNCONFIRMED":
+				unconfirmed++
+				if got {
+					want = append(want, text)
+				}
+			default:
+				t.Errorf("%s became %v", text, fate)
+			}
+		}
+		if got := received(customer, shops[chat]); !slices.Equal(got, want) {
+			t.Errorf("a customer got %q, the conversation says %q", got, want)
+		}
+	}
+	t.Logf("%d answers were sent before the kill, %d are unconfirmed", early, unconfirmed)
+	if early == 0 || early >= bots*chats*each {
+		t.Errorf("the kill came when %d answers were sent", early)
+	}
+}
+
+// fates waits for a while that nothing is queued any more, and returns what became of
+// the answers that are not, by their texts.
+func (s *spawned) fates(campaign string) map[string]data {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		fates := map[string]data{}
+		all := 0
+		for _, c := range s.admin().gets(`query($c: ID!) { campaign(id: $c) { conversations(first: 200) { edges { node { messages(last: 10) { edges { node { direction text status problem { code } } } } } } } } }`,
+			data{"c": campaign}).at("campaign").nodes("conversations") {
+			for _, m := range c.nodes("messages") {
+				if m.text("direction") != "OUTBOUND" {
+					continue
+				}
+				if all++; m.text("status") != "QUEUED" {
+					fates[m.text("text")] = m
+				}
+			}
+		}
+		if len(fates) == all {
+			return fates
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fates
+		}
+	}
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"causeway"
+	"causeway/ent"
+	"causeway/ent/conversation"
 	"causeway/internal/auth"
 	"causeway/internal/connection"
 	"causeway/internal/platform/simulator"
@@ -39,25 +41,27 @@ func serveDemo(ctx context.Context, cfg settings, out io.Writer, log *slog.Logge
 	if err != nil {
 		return errors.Join(err, a.stop())
 	}
-	a.greet(out)
-	d.explain(out, a.url)
 	customers, stop := context.WithCancel(ctx)
 	left := make(chan struct{})
 	go func() {
 		defer close(left)
 		platform.Demo(customers, d.bot, simulator.DemoOptions{Every: demoEvery})
 	}()
-	err = a.wait(ctx)
-	stop()
-	<-left
-	return err
+	defer func() { stop(); <-left }()
+	if d.conversation, err = a.firstConversation(ctx, d.campaign); err != nil {
+		return errors.Join(err, a.stop())
+	}
+	a.greet(out)
+	d.explain(out, a.url)
+	return a.wait(ctx)
 }
 
 // demo is what the demo's visitor is told of.
 type demo struct {
-	token    string
-	campaign causeway.ID
-	bot      *simulator.Bot
+	token        string
+	campaign     causeway.ID
+	bot          *simulator.Bot
+	conversation causeway.ID // the first customer's, to answer in
 }
 
 // setUpDemo makes the campaign and connects its bot as an administrator would.
@@ -85,6 +89,26 @@ func (a *app) setUpDemo(ctx context.Context, platform *simulator.Telegram) (*dem
 	return d, nil
 }
 
+// firstConversation waits until a customer has written. A demo that is ended before
+// has none.
+func (a *app) firstConversation(ctx context.Context, campaign causeway.ID) (causeway.ID, error) {
+	look := time.NewTicker(100 * time.Millisecond)
+	defer look.Stop()
+	for {
+		id, err := a.store.Reader().Conversation.Query().Where(conversation.CampaignID(campaign), conversation.TitleIsNil()).FirstID(ctx)
+		if err == nil || ctx.Err() != nil {
+			return id, nil
+		}
+		if !ent.IsNotFound(err) {
+			return "", fmt.Errorf("wait for the demo's first customer: %w", err)
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
 // explain shows a new user what to paste.
 func (d *demo) explain(out io.Writer, url string) {
 	subscription := fmt.Sprintf(`subscription { messageAdded(campaignId: %q) { cursor message { text contact { name } attachments { kind name } conversation { id title } } } }`, d.campaign)
@@ -102,9 +126,14 @@ connection_init payload {"authorization": "Bearer %s"}:
 
   %s
 
+Answer the first customer, and watch them answer you; "status" goes from QUEUED to SENT:
+
+  curl %s/graphql -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' \
+    -d '{"query":"mutation { sendMessage(input: {conversationId: \"%s\", text: \"Hello! How can we help?\"}) { message { id status } userErrors { message solutions } } }"}'
+
 And read what was said:
 
   query { campaign(id: %q) { conversations(first: 10) { edges { node { title unreadCount contact { name language } lastMessage { text } } } } } }
 
-`, url, d.token, d.campaign, d.token, subscription, d.campaign)
+`, url, d.token, d.campaign, d.token, subscription, url, d.token, d.conversation, d.campaign)
 }

@@ -17,7 +17,7 @@ type Pace struct {
 }
 
 const (
-	accountBurst = 5
+	accountBurst = 2
 	chatBurst    = 3
 	// maxCalls bounds an account's calls at the same time, so that one whose platform
 	// hangs leaves workers to the others.
