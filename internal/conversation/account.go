@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	entsql "entgo.io/ent/dialect/sql"
 
@@ -28,13 +29,7 @@ func (s *Service) Disconnected(tx *store.Tx, connection causeway.ID) error {
 		return err
 	}
 	var failed []*ent.Message
-	statement := tx.SQL().Update(message.Table).
-		Set(message.FieldStatus, string(message.StatusFailed)).
-		Set(message.FieldProblem, string(problem)).
-		SetNull(message.FieldLeasedUntil).
-		Where(entsql.And(queued(), entsql.EQ(message.FieldConnectionID, connection), entsql.IsNull(message.FieldSendingAt))).
-		Returning(message.FieldID, message.FieldCampaignID, message.FieldConversationID)
-	err = tx.Rows(statement, func(rows *sql.Rows) error {
+	err = tx.Rows(endQueued(tx.SQL(), connection, string(problem)), func(rows *sql.Rows) error {
 		m := &ent.Message{}
 		failed = append(failed, m)
 		return rows.Scan(&m.ID, &m.CampaignID, &m.ConversationID)
@@ -52,15 +47,29 @@ func (s *Service) Disconnected(tx *store.Tx, connection causeway.ID) error {
 // transaction that finds the connection working again.
 func (s *Service) Recovered(tx *store.Tx, connection causeway.ID) error {
 	now := s.clock.Now()
-	_, err := tx.Run(tx.SQL().Update(message.Table).
-		Set(message.FieldNextTryAt, now).
-		Where(entsql.And(
-			queued(), entsql.EQ(message.FieldConnectionID, connection), entsql.GT(message.FieldNextTryAt, now),
-			entsql.IsNull(message.FieldLeasedUntil), entsql.NotNull(message.FieldProblem),
-		)))
+	_, err := tx.Run(hurryQueued(tx.SQL(), connection, now))
 	if err != nil {
 		return fmt.Errorf("take up what waits to be sent by %s: %w", connection, err)
 	}
 	tx.AfterCommit(s.outbox.queue.Wake)
 	return nil
+}
+
+// endQueued and hurryQueued run along the index of what is queued by a connection.
+func endQueued(db *entsql.DialectBuilder, connection causeway.ID, problem string) entsql.Querier {
+	return db.Update(message.Table).
+		Set(message.FieldStatus, string(message.StatusFailed)).
+		Set(message.FieldProblem, problem).
+		SetNull(message.FieldLeasedUntil).
+		Where(entsql.And(queued(), entsql.EQ(message.FieldConnectionID, connection), entsql.IsNull(message.FieldSendingAt))).
+		Returning(message.FieldID, message.FieldCampaignID, message.FieldConversationID)
+}
+
+func hurryQueued(db *entsql.DialectBuilder, connection causeway.ID, now time.Time) entsql.Querier {
+	return db.Update(message.Table).
+		Set(message.FieldNextTryAt, now).
+		Where(entsql.And(
+			queued(), entsql.EQ(message.FieldConnectionID, connection), entsql.GT(message.FieldNextTryAt, now),
+			entsql.IsNull(message.FieldLeasedUntil), entsql.NotNull(message.FieldProblem),
+		))
 }

@@ -119,8 +119,7 @@ func (o *outbox) deliver(ctx context.Context, l *letter) error {
 	if f := o.before(l); f != nil {
 		return o.write(ctx, l, *f)
 	}
-	at, asked := o.pacer.turn(l.ConnectionID, l.chat(), l.ID)
-	if at.After(o.clock.Now()) {
+	if at, asked := o.pacer.turn(l.ConnectionID, l.chat(), l.ID); !at.IsZero() {
 		why := l.Problem
 		if asked {
 			why = o.problem(causeway.Fail(causeway.RateLimited).CanRetry())

@@ -68,9 +68,8 @@ func newPacer(clock causeway.Clock, pace Pace) *pacer {
 	return &pacer{clock: clock, pace: pace, accounts: map[causeway.ID]*accountPace{}}
 }
 
-// turn is when a message may go out. It may now if that is not in the future; then its
-// call has begun, and whoever makes it calls done. asked tells that the platform wants
-// the wait.
+// turn is when a message may go out; zero if it may now. Then its call has begun, and
+// whoever makes it calls done. asked tells that the platform wants the wait.
 func (p *pacer) turn(connection causeway.ID, chat string, message causeway.ID) (at time.Time, asked bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -100,7 +99,7 @@ func (p *pacer) turn(connection causeway.ID, chat string, message causeway.ID) (
 	}
 	delete(a.booked, message)
 	a.calls++
-	return now, false
+	return time.Time{}, false
 }
 
 // done ends a call that turn began.

@@ -1,0 +1,7 @@
+package conversation
+
+// EndQueued and HurryQueued are the statements, for EXPLAIN.
+var (
+	EndQueued   = endQueued
+	HurryQueued = hurryQueued
+)
