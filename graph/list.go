@@ -87,6 +87,9 @@ func conversationFilter(f *model.ConversationFilter) conversations.Filter {
 	filter := conversations.Filter{Status: f.Status.Value(), Unread: f.Unread.Value()}
 	if id := f.ConnectionID.Value(); id != nil {
 		filter.Connection = *id
+		if *id == "" { // what cannot be an id: to the room that would mean any connection
+			filter.Connection = causeway.NewID(causeway.PrefixConnection)
+		}
 	}
 	if on := f.Platform.Value(); on != nil {
 		filter.Platform = *on
