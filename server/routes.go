@@ -7,11 +7,10 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/99designs/gqlgen/graphql/playground"
-
 	"causeway"
 	"causeway/graph"
 	"causeway/internal/intake"
+	"causeway/internal/playground"
 	"causeway/internal/webhook"
 )
 
@@ -29,8 +28,15 @@ func (a *app) routes() http.Handler {
 	mux.Handle(webhook.TelegramPath, a.webhooks)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "alive") })
 	mux.HandleFunc("GET /readyz", a.ready)
+	page := playground.Config{Endpoint: "/graphql"}
+	if a.settings.Introspection {
+		page.SchemaURL = "/schema.graphqls"
+		mux.Handle("GET /schema.graphqls", playground.Schema(causeway.Schema()))
+	}
 	if a.settings.Playground {
-		mux.Handle("GET /{$}", playground.Handler("Causeway", "/graphql"))
+		served := playground.New(page)
+		mux.Handle("GET /{$}", served)
+		mux.Handle("GET /playground/", served)
 	}
 	return mux
 }
