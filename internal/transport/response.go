@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -18,6 +19,7 @@ type responseWriter struct {
 	control *http.ResponseController
 	status  int  // instead of gqlgen's, under application/graphql-response+json
 	refused bool // the response is that of a request error: it has no data
+	muted   atomic.Bool
 }
 
 type responseKey struct{}
@@ -44,6 +46,9 @@ func (w *responseWriter) WriteHeader(status int) {
 
 // Write writes within the deadline.
 func (w *responseWriter) Write(p []byte) (int, error) {
+	if w.muted.Load() {
+		return len(p), nil
+	}
 	_ = w.control.SetWriteDeadline(time.Now().Add(writeDeadline))
 	if !w.refused {
 		return w.ResponseWriter.Write(p)
