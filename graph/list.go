@@ -15,6 +15,7 @@ import (
 	"causeway/ent/testreport"
 	"causeway/ent/webhooklog"
 	"causeway/graph/model"
+	"causeway/internal/auth"
 	conversations "causeway/internal/conversation"
 	"causeway/internal/feed"
 	"causeway/internal/platform"
@@ -40,7 +41,21 @@ func one[T any, Q interface {
 	}
 }
 
+func (r *Resolver) users(ctx context.Context, p page) (*ent.UserConnection, error) {
+	if err := auth.AnyManager(ctx, r.Viewers); err != nil {
+		return nil, err
+	}
+	if err := p.of(causeway.PrefixUser, byTime); err != nil {
+		return nil, err
+	}
+	return r.Viewers.User.Query().Paginate(ctx, p.after, p.first, p.before, p.last,
+		ent.WithUserOrder(&ent.UserOrder{Direction: entgql.OrderDirectionAsc, Field: ent.UserOrderFieldCreatedAt}))
+}
+
 func (r *Resolver) campaigns(ctx context.Context, p page, includeArchived bool) (*ent.CampaignConnection, error) {
+	if err := p.of(causeway.PrefixCampaign, byTime); err != nil {
+		return nil, err
+	}
 	query := r.Viewers.Campaign.Query()
 	if !includeArchived {
 		query.Where(campaign.ArchivedAtIsNil())
@@ -72,6 +87,9 @@ func (r *Resolver) connections(
 func (r *Resolver) conversations(
 	ctx context.Context, campaignID causeway.ID, p page, order *ent.ConversationOrder, filter *model.ConversationFilter,
 ) (*ent.ConversationConnection, error) {
+	if err := p.of(causeway.PrefixConversation, byTime); err != nil {
+		return nil, err
+	}
 	if order == nil {
 		order = &ent.ConversationOrder{Direction: entgql.OrderDirectionDesc, Field: ent.ConversationOrderFieldLastMessageAt}
 	}
@@ -112,6 +130,9 @@ func (r *Resolver) members(ctx context.Context, campaignID causeway.ID) ([]*ent.
 }
 
 func (r *Resolver) messages(ctx context.Context, conversationID causeway.ID, p page) (*ent.MessageConnection, error) {
+	if err := p.of(causeway.PrefixMessage, byNumber); err != nil {
+		return nil, err
+	}
 	return r.Viewers.Message.Query().
 		Where(message.ConversationID(conversationID)).
 		Paginate(ctx, p.after, p.first, p.before, p.last,
@@ -121,6 +142,9 @@ func (r *Resolver) messages(ctx context.Context, conversationID causeway.ID, p p
 func (r *Resolver) webhookLogs(
 	ctx context.Context, connectionID causeway.ID, p page, filter *model.WebhookLogFilter,
 ) (*ent.WebhookLogConnection, error) {
+	if err := p.of(causeway.PrefixWebhookLog, byNumber); err != nil {
+		return nil, err
+	}
 	query := r.Viewers.WebhookLog.Query().Where(webhooklog.ConnectionID(connectionID))
 	if filter != nil {
 		if status := filter.Status.Value(); status != nil {
