@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
@@ -17,7 +18,8 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "causeway:", err)
+		// One sentence is one line, also where a driver tells its part in several.
+		fmt.Fprintln(os.Stderr, "causeway:", strings.Join(strings.Fields(err.Error()), " "))
 		stop()
 		os.Exit(1)
 	}
