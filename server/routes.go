@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
+	"strings"
 	"time"
 
 	"causeway"
@@ -72,10 +74,26 @@ func (a *app) workersReady(ctx context.Context) error {
 // withAddress notes whom a request comes from, for the limits on signing in.
 func withAddress(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host, _, err := net.SplitHostPort(r.RemoteAddr)
-		if err != nil {
-			host = r.RemoteAddr
-		}
-		next.ServeHTTP(w, r.WithContext(graph.WithAddress(r.Context(), host)))
+		next.ServeHTTP(w, r.WithContext(graph.WithAddress(r.Context(), addressOf(r))))
 	})
+}
+
+// addressOf is who asks: the other end of the connection or, where that is a proxy on
+// this machine or its private network, whom it forwards for. Proxies add to
+// X-Forwarded-For at its end; what stands before is only what they were told.
+func addressOf(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	peer, err := netip.ParseAddr(host)
+	if err != nil || !peer.Unmap().IsLoopback() && !peer.Unmap().IsPrivate() {
+		return host
+	}
+	words := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	last, err := netip.ParseAddr(strings.TrimSpace(words[len(words)-1]))
+	if err != nil {
+		return host
+	}
+	return last.String()
 }
