@@ -110,6 +110,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.sockets.origins.allow(w, r)
+	if r.ContentLength > maxBody {
+		http.Error(w, "the request is too large", http.StatusRequestEntityTooLarge)
+		return
+	}
 	ctx := h.cfg.Prepare(r.Context(), r.Header.Get("Accept-Language"))
 	if bearer, ok := bearerOf(r.Header.Get("Authorization")); ok {
 		if signedIn, err := h.cfg.Authenticate(ctx, bearer); err == nil {
