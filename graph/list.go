@@ -48,7 +48,7 @@ func (r *Resolver) users(ctx context.Context, p page) (*ent.UserConnection, erro
 	if err := p.of(causeway.PrefixUser, byTime); err != nil {
 		return nil, err
 	}
-	return r.Viewers.User.Query().Paginate(ctx, p.after, p.first, p.before, p.last,
+	return r.Viewers.User.Query().Paginate(plain(ctx), p.after, p.first, p.before, p.last,
 		ent.WithUserOrder(&ent.UserOrder{Direction: entgql.OrderDirectionAsc, Field: ent.UserOrderFieldCreatedAt}))
 }
 
@@ -60,7 +60,7 @@ func (r *Resolver) campaigns(ctx context.Context, p page, includeArchived bool) 
 	if !includeArchived {
 		query.Where(campaign.ArchivedAtIsNil())
 	}
-	return query.Paginate(ctx, p.after, p.first, p.before, p.last,
+	return query.Paginate(plain(ctx), p.after, p.first, p.before, p.last,
 		ent.WithCampaignOrder(&ent.CampaignOrder{Direction: entgql.OrderDirectionAsc, Field: ent.CampaignOrderFieldCreatedAt}))
 }
 
@@ -95,7 +95,7 @@ func (r *Resolver) conversations(
 	}
 	return r.Viewers.Conversation.Query().
 		Where(conversations.Matching(campaignID, conversationFilter(filter))...).
-		Paginate(ctx, p.after, p.first, p.before, p.last, ent.WithConversationOrder(order))
+		Paginate(plain(ctx), p.after, p.first, p.before, p.last, ent.WithConversationOrder(order))
 }
 
 func conversationFilter(f *model.ConversationFilter) conversations.Filter {
@@ -135,7 +135,7 @@ func (r *Resolver) messages(ctx context.Context, conversationID causeway.ID, p p
 	}
 	return r.Viewers.Message.Query().
 		Where(message.ConversationID(conversationID)).
-		Paginate(ctx, p.after, p.first, p.before, p.last,
+		Paginate(plain(ctx), p.after, p.first, p.before, p.last,
 			ent.WithMessageOrder(&ent.MessageOrder{Direction: entgql.OrderDirectionAsc, Field: ent.MessageOrderFieldSeq}))
 }
 
@@ -160,7 +160,7 @@ func (r *Resolver) webhookLogs(
 			query.Where(webhooklog.ReceivedAtLT(*before))
 		}
 	}
-	return query.Paginate(ctx, p.after, p.first, p.before, p.last,
+	return query.Paginate(plain(ctx), p.after, p.first, p.before, p.last,
 		ent.WithWebhookLogOrder(&ent.WebhookLogOrder{Direction: entgql.OrderDirectionDesc, Field: ent.WebhookLogOrderFieldPosition}))
 }
 

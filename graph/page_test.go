@@ -113,6 +113,37 @@ func TestPagesMeetEachOther(t *testing.T) {
 	})
 }
 
+func TestAListIsTheSameHoweverItsFieldsAreNamed(t *testing.T) {
+	t.Parallel()
+	storetest.EachTraced(t, func(t *testing.T, db *store.Store, asked *storetest.Statements) {
+		d := newDesk(t, db)
+		f := d.fill("campaign", 1, 7)
+		const fragments = ` fragment f on ConversationConnection { many: totalCount rows: edges { ...e } }
+			fragment e on ConversationEdge { row: node { id who: contact { name } } }`
+		ask := func(selection string) (map[string]any, int) {
+			query := `query($c: ID!) { campaign(id: $c) { conversations(first: 5) { ` + selection + ` } } }`
+			if strings.Contains(selection, "...f") {
+				query += fragments
+			}
+			asked.Take()
+			page := d.gets(d.agent, query, map[string]any{"c": f.campaign})["campaign"].(map[string]any)["conversations"].(map[string]any)
+			return page, len(asked.Take())
+		}
+		whole, statements := ask(`totalCount pageInfo { hasNextPage hasPreviousPage endCursor } edges { node { id contact { name } } } many: totalCount rows: edges { row: node { id who: contact { name } } }`)
+		if whole["totalCount"] != 7.0 || whole["pageInfo"].(map[string]any)["hasNextPage"] != true || len(whole["edges"].([]any)) != 5 {
+			t.Fatalf("the page is %v", whole)
+		}
+		aliased, again := ask(`n: totalCount p: pageInfo { hasNextPage hasPreviousPage endCursor } a: edges { node { id } } a: edges { node { contact { name } } } ...f`)
+		if fmt.Sprint(aliased["n"], aliased["p"], aliased["a"]) != fmt.Sprint(whole["totalCount"], whole["pageInfo"], whole["edges"]) ||
+			fmt.Sprint(aliased["many"], aliased["rows"]) != fmt.Sprint(whole["many"], whole["rows"]) || again != statements {
+			t.Errorf("by aliases, with %d statements for %d, the page is %v, not %v", again, statements, aliased, whole)
+		}
+		if alone, _ := ask(`pageInfo { hasNextPage hasPreviousPage endCursor }`); fmt.Sprint(alone["pageInfo"]) != fmt.Sprint(whole["pageInfo"]) {
+			t.Errorf("without edges, the page is %v, not %v", alone["pageInfo"], whole["pageInfo"])
+		}
+	})
+}
+
 func TestAnErrorTellsACodeAndNothingOfTheInside(t *testing.T) {
 	t.Parallel()
 	problems, err := problem.New()
