@@ -38,10 +38,14 @@ func (e *ending) take() *gqlerror.Error {
 
 // endStreams delivers what EndWith said when a stream ends.
 func (h *Handler) endStreams(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+	socket := socketOf(ctx)
+	if socket != nil {
+		socket.began(ctx)
+	}
 	if graphql.GetOperationContext(ctx).Operation.Operation != ast.Subscription {
 		return next(ctx)
 	}
-	if !onSocket(ctx) {
+	if socket == nil {
 		ctx = h.untilClosed(ctx)
 	}
 	e := &ending{}
@@ -54,7 +58,7 @@ func (h *Handler) endStreams(ctx context.Context, next graphql.OperationHandler)
 		if err == nil {
 			return nil
 		}
-		if onSocket(ctx) {
+		if socket != nil {
 			gqltransport.AddSubscriptionError(ctx, err)
 			return nil
 		}
