@@ -31,6 +31,18 @@ func (p *program) visits(b *browsertest.Browser, w browsertest.Window) visitor {
 // answerModel is the text that GraphiQL shows as the answer.
 const answerModel = `globalThis.__MONACO?.editor.getModels().find(({ uri }) => uri.path.endsWith('response.json'))`
 
+// answerEditor is the editor with the answer, and firstLine what is read at its top: the
+// event that the first line is part of, and how far from the event's beginning it is.
+const (
+	answerEditor = `globalThis.__MONACO.editor.getEditors().find((editor) => editor.getModel() === ` + answerModel + `)`
+	firstLine    = `(() => {
+		const editor = ` + answerEditor + `, lines = editor.getModel().getLinesContent();
+		const first = editor.getVisibleRanges()[0].startLineNumber;
+		const event = lines.slice(0, first).findLastIndex((line) => line.startsWith('  "#'));
+		return lines[event] + ' + ' + (first - event);
+	})()`
+)
+
 // tab changes to the example of that operation; with is what is changed of its
 // variables.
 func (v visitor) tab(operation string, with data) {
@@ -164,13 +176,29 @@ func livesTheWholeStory(t *testing.T, b *browsertest.Browser) {
 	v.shows("The first of two")
 	nora.Writes(bot, "The second of two")
 	v.shows("#", "The second of two", "#", "The first of two", "#1 at", "Is anybody there?")
+	for n := range 30 {
+		nora.Writes(bot, fmt.Sprintf("Message %d of many", n+1))
+	}
+	many := make([]string, 0, 31)
+	for n := range 30 {
+		many = append(many, fmt.Sprintf("Message %d of many", 30-n))
+	}
+	v.shows(append(many, "The second of two")...)
+	v.Eval(answerEditor+`.setScrollTop(2000)`, nil)
+	var reading, read string
+	v.Eval(firstLine, &reading)
+	nora.Writes(bot, "One more")
+	v.shows("One more", "Message 30 of many")
+	if v.Eval(firstLine, &read); read != reading {
+		t.Errorf("a new event moved the reader from %q to %q", reading, read)
+	}
 	v.Click(".graphiql-execute-button")
-	v.shows("The second of two", "Is anybody there?")
+	v.shows("One more", "The second of two", "Is anybody there?")
 
 	v.tab("Inbox", nil)
-	v.runs(`"name": "Corner shop"`, `"eventCursor"`, `"name": "Nora"`, `"text": "The second of two"`)
+	v.runs(`"name": "Corner shop"`, `"eventCursor"`, `"name": "Nora"`, `"text": "One more"`)
 	v.tab("WebhookLogs", nil)
-	v.runs(`"status": "PROCESSED"`, "The second of two")
+	v.runs(`"status": "PROCESSED"`, "One more")
 	v.content()
 }
 

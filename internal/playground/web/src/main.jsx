@@ -8,6 +8,7 @@ import './style.css';
 import { GraphiQL } from 'graphiql';
 import { useEffect, useMemo, useState } from 'react';
 import { createRoot } from 'react-dom/client';
+import { Answer } from './answer.jsx';
 import { Bar } from './bar.jsx';
 import { examples } from './examples.js';
 import { makeFetcher, post } from './fetcher.js';
@@ -86,6 +87,7 @@ function Playground() {
         <GraphiQL.Logo>
           <></>
         </GraphiQL.Logo>
+        <Answer />
         <Ids ids={ids} />
       </GraphiQL>
     </>
