@@ -20,7 +20,7 @@ var floors = [][]string{
 	{"internal/platform"},
 	{"ent"},
 	{"internal/store", "internal/bus", "internal/secret", "internal/problem",
-		"internal/platform/telegram", "internal/platform/simulator", "internal/transport"},
+		"internal/platform/telegram", "internal/platform/simulator", "internal/transport", "internal/playground"},
 	{"internal/auth", "internal/queue"},
 	{"internal/intake", "internal/feed"},
 	{"internal/campaign", "internal/conversation", "internal/connection"},
@@ -33,6 +33,7 @@ var strangers = map[string][]string{
 	"internal/platform/simulator": {"ent", "internal/"},      // it speaks HTTP only; platform itself is below
 	"internal/platform/telegram":  {"ent"},                   // our database
 	"internal/transport":          {".", "ent", "internal/"}, // this schema, this product
+	"internal/playground":         {".", "ent", "internal/"}, // it is a page
 	"internal/conversation":       {"internal/platform/"},    // one platform's words
 	"internal/webhook":            {"ent", "internal/store"}, // it hands in, it does not read
 	"graph":                       {"internal/platform/telegram", "internal/platform/simulator"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"runtime/debug"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -59,9 +60,10 @@ func (r *Resolver) internal(ctx context.Context, located *gqlerror.Error, err er
 	return shown
 }
 
-// Recover makes a panic of a resolver an internal error of its field.
+// Recover makes a panic of a resolver an internal error of its field. What was
+// panicked with can hold anything, so only its type is logged.
 func (r *Resolver) Recover(ctx context.Context, panicked any) error {
-	r.Log.ErrorContext(ctx, "resolver panicked", "panic", panicked, "stack", string(debug.Stack()))
+	r.Log.ErrorContext(ctx, "resolver panicked", "panic", fmt.Sprintf("%T", panicked), "stack", string(debug.Stack()))
 	return errors.New("a resolver panicked")
 }
 

@@ -15,6 +15,7 @@ import (
 	"causeway/ent/testreport"
 	"causeway/ent/webhooklog"
 	"causeway/graph/model"
+	"causeway/internal/auth"
 	conversations "causeway/internal/conversation"
 	"causeway/internal/feed"
 	"causeway/internal/platform"
@@ -40,12 +41,26 @@ func one[T any, Q interface {
 	}
 }
 
+func (r *Resolver) users(ctx context.Context, p page) (*ent.UserConnection, error) {
+	if err := auth.AnyManager(ctx, r.Viewers); err != nil {
+		return nil, err
+	}
+	if err := p.of(causeway.PrefixUser, byTime); err != nil {
+		return nil, err
+	}
+	return r.Viewers.User.Query().Paginate(plain(ctx), p.after, p.first, p.before, p.last,
+		ent.WithUserOrder(&ent.UserOrder{Direction: entgql.OrderDirectionAsc, Field: ent.UserOrderFieldCreatedAt}))
+}
+
 func (r *Resolver) campaigns(ctx context.Context, p page, includeArchived bool) (*ent.CampaignConnection, error) {
+	if err := p.of(causeway.PrefixCampaign, byTime); err != nil {
+		return nil, err
+	}
 	query := r.Viewers.Campaign.Query()
 	if !includeArchived {
 		query.Where(campaign.ArchivedAtIsNil())
 	}
-	return query.Paginate(ctx, p.after, p.first, p.before, p.last,
+	return query.Paginate(plain(ctx), p.after, p.first, p.before, p.last,
 		ent.WithCampaignOrder(&ent.CampaignOrder{Direction: entgql.OrderDirectionAsc, Field: ent.CampaignOrderFieldCreatedAt}))
 }
 
@@ -72,12 +87,15 @@ func (r *Resolver) connections(
 func (r *Resolver) conversations(
 	ctx context.Context, campaignID causeway.ID, p page, order *ent.ConversationOrder, filter *model.ConversationFilter,
 ) (*ent.ConversationConnection, error) {
+	if err := p.of(causeway.PrefixConversation, byTime); err != nil {
+		return nil, err
+	}
 	if order == nil {
 		order = &ent.ConversationOrder{Direction: entgql.OrderDirectionDesc, Field: ent.ConversationOrderFieldLastMessageAt}
 	}
 	return r.Viewers.Conversation.Query().
 		Where(conversations.Matching(campaignID, conversationFilter(filter))...).
-		Paginate(ctx, p.after, p.first, p.before, p.last, ent.WithConversationOrder(order))
+		Paginate(plain(ctx), p.after, p.first, p.before, p.last, ent.WithConversationOrder(order))
 }
 
 func conversationFilter(f *model.ConversationFilter) conversations.Filter {
@@ -87,6 +105,9 @@ func conversationFilter(f *model.ConversationFilter) conversations.Filter {
 	filter := conversations.Filter{Status: f.Status.Value(), Unread: f.Unread.Value()}
 	if id := f.ConnectionID.Value(); id != nil {
 		filter.Connection = *id
+		if *id == "" { // what cannot be an id: to the room that would mean any connection
+			filter.Connection = causeway.NewID(causeway.PrefixConnection)
+		}
 	}
 	if on := f.Platform.Value(); on != nil {
 		filter.Platform = *on
@@ -109,15 +130,21 @@ func (r *Resolver) members(ctx context.Context, campaignID causeway.ID) ([]*ent.
 }
 
 func (r *Resolver) messages(ctx context.Context, conversationID causeway.ID, p page) (*ent.MessageConnection, error) {
+	if err := p.of(causeway.PrefixMessage, byNumber); err != nil {
+		return nil, err
+	}
 	return r.Viewers.Message.Query().
 		Where(message.ConversationID(conversationID)).
-		Paginate(ctx, p.after, p.first, p.before, p.last,
+		Paginate(plain(ctx), p.after, p.first, p.before, p.last,
 			ent.WithMessageOrder(&ent.MessageOrder{Direction: entgql.OrderDirectionAsc, Field: ent.MessageOrderFieldSeq}))
 }
 
 func (r *Resolver) webhookLogs(
 	ctx context.Context, connectionID causeway.ID, p page, filter *model.WebhookLogFilter,
 ) (*ent.WebhookLogConnection, error) {
+	if err := p.of(causeway.PrefixWebhookLog, byNumber); err != nil {
+		return nil, err
+	}
 	query := r.Viewers.WebhookLog.Query().Where(webhooklog.ConnectionID(connectionID))
 	if filter != nil {
 		if status := filter.Status.Value(); status != nil {
@@ -133,7 +160,7 @@ func (r *Resolver) webhookLogs(
 			query.Where(webhooklog.ReceivedAtLT(*before))
 		}
 	}
-	return query.Paginate(ctx, p.after, p.first, p.before, p.last,
+	return query.Paginate(plain(ctx), p.after, p.first, p.before, p.last,
 		ent.WithWebhookLogOrder(&ent.WebhookLogOrder{Direction: entgql.OrderDirectionDesc, Field: ent.WebhookLogOrderFieldPosition}))
 }
 

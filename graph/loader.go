@@ -6,6 +6,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
 	"github.com/vikstrous/dataloadgen"
 
 	"causeway"
@@ -57,7 +58,7 @@ func (r *Resolver) LoadTogether(ctx context.Context, next graphql.OperationHandl
 	if asksFor(op, "eventCursor") {
 		heads, err := r.heads(ctx)
 		if err != nil {
-			return graphql.OneShot(graphql.ErrorResponse(ctx, "%s", r.PresentError(ctx, err).Message))
+			return graphql.OneShot(&graphql.Response{Errors: gqlerror.List{r.PresentError(ctx, err)}})
 		}
 		ctx = context.WithValue(ctx, headsKey{}, heads)
 	}

@@ -3,8 +3,11 @@ package graph
 import (
 	"context"
 	"fmt"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -87,8 +90,14 @@ func sizePage(field *ast.Field, variables map[string]any) *gqlerror.Error {
 		return badPage(field, "give first or last, not both")
 	case isRelay && first == nil && last == nil:
 		giveFirst(field)
+	case first == nil && last == nil:
+		leaveOut(field, "first") // null is as if it were left out: the schema's default
 	}
 	return nil
+}
+
+func leaveOut(field *ast.Field, name string) {
+	field.Arguments = slices.DeleteFunc(field.Arguments, func(a *ast.Argument) bool { return a.Name == name })
 }
 
 // size reads an argument; nil if it is not given, or null.
@@ -140,4 +149,34 @@ func cursorText(c ent.Cursor) string {
 		return b.String()
 	}
 	return text
+}
+
+// orderedBy is what a list's cursors hold besides the id of their row.
+type orderedBy string
+
+const (
+	byTime   orderedBy = "time"
+	byNumber orderedBy = "number"
+)
+
+// of refuses cursors that another kind of list gave: the database would compare what
+// cannot be compared, or answer nonsense.
+func (p page) of(prefix string, by orderedBy) error {
+	for name, cursor := range map[string]*ent.Cursor{"after": p.after, "before": p.before} {
+		if cursor == nil || cursor.ID.Prefix() == prefix && orderOf(cursor.Value) == by {
+			continue
+		}
+		return causeway.Fail(causeway.BadUserInput).At(name)
+	}
+	return nil
+}
+
+func orderOf(value any) orderedBy {
+	if _, ok := value.(time.Time); ok {
+		return byTime
+	}
+	if v := reflect.ValueOf(value); v.CanInt() || v.CanUint() {
+		return byNumber
+	}
+	return ""
 }

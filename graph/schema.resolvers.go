@@ -381,11 +381,7 @@ func (r *queryResolver) AccessTokens(ctx context.Context) ([]*ent.AccessToken, e
 
 // Users is the resolver for the users field.
 func (r *queryResolver) Users(ctx context.Context, after *entgql.Cursor[causeway.ID], first *int, before *entgql.Cursor[causeway.ID], last *int) (*ent.UserConnection, error) {
-	if err := auth.AnyManager(ctx, r.Viewers); err != nil {
-		return nil, err
-	}
-	return r.Viewers.User.Query().Paginate(ctx, after, first, before, last,
-		ent.WithUserOrder(&ent.UserOrder{Direction: entgql.OrderDirectionAsc, Field: ent.UserOrderFieldCreatedAt}))
+	return r.users(ctx, page{after, first, before, last})
 }
 
 // Campaign is the resolver for the campaign field.

@@ -121,6 +121,12 @@ func TestARevokedTokenEndsItsSubscriptionsAndItsSocket(t *testing.T) {
 	id := s.subscribes(messageAdded, from)
 	desk.subscribes(messageAdded, from)
 	sse := phone.streams(messageAdded, from)
+	bot, _ := p.bot(campaign, "shop_bot")
+	lan := p.telegram.Customer("Lan", "vi")
+	lan.Writes(bot, "Hello?")
+	s.sees() // so all of them are under way
+	sse.sees()
+	desk.sees()
 
 	revoked := time.Now()
 	ana.does(`mutation($id: ID!) { revokeAccessToken(id: $id) { deletedId userErrors { code message } } }`, data{"id": made.at("accessToken").text("id")})
@@ -140,9 +146,8 @@ func TestARevokedTokenEndsItsSubscriptionsAndItsSocket(t *testing.T) {
 		t.Errorf("a revoked token opened a socket: %v", err)
 	}
 	// Her other token is as good as before.
-	bot, _ := p.bot(campaign, "shop_bot")
-	p.telegram.Customer("Lan", "vi").Writes(bot, "Hello?")
-	if m := desk.sees().at("messageAdded", "message"); m.text("text") != "Hello?" {
+	lan.Writes(bot, "Are you there?")
+	if m := desk.sees().at("messageAdded", "message"); m.text("text") != "Are you there?" {
 		t.Errorf("the other socket saw %v", m)
 	}
 }
@@ -154,7 +159,10 @@ func TestSigningOutEndsTheSocketsOfThatSession(t *testing.T) {
 	p.user("Ana", campaign, "AGENT")
 	session := person{p, p.nobody().does(`mutation { signIn(input: {email: "ana@example.com", password: "a long password"}) { token userErrors { code message } } }`, nil).text("token")}
 	s := session.opens()
+	bot, _ := p.bot(campaign, "shop_bot")
 	id := s.subscribes(messageAdded, data{"c": campaign, "a": p.cursor(campaign)})
+	p.telegram.Customer("Lan", "vi").Writes(bot, "Hello?")
+	s.sees() // so it is under way
 	session.does(`mutation { signOut { userErrors { code message } } }`, nil)
 	if code := s.refusal(id); code != "UNAUTHENTICATED" {
 		t.Errorf("the subscription ended with %q", code)

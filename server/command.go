@@ -36,8 +36,13 @@ func printToken(ctx context.Context, cfg settings, email, name string, out io.Wr
 			fmt.Fprintln(out, token)
 		}
 	}
-	if errors.Is(err, causeway.Fail(causeway.NotFound)) {
+	switch causeway.CodeOf(err) {
+	case causeway.NotFound:
 		err = fmt.Errorf("--email: there is no user %q; createUser makes one", email)
+	case causeway.Conflict:
+		err = fmt.Errorf("--email: the user %q is deactivated; updateUser lets them in again", email)
+	case causeway.InvalidInput:
+		err = errors.New("--name: must be a name of up to 200 characters, such as laptop")
 	}
 	return errors.Join(err, a.stop())
 }

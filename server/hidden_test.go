@@ -1,14 +1,18 @@
 package main
 
 import (
+	"context"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"entgo.io/ent/dialect/sql/schema"
 
+	"causeway"
 	entmigrate "causeway/ent/migrate"
+	"causeway/internal/auth"
 )
 
 // everyID is every id that the database has of a campaign, by table; of people and
@@ -158,5 +162,53 @@ func (s *house) nothingByAnyMutation(ids []string) {
 	s.lan.Writes(s.bot, "Are you still there?")
 	if status := s.admin().gets(`query($n: ID!) { connection(id: $n) { status } }`, data{"n": s.connection}).at("connection").text("status"); status != "ACTIVE" {
 		s.t.Errorf("the connection is %s", status)
+	}
+}
+
+// TestEveryEntityIsGuarded reads every entity there is through the viewers' client,
+// whatever the schema shows of it: a new one fails until its room guards it.
+func TestEveryEntityIsGuarded(t *testing.T) {
+	t.Parallel()
+	s := opensHouse(t)
+	s.admin().does(`mutation($n: ID!) { testConnection(input: {connectionId: $n}) { userErrors { code } } }`, data{"n": s.connection})
+	viewers := s.app.store.NewReader()
+	guard(viewers)
+	hidden := map[causeway.ID]bool{}
+	for _, ids := range s.everyID(s.campaign) {
+		for _, id := range ids {
+			hidden[causeway.ID(id)] = true
+		}
+	}
+	foreign, err := s.app.auth.Authenticate(t.Context(), s.foreign.token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	guarded := 0
+	for name, entity := range reflect.ValueOf(viewers).Elem().Fields() {
+		query := entity.MethodByName("Query")
+		if !query.IsValid() {
+			continue
+		}
+		guarded++
+		read := func(ctx context.Context) ([]causeway.ID, error) {
+			answer := query.Call(nil)[0].MethodByName("IDs").Call([]reflect.Value{reflect.ValueOf(ctx)})
+			err, _ := answer[1].Interface().(error)
+			return answer[0].Interface().([]causeway.ID), err
+		}
+		if _, err := read(t.Context()); causeway.CodeOf(err) != causeway.Unauthenticated {
+			t.Errorf("%s is read without a viewer: %v", name.Name, err)
+		}
+		ids, err := read(auth.WithViewer(t.Context(), foreign))
+		if err != nil {
+			t.Errorf("%s: %v", name.Name, err)
+		}
+		for _, id := range ids {
+			if hidden[id] {
+				t.Errorf("%s: an agent of another campaign reads %s", name.Name, id)
+			}
+		}
+	}
+	if guarded != len(entmigrate.Tables) {
+		t.Errorf("%d of %d tables were tried", guarded, len(entmigrate.Tables))
 	}
 }

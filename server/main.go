@@ -10,14 +10,17 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "causeway:", err)
+		// One sentence is one line, also where a driver tells its part in several.
+		fmt.Fprintln(os.Stderr, "causeway:", strings.Join(strings.Fields(err.Error()), " "))
 		stop()
 		os.Exit(1)
 	}

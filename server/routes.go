@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
+	"strings"
 	"time"
-
-	"github.com/99designs/gqlgen/graphql/playground"
 
 	"causeway"
 	"causeway/graph"
 	"causeway/internal/intake"
+	"causeway/internal/playground"
 	"causeway/internal/webhook"
 )
 
@@ -29,8 +30,15 @@ func (a *app) routes() http.Handler {
 	mux.Handle(webhook.TelegramPath, a.webhooks)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "alive") })
 	mux.HandleFunc("GET /readyz", a.ready)
+	page := playground.Config{Endpoint: "/graphql"}
+	if a.settings.Introspection {
+		page.SchemaURL = "/schema.graphqls"
+		mux.Handle("GET /schema.graphqls", playground.Schema(causeway.Schema()))
+	}
 	if a.settings.Playground {
-		mux.Handle("GET /{$}", playground.Handler("Causeway", "/graphql"))
+		served := playground.New(page)
+		mux.Handle("GET /{$}", served)
+		mux.Handle("GET /playground/", served)
 	}
 	return mux
 }
@@ -66,10 +74,26 @@ func (a *app) workersReady(ctx context.Context) error {
 // withAddress notes whom a request comes from, for the limits on signing in.
 func withAddress(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host, _, err := net.SplitHostPort(r.RemoteAddr)
-		if err != nil {
-			host = r.RemoteAddr
-		}
-		next.ServeHTTP(w, r.WithContext(graph.WithAddress(r.Context(), host)))
+		next.ServeHTTP(w, r.WithContext(graph.WithAddress(r.Context(), addressOf(r))))
 	})
+}
+
+// addressOf is who asks: the other end of the connection or, where that is a proxy on
+// this machine or its private network, whom it forwards for. Proxies add to
+// X-Forwarded-For at its end; what stands before is only what they were told.
+func addressOf(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	peer, err := netip.ParseAddr(host)
+	if err != nil || !peer.Unmap().IsLoopback() && !peer.Unmap().IsPrivate() {
+		return host
+	}
+	words := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	last, err := netip.ParseAddr(strings.TrimSpace(words[len(words)-1]))
+	if err != nil {
+		return host
+	}
+	return last.String()
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/mail"
 	"net/netip"
 	"net/url"
 	"path/filepath"
@@ -23,29 +24,29 @@ import (
 // kong reads them; the types below know what is wrong with a value and show one that
 // is right.
 type settings struct {
-	Listen    address  `default:"localhost:8080" placeholder:"HOST:PORT" help:"Address to serve on; port 0 picks a free one."`
-	PublicURL webURL   `name:"public-url" placeholder:"URL" help:"https address at which platforms reach this server. Without it Telegram is polled. http:// is accepted for loopback addresses only."`
-	Data      string   `default:"data" placeholder:"FOLDER" help:"Folder for the database and the key file."`
-	Database  database `default:"sqlite" placeholder:"DATABASE" help:"sqlite, in the data folder, or postgres://user:password@host:5432/name."`
-	NATS      natsURL  `name:"nats" placeholder:"URL" help:"nats://host:4222: several servers over one PostgreSQL."`
+	Listen    address  `default:"localhost:8080" placeholder:"HOST:PORT" help:"Address to serve on; port 0 picks a free one. Default: ${default}."`
+	PublicURL webURL   `name:"public-url" placeholder:"URL" help:"https address at which platforms reach this server. Without it Telegram is polled. http:// is accepted for loopback addresses only. Default: none."`
+	Data      string   `default:"data" placeholder:"FOLDER" help:"Folder for the database and the key file. Default: ${default}."`
+	Database  database `default:"sqlite" placeholder:"DATABASE" help:"sqlite, in the data folder, or postgres://user:password@host:5432/name. Default: ${default}."`
+	NATS      natsURL  `name:"nats" placeholder:"URL" help:"nats://host:4222: several servers over one PostgreSQL. Default: none."`
 
 	SecretKeys string `placeholder:"KEYS" help:"Comma-separated base64 keys of 32 bytes; the first encrypts, all decrypt. Default: a file in the data folder, made on the first start."`
 
-	AdminEmail    string `placeholder:"EMAIL" help:"The first administrator's address; made up and printed on the first start."`
-	AdminPassword string `placeholder:"PASSWORD" help:"The first administrator's password; made up and printed on the first start."`
-	AdminToken    string `placeholder:"TOKEN" help:"A bearer token of the administrator, valid for as long as it is set."`
+	AdminEmail    string `placeholder:"EMAIL" help:"The first administrator's address. Default: made up and printed on the first start."`
+	AdminPassword string `placeholder:"PASSWORD" help:"The first administrator's password. Default: made up and printed on the first start."`
+	AdminToken    string `placeholder:"TOKEN" help:"A bearer token of the administrator, valid for as long as it is set. Default: none."`
 
-	TelegramAPIURL webURL `name:"telegram-api-url" default:"https://api.telegram.org" placeholder:"URL" help:"Bot API server."`
+	TelegramAPIURL webURL `name:"telegram-api-url" default:"https://api.telegram.org" placeholder:"URL" help:"Bot API server of Telegram. Default: ${default}."`
 
-	CheckInterval   duration `default:"1h" placeholder:"DURATION" help:"Time between health checks of a connection."`
+	CheckInterval   duration `default:"1h" placeholder:"DURATION" help:"Time between health checks of a connection. Default: ${default}."`
 	AllowedOrigins  origins  `placeholder:"ORIGINS" help:"Comma-separated origins of web pages that may call from a browser. Default: this server's own."`
-	Playground      bool     `default:"true" negatable:"" help:"Serve the playground at /."`
-	Introspection   bool     `default:"true" negatable:"" help:"Let clients ask for the schema."`
-	KeepWebhookLogs duration `default:"720h" placeholder:"DURATION" help:"How long webhook logs are kept."`
-	KeepEvents      duration `default:"168h" placeholder:"DURATION" help:"How long events can be resumed from."`
+	Playground      bool     `default:"true" negatable:"" help:"Serve the playground at /. Default: on."`
+	Introspection   bool     `default:"true" negatable:"" help:"Let clients ask for the schema. Default: on."`
+	KeepWebhookLogs duration `default:"720h" placeholder:"DURATION" help:"How long webhook logs are kept. Default: ${default}."`
+	KeepEvents      duration `default:"168h" placeholder:"DURATION" help:"How long events can be resumed from. Default: ${default}."`
 
-	LogLevel  slog.Level `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
-	LogFormat string     `default:"text" enum:"text,json" placeholder:"FORMAT" help:"text, or json for machines."`
+	LogLevel  logLevel `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. Default: ${default}."`
+	LogFormat string   `default:"text" enum:"text,json" placeholder:"FORMAT" help:"text, or json for machines. Default: ${default}."`
 }
 
 // command is one thing that the program can be asked to do.
@@ -60,7 +61,7 @@ type commandLine struct {
 
 	Serve struct {
 		Demo bool `help:"Serve on a throw-away database, with a simulated Telegram and customers who write now and then."`
-	} `cmd:"" default:"withargs" help:"Serve. This is what happens without a command."`
+	} `cmd:"" default:"withargs" help:"Serve. This is what happens without a command. --demo serves on a throw-away database, with a simulated Telegram."`
 	Token struct {
 		Email string `required:"" help:"Address of the user."`
 		Name  string `required:"" help:"What the token is for."`
@@ -132,6 +133,9 @@ func (s *settings) validate(demo bool) error {
 	case s.AdminToken != "" && len(s.AdminToken) < 16:
 		return errors.New("--admin-token: must have 16 characters or more; openssl rand -base64 32 makes one")
 	}
+	if parsed, err := mail.ParseAddress(s.AdminEmail); s.AdminEmail != "" && (err != nil || parsed.Address != s.AdminEmail) {
+		return fmt.Errorf("--admin-email: %q is not an address such as ana@example.com", s.AdminEmail)
+	}
 	if s.SecretKeys != "" {
 		if _, err := secret.Parse(s.SecretKeys); err != nil {
 			return fmt.Errorf("--secret-keys: %w", err)
@@ -156,6 +160,7 @@ type (
 	natsURL  string
 	duration time.Duration
 	origins  []string
+	logLevel slog.Level
 )
 
 const databaseSQLite database = "sqlite"
@@ -167,6 +172,7 @@ var (
 	_ encoding.TextUnmarshaler = (*natsURL)(nil)
 	_ encoding.TextUnmarshaler = (*duration)(nil)
 	_ encoding.TextUnmarshaler = (*origins)(nil)
+	_ encoding.TextUnmarshaler = (*logLevel)(nil)
 )
 
 // UnmarshalText takes host:port.
@@ -258,9 +264,17 @@ func (o *origins) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// UnmarshalText takes a level's name.
+func (l *logLevel) UnmarshalText(text []byte) error {
+	if err := (*slog.Level)(l).UnmarshalText(text); err != nil {
+		return fmt.Errorf("%q is not a level such as debug, info, warn or error", text)
+	}
+	return nil
+}
+
 // newLogger is the log as the settings want it.
 func newLogger(s settings, to io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: s.LogLevel}
+	options := &slog.HandlerOptions{Level: slog.Level(s.LogLevel)}
 	if s.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(to, options))
 	}

@@ -112,7 +112,10 @@ func (p *poller) fetch(ctx context.Context) (err error) {
 	if p.svc.clock.Now().Sub(p.lastCame) > offsetLasts {
 		p.offset = 0
 	}
-	updates, err := p.bot.GetUpdates(ctx, p.offset, fetchLimit, p.svc.pollTimeout)
+	// After trouble fewer are asked for: perhaps so many together are more than can be
+	// read or stored.
+	limit := max(fetchLimit>>min(p.failures, 8), 1)
+	updates, err := p.bot.GetUpdates(ctx, p.offset, limit, p.svc.pollTimeout)
 	if err != nil || len(updates) == 0 {
 		return err
 	}

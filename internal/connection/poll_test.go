@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,6 +96,25 @@ func TestAnUpdateThatCouldNotBeStoredIsFetchedAgain(t *testing.T) {
 		if len(w.logs(id)) != 1 {
 			t.Errorf("%d are stored", len(w.logs(id)))
 		}
+	})
+}
+
+// A customer's client may hang long links under every word.
+func TestUpdatesTooLongToBeFetchedTogetherAreFetchedInSmallerParts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.SQLite(t), polling).start()
+	bot := w.tg.AddBot("shop_bot", "Shop")
+	lan := w.tg.Customer("Lan", "vi")
+	long := strings.Repeat("link ", 60_000)
+	for range 40 {
+		lan.Writes(bot, long)
+	}
+	id := w.connects(bot).Connection
+	w.eventually(func() string {
+		if n := len(w.logs(id)); n != 40 {
+			return fmt.Sprintf("%d of 40 updates are stored", n)
+		}
+		return ""
 	})
 }
 

@@ -101,7 +101,7 @@ func (b *batch) messageEdited(u update, e platform.MessageEdited) error {
 	m := b.known(u, e.ID)
 	if m == nil {
 		b.messageAdded(u, platform.MessageAdded{
-			Chat: e.Chat, Author: e.Author, ID: e.ID, Content: e.Content, SentAt: at,
+			Chat: e.Chat, Author: e.Author, ID: e.ID, Content: e.Content, SentAt: e.SentAt,
 		})
 		b.known(u, e.ID).EditedAt = &at
 		return nil

@@ -127,7 +127,7 @@ func (w *wanted) note(u update) {
 		w.add(w.chats, a, e.From, e.To)
 		w.add(w.contacts, a, e.From, e.To)
 		w.add(w.messages, a, e.ID)
-		w.moved = append(w.moved, a.key(e.From))
+		w.moved = append(w.moved, a.key(e.From), a.key(e.To))
 	}
 }
 
@@ -177,11 +177,11 @@ func (b *batch) loadConversations(w *wanted, renamed []causeway.ID) error {
 			conversation.ChatIn(slices.Sorted(maps.Keys(w.chats[a]))...),
 		))
 	}
-	for _, from := range w.moved {
+	for _, chat := range w.moved {
 		ors = append(ors, conversation.And(
-			conversation.ConnectionID(from.connection),
-			conversation.AccountID(from.id),
-			conversation.ChatHasPrefix(from.external+topicSeparator),
+			conversation.ConnectionID(chat.connection),
+			conversation.AccountID(chat.id),
+			conversation.ChatHasPrefix(chat.external+topicSeparator),
 		))
 	}
 	if len(ors) == 0 {

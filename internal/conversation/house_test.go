@@ -350,7 +350,10 @@ func (a account) AnswerTap(_ context.Context, answerID string) error {
 	a.accounts.mu.Lock()
 	defer a.accounts.mu.Unlock()
 	a.accounts.answered = append(a.accounts.answered, string(a.connection)+" "+answerID)
-	a.accounts.told <- answerID
+	select {
+	case a.accounts.told <- answerID:
+	default: // nobody listens
+	}
 	return nil
 }
 

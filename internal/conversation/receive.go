@@ -16,8 +16,9 @@ import (
 var _ func(*store.Tx, []*ent.WebhookLog) ([]intake.Outcome, error) = (*Service)(nil).Apply
 
 // Apply understands stored updates and applies them in the order given, all in tx:
-// contacts, conversations, messages, counters and their events. What was applied
-// before is not applied again, so an update may come any number of times. An outcome
+// contacts, conversations, messages, counters and their events. What the platform
+// gives an id (messages, taps, service messages) is not added again, however often it
+// comes; reactions and blocks are as the last update says they are. An outcome
 // stands for each log: its own error where it does not parse. An error of Apply is
 // trouble with the database, and nothing of tx may be kept.
 func (s *Service) Apply(tx *store.Tx, logs []*ent.WebhookLog) ([]intake.Outcome, error) {

@@ -138,6 +138,9 @@ func TestAnEditOfAMessageFromBeforeTheConnectionShowsIt(t *testing.T) {
 	each(t, func(h *house, conn *ent.Connection) {
 		h.hears(conn, edits(private(ana), ana, 1, 30, object{"text": "As I said"}))
 		h.shows(conn, anaChat, "Ana: As I said edited 30")
+		if m := h.conversation(conn, anaChat).Edges.LastMessage; m.SentAt.Unix() != epoch+1 {
+			t.Errorf("written at second %d, not when the platform says", m.SentAt.Unix()-epoch)
+		}
 		h.hears(conn, edits(private(ana), ana, 1, 40, object{"text": "As I meant"}))
 		h.shows(conn, anaChat, "Ana: As I meant edited 40")
 	})

@@ -111,6 +111,7 @@ type MessageEdited struct {
 	Author   *Person
 	ID       string
 	Content  Content
+	SentAt   time.Time // when it was first written
 	EditedAt time.Time
 }
 

@@ -1,10 +1,13 @@
 package queue
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"entgo.io/ent/dialect"
 
 	"causeway"
 	"causeway/internal/store"
@@ -55,6 +58,18 @@ func (q *Queue) Fence(tx *store.Tx, items ...Item) error {
 		return ErrLeaseLost
 	}
 	return nil
+}
+
+// takeUp ends all leases where there can be no other worker than those that this queue
+// is about to start. The tries stay counted.
+func (q *Queue) takeUp(ctx context.Context) error {
+	if q.cfg.Store.Dialect() != dialect.SQLite {
+		return nil
+	}
+	return q.cfg.Store.InTx(ctx, func(tx *store.Tx) error {
+		_, err := tx.ExecContext(ctx, q.table.takeUp)
+		return err
+	})
 }
 
 // Retry hands an item back to be tried again at a time; until then its key waits.

@@ -119,7 +119,9 @@ func New(cfg Config) *Queue {
 	return q
 }
 
-// Start begins to claim. It does nothing the second time, or after Close.
+// Start begins to claim. It does nothing the second time, or after Close. On SQLite,
+// where there is one server, it also takes up at once what was in the hands of an
+// earlier one that was killed; on PostgreSQL that waits for the end of the lease.
 func (q *Queue) Start() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -165,6 +167,9 @@ func (q *Queue) Wake() {
 
 // dispatch claims for whichever handler is free: one claim at a time per process.
 func (q *Queue) dispatch() {
+	if err := q.takeUp(q.handling); err != nil && q.handling.Err() == nil {
+		q.cfg.Log.Warn("work waits for the leases of an earlier start", "table", q.cfg.Table.Name, "error", err)
+	}
 	for q.takeSlot() {
 		items, more, err := q.claim(q.handling)
 		if err != nil {

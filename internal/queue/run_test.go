@@ -124,6 +124,30 @@ func work(ctx context.Context, t *testing.T, s *store.Store, q *Queue, l *ledger
 	}
 }
 
+func TestWhatAKilledServerHadInHandIsTakenUpAtTheNextStart(t *testing.T) {
+	t.Parallel()
+	s := storetest.SQLite(t) // among several servers nobody knows who is dead before the lease ends
+	clock := newHandClock()
+	want := add(t, s, newConnection(t, s), "a", 1, clock.Now())
+	killed := New(Config{Store: s, Clock: clock, Table: logs})
+	if items, _, err := killed.claim(t.Context()); err != nil || len(items) != 1 {
+		t.Fatalf("claimed %v, %v", items, err)
+	}
+
+	taken := make(chan Item, 1)
+	q := New(Config{Store: s, Clock: clock, Table: logs, Handle: func(_ context.Context, items []Item) { taken <- items[0] }})
+	q.Start()
+	t.Cleanup(func() { _ = q.Close() })
+	select {
+	case item := <-taken:
+		if item.ID != want || item.Attempts != 2 {
+			t.Errorf("%v was taken up at try %d", item.ID, item.Attempts)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the row waits for the end of a lease that nobody holds")
+	}
+}
+
 // It looks at every goroutine of the process, so nothing runs beside it.
 func TestClosingEndsEverythingInAnyOrder(t *testing.T) {
 	s := storetest.SQLite(t)

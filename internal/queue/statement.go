@@ -20,6 +20,7 @@ type statements struct {
 	fence   string // ids, lease → id
 	retry   string // next try, ids, lease
 	release string // ids, lease
+	takeUp  string
 }
 
 func newStatements(of string, t Table) statements {
@@ -44,6 +45,7 @@ func newStatements(of string, t Table) statements {
 		fence:   r.Replace(fenceRows + lock),
 		retry:   r.Replace(retryRows),
 		release: r.Replace(releaseRows),
+		takeUp:  r.Replace(takeUpRows),
 	}
 }
 
@@ -95,6 +97,8 @@ WHERE {id among 2} AND {waiting} AND leased_until = $3`
 
 const releaseRows = `UPDATE {table} SET attempts = attempts - 1, leased_until = NULL
 WHERE {id among 1} AND {waiting} AND leased_until = $2`
+
+const takeUpRows = `UPDATE {table} SET leased_until = NULL WHERE {waiting} AND leased_until IS NOT NULL`
 
 // list is an argument that holds many strings.
 func (s statements) list(values []string) (any, error) {

@@ -4,8 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 
 	"github.com/mattn/go-sqlite3"
 )
@@ -24,7 +27,8 @@ type sqliteConnector struct {
 func (c sqliteConnector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
 func (c sqliteConnector) Driver() driver.Driver                        { return c.driver }
 
-// openSQLite opens one writer and a pool of read-only readers on a file.
+// openSQLite makes the file if there is none, for its owner alone, and opens
+// one writer and a pool of read-only readers on it.
 // synchronous=FULL is asked for: with WAL it makes a commit durable before it
 // returns, which is what a webhook's 200 promises.
 func openSQLite(ctx context.Context, path string) (writer, readers *sql.DB, err error) {
@@ -38,9 +42,12 @@ func openSQLite(ctx context.Context, path string) (writer, readers *sql.DB, err 
 		"_synchronous":  {"FULL"},
 		"_txlock":       {"immediate"},
 	}
+	if err := makeFile(path); err != nil {
+		return nil, nil, err
+	}
 	writer = sqlitePool(path, common, write)
 	writer.SetMaxOpenConns(1)
-	// The first connection makes the file and turns WAL on, which readers then find.
+	// The first connection turns WAL on, which readers then find.
 	if err := writer.PingContext(ctx); err != nil {
 		_ = writer.Close()
 		return nil, nil, fmt.Errorf("open %s: %w", path, err)
@@ -49,6 +56,20 @@ func openSQLite(ctx context.Context, path string) (writer, readers *sql.DB, err 
 	readers.SetMaxOpenConns(sqliteReaders)
 	readers.SetMaxIdleConns(sqliteReaders)
 	return writer, readers, nil
+}
+
+// makeFile makes an empty database, which SQLite would make readable to everybody on
+// the machine; its other files take over the mode of this one. One that is there is
+// not touched: to close it again would drop this process's locks on it.
+func makeFile(path string) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("make the database: %w", err)
+	}
+	return file.Close()
 }
 
 func sqlitePool(path string, settings ...url.Values) *sql.DB {

@@ -29,6 +29,9 @@ type Config struct {
 	// Address is "sqlite:" and a file's path, or a postgres:// URL.
 	Address string
 	Log     *slog.Logger // none: silent
+	// Trace is told every statement that a reader of ent is about to ask, so that tests
+	// can count and explain them; none: nobody is.
+	Trace func(query string, args []any)
 }
 
 // Store is an open database.
@@ -39,12 +42,13 @@ type Store struct {
 	write   *ent.Client
 	read    *ent.Client
 	log     *slog.Logger
+	trace   func(query string, args []any)
 }
 
 // Open opens the database without changing its tables. A SQLite file is made if it
 // is not there. Call Migrate before anything else, and Close at the end.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
-	s := &Store{log: cfg.Log}
+	s := &Store{log: cfg.Log, trace: cfg.Trace}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -79,7 +83,11 @@ func (s *Store) Reader() *ent.Client { return s.read }
 // NewReader returns a further client over the readers, for those who add
 // interceptors of their own: the viewers' reads.
 func (s *Store) NewReader() *ent.Client {
-	return ent.NewClient(ent.Driver(entsql.OpenDB(s.dialect, s.readers)))
+	var driver dialect.Driver = entsql.OpenDB(s.dialect, s.readers)
+	if s.trace != nil {
+		driver = traced{driver, s.trace}
+	}
+	return ent.NewClient(ent.Driver(driver))
 }
 
 // Readers is the readers' pool, for statements that ent does not know.

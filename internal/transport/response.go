@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -16,8 +17,9 @@ import (
 type responseWriter struct {
 	http.ResponseWriter
 	control *http.ResponseController
-	status  int  // instead of gqlgen's, under application/graphql-response+json
+	status  int  // of what is refused
 	refused bool // the response is that of a request error: it has no data
+	muted   atomic.Bool
 }
 
 type responseKey struct{}
@@ -33,17 +35,24 @@ func refuse(ctx context.Context, status int) {
 	}
 }
 
-// WriteHeader writes the status, or the one set by refuse: 200 stays under
-// application/json, whose clients look for errors in the body.
+// WriteHeader writes the status. A request that is refused whole has its own under
+// application/graphql-response+json; under application/json, whose clients look for
+// errors in the body, one without a viewer is answered 200.
 func (w *responseWriter) WriteHeader(status int) {
-	if w.status != 0 && status != http.StatusOK {
+	switch {
+	case w.refused && w.Header().Get("Content-Type") == "application/graphql-response+json":
 		status = w.status
+	case w.refused && w.status == http.StatusUnauthorized:
+		status = http.StatusOK
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
 // Write writes within the deadline.
 func (w *responseWriter) Write(p []byte) (int, error) {
+	if w.muted.Load() {
+		return len(p), nil
+	}
 	_ = w.control.SetWriteDeadline(time.Now().Add(writeDeadline))
 	if !w.refused {
 		return w.ResponseWriter.Write(p)
@@ -82,6 +91,19 @@ type refusing struct {
 	out *responseWriter
 }
 
+// CreateOperationContext reads the request and finds out whether it may be executed.
+func (e refusing) CreateOperationContext(ctx context.Context, params *graphql.RawParams) (*graphql.OperationContext, gqlerror.List) {
+	op, errs := e.GraphExecutor.CreateOperationContext(ctx, params)
+	if len(errs) > 0 {
+		e.out.refused = true
+		if e.out.status == 0 {
+			e.out.status = http.StatusBadRequest
+		}
+	}
+	return op, errs
+}
+
+// DispatchError writes errors instead of a result.
 func (e refusing) DispatchError(ctx context.Context, list gqlerror.List) *graphql.Response {
 	e.out.refused = true
 	return e.GraphExecutor.DispatchError(ctx, list)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,9 +17,9 @@ import (
 // Close codes of graphql-transport-ws and RFC 6455.
 const (
 	closeForbidden = 4403
-	// lastWords is how long a socket whose token ended is left open, so that its
-	// subscriptions can say so themselves.
-	lastWords = 250 * time.Millisecond
+	// lastWords is how long a socket whose token ended is left open at most, so that its
+	// operations can say so themselves.
+	lastWords = 3 * time.Second
 )
 
 // sockets accepts WebSockets and knows the open ones.
@@ -170,15 +172,16 @@ func (c *socketConn) SetReadDeadline(t time.Time) error { return c.conn.SetReadD
 
 // heldSocket lets the handshake, which sees only a context, reach its socket.
 type heldSocket struct {
-	mu   sync.Mutex
-	conn *socketConn
-	stop func()
+	mu      sync.Mutex
+	conn    *socketConn
+	stop    func()
+	running map[context.Context]struct{} // operations whose last message is not written
 }
 
 type socketKey struct{}
 
 func withSocket(ctx context.Context) (context.Context, *heldSocket) {
-	held := &heldSocket{}
+	held := &heldSocket{running: map[context.Context]struct{}{}}
 	return context.WithValue(ctx, socketKey{}, held), held
 }
 
@@ -194,6 +197,35 @@ func (h *heldSocket) get() *socketConn {
 	return h.conn
 }
 
+// began notes an operation. Its context ends when its last message was written.
+func (h *heldSocket) began(operation context.Context) {
+	h.mu.Lock()
+	h.running[operation] = struct{}{}
+	h.mu.Unlock()
+	context.AfterFunc(operation, func() {
+		h.mu.Lock()
+		delete(h.running, operation)
+		h.mu.Unlock()
+	})
+}
+
+// hearOut waits until the operations that run now have written their last message,
+// or until it has taken too long.
+func (h *heldSocket) hearOut(most time.Duration) {
+	h.mu.Lock()
+	running := slices.Collect(maps.Keys(h.running))
+	h.mu.Unlock()
+	enough := time.NewTimer(most)
+	defer enough.Stop()
+	for _, operation := range running {
+		select {
+		case <-operation.Done():
+		case <-enough.C:
+			return
+		}
+	}
+}
+
 // release ends what the socket had, also where gqlgen returns without closing it.
 func (h *heldSocket) release() {
 	h.mu.Lock()
@@ -207,10 +239,12 @@ func (h *heldSocket) release() {
 	}
 }
 
-// onSocket tells whether a request came over a WebSocket.
-func onSocket(ctx context.Context) bool {
-	held, ok := ctx.Value(socketKey{}).(*heldSocket)
-	return ok && held.get() != nil
+// socketOf is the WebSocket that a request came over; nil if it came otherwise.
+func socketOf(ctx context.Context) *heldSocket {
+	if held, ok := ctx.Value(socketKey{}).(*heldSocket); ok && held.get() != nil {
+		return held
+	}
+	return nil
 }
 
 // initSocket authenticates a socket by its first message and from then on closes it
@@ -243,11 +277,8 @@ func (h *Handler) initSocket(
 		select {
 		case <-done:
 		case <-ended:
-			select {
-			case <-done:
-			case <-time.After(lastWords):
-				held.get().closeWith(closeForbidden, "Forbidden")
-			}
+			held.hearOut(lastWords)
+			held.get().closeWith(closeForbidden, "Forbidden")
 		}
 	}()
 	return ctx, nil, nil

@@ -37,9 +37,16 @@ func (e *ending) take() *gqlerror.Error {
 }
 
 // endStreams delivers what EndWith said when a stream ends.
-func endStreams(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+func (h *Handler) endStreams(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+	socket := socketOf(ctx)
+	if socket != nil {
+		socket.began(ctx)
+	}
 	if graphql.GetOperationContext(ctx).Operation.Operation != ast.Subscription {
 		return next(ctx)
+	}
+	if socket == nil {
+		ctx = h.untilClosed(ctx)
 	}
 	e := &ending{}
 	responses := next(context.WithValue(ctx, endingKey{}, e))
@@ -51,10 +58,29 @@ func endStreams(ctx context.Context, next graphql.OperationHandler) graphql.Resp
 		if err == nil {
 			return nil
 		}
-		if onSocket(ctx) {
+		if socket != nil {
 			gqltransport.AddSubscriptionError(ctx, err)
 			return nil
 		}
 		return &graphql.Response{Errors: gqlerror.List{err}}
+	}
+}
+
+// untilClosed ends a stream over SSE when the handler closes. A "complete" would tell
+// the client that nothing more is to come; a stream that breaks off it takes up again.
+func (h *Handler) untilClosed(ctx context.Context) context.Context {
+	ctx, cancel := context.WithCancel(ctx)
+	forget := context.AfterFunc(h.open, func() {
+		mute(ctx)
+		cancel()
+	})
+	context.AfterFunc(ctx, func() { forget() })
+	return ctx
+}
+
+// mute drops everything that is still to be written to a response.
+func mute(ctx context.Context) {
+	if w, ok := ctx.Value(responseKey{}).(*responseWriter); ok {
+		w.muted.Store(true)
 	}
 }

@@ -62,12 +62,15 @@ type Handler struct {
 	cfg     Config
 	server  *handler.Server
 	sockets sockets
+	open    context.Context // ends with Close
+	close   context.CancelFunc
 }
 
 // New makes a handler for /graphql.
 func New(cfg Config) *Handler {
 	h := &Handler{cfg: cfg, server: handler.New(cfg.Schema)}
 	h.sockets.origins = newOrigins(cfg.AllowedOrigins)
+	h.open, h.close = context.WithCancel(context.Background())
 	limit := int64(maxSocketMessage)
 	for _, t := range []graphql.Transport{
 		gqltransport.Websocket{
@@ -96,7 +99,7 @@ func New(cfg Config) *Handler {
 	for _, e := range cfg.Extensions {
 		h.server.Use(e)
 	}
-	h.server.AroundOperations(endStreams)
+	h.server.AroundOperations(h.endStreams)
 	return h
 }
 
@@ -107,6 +110,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.sockets.origins.allow(w, r)
+	if r.ContentLength > maxBody {
+		http.Error(w, "the request is too large", http.StatusRequestEntityTooLarge)
+		return
+	}
 	ctx := h.cfg.Prepare(r.Context(), r.Header.Get("Accept-Language"))
 	if bearer, ok := bearerOf(r.Header.Get("Authorization")); ok {
 		if signedIn, err := h.cfg.Authenticate(ctx, bearer); err == nil {
@@ -120,8 +127,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.server.ServeHTTP(out, r.WithContext(withResponse(ctx, out)))
 }
 
-// Close tells every socket that the server goes away (1001) and refuses new ones.
+// Close tells every socket that the server goes away (1001), refuses new ones and cuts
+// off streams over SSE. Other requests under way go on.
 func (h *Handler) Close() error {
+	h.close()
 	h.sockets.closeAll()
 	return nil
 }

@@ -22,8 +22,8 @@ const (
 	callTimeout = 15 * time.Second
 	// pollSlack is what getUpdates gets beyond the time Telegram is asked to wait.
 	pollSlack = 10 * time.Second
-	// maxAnswer is the most that is read of an answer; a hundred updates at their
-	// longest are a fraction of it.
+	// maxAnswer is the most that is read of an answer. A hundred updates, of all that
+	// people write, are a fraction of it; of the longest that can be made, some twenty.
 	maxAnswer = 8 << 20
 )
 
@@ -180,7 +180,8 @@ type Update struct {
 // GetUpdates fetches up to limit updates (1 to 100) from number offset on, waiting up
 // to timeout (50 s at most, in whole seconds) for the first. Asking from offset on
 // tells Telegram that all before it are safe, and it forgets them. NotOurs means that
-// a webhook is registered or that another program fetches as well.
+// a webhook is registered or that another program fetches as well; Unavailable, among
+// other things, that so many were too long together: ask for fewer.
 func (c *Client) GetUpdates(ctx context.Context, offset int64, limit int, timeout time.Duration) ([]Update, error) {
 	var raws []json.RawMessage
 	err := c.callWithin(ctx, timeout+pollSlack, "getUpdates", map[string]any{

@@ -44,7 +44,7 @@ func parseEdit(kind string, body []byte) ([]platform.Event, error) {
 		edited = at(m.Date)
 	}
 	return []platform.Event{platform.MessageEdited{
-		Chat: m.chat(), Author: m.author(), ID: m.id(), Content: content, EditedAt: edited,
+		Chat: m.chat(), Author: m.author(), ID: m.id(), Content: content, SentAt: at(m.Date), EditedAt: edited,
 	}}, nil
 }
 

@@ -86,7 +86,12 @@ func PostgresAddress(t testing.TB) string {
 // Open opens and migrates the database at an address, and closes it at the end.
 func Open(t testing.TB, address string) *store.Store {
 	t.Helper()
-	s, err := store.Open(context.Background(), store.Config{Address: address})
+	return open(t, store.Config{Address: address})
+}
+
+func open(t testing.TB, cfg store.Config) *store.Store {
+	t.Helper()
+	s, err := store.Open(context.Background(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
