@@ -54,9 +54,11 @@ func newDesk(t *testing.T, db *store.Store) *desk {
 		guard(viewers)
 	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	conversations := conversation.New(conversation.Config{Store: db, Clock: causeway.System{}, Log: log})
+	t.Cleanup(func() { _ = conversations.Close() })
 	r := &graph.Resolver{
 		Viewers: viewers, Store: db, Problems: problems, Clock: causeway.System{}, Log: log,
-		Connections: connection.New(connection.Config{Store: db}),
+		Connections: connection.New(connection.Config{Store: db}), Conversations: conversations,
 	}
 	d := &desk{t: t, db: db, exec: executor.New(graph.NewSchema(r))}
 	d.exec.SetErrorPresenter(r.PresentError)

@@ -3168,6 +3168,7 @@ type ConversationEdge {
   cursor: Cursor!
 }
 
+"""What the platform lets be sent to a customer at the moment."""
 enum ReplyWindow {
   """The platform sets no limit."""
   UNLIMITED

@@ -740,6 +740,7 @@ func (e ProblemCode) MarshalJSON() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
+// What the platform lets be sent to a customer at the moment.
 type ReplyWindow string
 
 const (

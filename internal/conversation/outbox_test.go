@@ -414,7 +414,6 @@ func anything(h *house, conn *ent.Connection, seed uint64) {
 		m := p.message(id)
 		if m.Status == message.StatusFailed && len(retried) < 8 {
 			retried[text(m.Text)] = true
-			p.forgets(text(m.Text))
 			p.no(p.service.Retry(p.agent(), id))
 		}
 	}

@@ -86,8 +86,8 @@ type post struct {
 
 	mu      sync.Mutex
 	calls   []call
-	taken   []string // chat and text, in order
-	crashed map[string]bool
+	taken   []string             // chat and text, in order
+	crashed map[string]time.Time // texts, by when the lease of their last call ends
 	checked []causeway.ID
 }
 
@@ -107,7 +107,7 @@ var (
 // newPost starts an outbox that knows no pace but the platform's.
 func newPost(h *house, answer func(call) error) *post {
 	h.Helper()
-	p := &post{house: h, clock: newHandClock(), answer: answer, crashed: map[string]bool{}}
+	p := &post{house: h, clock: newHandClock(), answer: answer, crashed: map[string]time.Time{}}
 	p.open(conversation.Pace{Account: rate.Inf, Chat: rate.Inf})
 	return p
 }
@@ -156,10 +156,11 @@ func (b mailbox) Send(_ context.Context, m platform.Outgoing) (platform.Sent, er
 	if b.answer != nil {
 		err = b.answer(c)
 	}
+	lease := b.leaseOf(m.Text)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if errors.Is(err, errCrash) {
-		b.crashed[m.Text] = true
+		b.crashed[m.Text] = lease
 		panic("the process ends here")
 	}
 	if err != nil && !errors.Is(err, errLost) {
@@ -167,10 +168,19 @@ func (b mailbox) Send(_ context.Context, m platform.Outgoing) (platform.Sent, er
 	}
 	b.taken = append(b.taken, m.Chat+" "+m.Text)
 	if errors.Is(err, errLost) {
-		b.crashed[m.Text] = true
+		b.crashed[m.Text] = lease
 		panic("the process ends here")
 	}
 	return platform.Sent{ID: m.Chat + "/" + strconv.Itoa(1000+len(b.taken)), At: b.clock.Now()}, nil
+}
+
+// leaseOf is when the lease of a text ends that is being sent.
+func (p *post) leaseOf(text string) time.Time {
+	m, err := p.store.Reader().Message.Query().Where(message.Text(text), message.LeasedUntilNotNil()).First(p.Context())
+	if err != nil {
+		return time.Time{}
+	}
+	return *m.LeasedUntil
 }
 
 func (p *post) takenBy(chat any) []string {
@@ -183,13 +193,6 @@ func (p *post) takenBy(chat any) []string {
 		}
 	}
 	return texts
-}
-
-// forgets that the call of a text ended in a crash: it is called anew.
-func (p *post) forgets(text string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.crashed, text)
 }
 
 // agent is the context of somebody who may write.
@@ -242,7 +245,7 @@ func (p *post) waits() (next time.Time, why string) {
 	for _, m := range heads {
 		at := *m.NextTryAt
 		p.mu.Lock()
-		crashed := p.crashed[text(m.Text)] && m.SendingAt != nil
+		crashed := m.LeasedUntil != nil && m.LeasedUntil.Equal(p.crashed[text(m.Text)])
 		p.mu.Unlock()
 		if m.LeasedUntil != nil && m.LeasedUntil.After(now) {
 			if !crashed {
