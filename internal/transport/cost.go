@@ -1,0 +1,93 @@
+package transport
+
+import (
+	"context"
+	"strings"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+)
+
+// Cost is what an operation costs by the schema's own reckoning, and what it may cost:
+// one for a field, and for a list its size times what an item costs. A client gets it
+// in extensions.cost if its request has extensions {"cost": true} or the header
+// GraphQL-Cost: report.
+type Cost struct {
+	Requested int `json:"requested"`
+	Limit     int `json:"limit"`
+}
+
+const costKey = "Cost"
+
+// asksForCost tells whether a request wants to know.
+func asksForCost(op *graphql.OperationContext) bool {
+	asked, _ := op.Extensions["cost"].(bool)
+	return asked || strings.EqualFold(op.Headers.Get("GraphQL-Cost"), "report")
+}
+
+// cost is the cost of a validated operation. A fragment is reckoned once.
+func (g guard) cost(ctx context.Context, schema graphql.ExecutableSchema, op *graphql.OperationContext) Cost {
+	c := costing{ctx: ctx, schema: schema, variables: op.Variables, fragments: map[*ast.FragmentDefinition]int{}}
+	return Cost{Requested: c.set(op.Operation.SelectionSet), Limit: g.limits.Cost}
+}
+
+type costing struct {
+	ctx       context.Context
+	schema    graphql.ExecutableSchema
+	variables map[string]any
+	fragments map[*ast.FragmentDefinition]int
+	steps     int // selections looked at, for tests
+}
+
+func (c *costing) set(set ast.SelectionSet) int {
+	sum := 0
+	for _, selection := range set {
+		c.steps++
+		switch s := selection.(type) {
+		case *ast.Field:
+			sum = plus(sum, c.field(s))
+		case *ast.InlineFragment:
+			sum = plus(sum, c.set(s.SelectionSet))
+		case *ast.FragmentSpread:
+			sum = plus(sum, c.fragment(s.Definition))
+		}
+	}
+	return sum
+}
+
+func (c *costing) fragment(definition *ast.FragmentDefinition) int {
+	cost, known := c.fragments[definition]
+	if !known {
+		cost = c.set(definition.SelectionSet)
+		c.fragments[definition] = cost
+	}
+	return cost
+}
+
+func (c *costing) field(field *ast.Field) int {
+	if field.Definition.Type.Name() == "__Schema" {
+		return 1 // bounded by its depth, and answered from memory
+	}
+	inside := c.set(field.SelectionSet)
+	arguments := field.ArgumentMap(c.variables)
+	if field.ObjectDefinition.Kind != ast.Interface {
+		return c.of(field.ObjectDefinition, field, inside, arguments)
+	}
+	most := 0 // an interface's field costs what it costs with the dearest type
+	for _, possible := range c.schema.Schema().GetPossibleTypes(field.ObjectDefinition) {
+		most = max(most, c.of(possible, field, inside, arguments))
+	}
+	return most
+}
+
+func (c *costing) of(object *ast.Definition, field *ast.Field, inside int, arguments map[string]any) int {
+	cost, ok := c.schema.Complexity(c.ctx, object.Name, field.Name, inside, arguments)
+	if !ok || cost < 1 || cost > enough {
+		// One of its own is overdrawn where sizes were multiplied beyond all numbers.
+		if ok && inside > 0 && (cost < 1 || cost > enough) {
+			return enough
+		}
+		return plus(1, inside)
+	}
+	return cost
+}
