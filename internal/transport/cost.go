@@ -9,8 +9,8 @@ import (
 )
 
 // Cost is what an operation costs by the schema's own reckoning, and what it may cost:
-// one for a field, and for a list its size times what an item costs. A client gets it
-// in extensions.cost if its request has extensions {"cost": true} or the header
+// one for a field, and for a list its size times what an item costs. Introspection is
+// answered from memory and costs a tenth. A client gets the cost in extensions.cost if its request has extensions {"cost": true} or the header
 // GraphQL-Cost: report.
 type Cost struct {
 	Requested int `json:"requested"`
@@ -26,14 +26,21 @@ func asksForCost(op *graphql.OperationContext) bool {
 }
 
 // cost is the cost of a validated operation. A fragment is reckoned once.
-func (g guard) cost(ctx context.Context, schema graphql.ExecutableSchema, op *graphql.OperationContext) Cost {
-	c := costing{ctx: ctx, schema: schema, variables: op.Variables, fragments: map[*ast.FragmentDefinition]int{}}
-	return Cost{Requested: c.set(op.Operation.SelectionSet), Limit: g.limits.Cost}
+func (e *engine) cost(ctx context.Context, op *graphql.OperationContext) Cost {
+	c := e.costing(ctx, op.Variables)
+	return Cost{Requested: c.set(op.Operation.SelectionSet), Limit: e.cfg.Limits.Cost}
+}
+
+func (e *engine) costing(ctx context.Context, variables map[string]any) *costing {
+	return &costing{
+		ctx: ctx, schema: e.cfg.Schema, sizes: e.sizes, variables: variables, fragments: map[*ast.FragmentDefinition]int{},
+	}
 }
 
 type costing struct {
 	ctx       context.Context
 	schema    graphql.ExecutableSchema
+	sizes     map[string]int
 	variables map[string]any
 	fragments map[*ast.FragmentDefinition]int
 	steps     int // selections looked at, for tests
@@ -65,10 +72,13 @@ func (c *costing) fragment(definition *ast.FragmentDefinition) int {
 }
 
 func (c *costing) field(field *ast.Field) int {
-	if field.Definition.Type.Name() == "__Schema" {
-		return 1 // bounded by its depth, and answered from memory
-	}
 	inside := c.set(field.SelectionSet)
+	switch {
+	case strings.HasPrefix(field.ObjectDefinition.Name, "__"):
+		return plus(1, times(max(c.sizes[field.Name], 1), inside))
+	case field.Name == "__schema" || field.Name == "__type":
+		return 1 + inside/10
+	}
 	arguments := field.ArgumentMap(c.variables)
 	if field.ObjectDefinition.Kind != ast.Interface {
 		return c.of(field.ObjectDefinition, field, inside, arguments)
@@ -90,4 +100,41 @@ func (c *costing) of(object *ast.Definition, field *ast.Field, inside int, argum
 		return plus(1, inside)
 	}
 	return cost
+}
+
+// introspected is how long the lists of introspection are in a schema, those of each
+// type on average.
+func introspected(schema *ast.Schema) map[string]int {
+	var fields, arguments, inputs, values int
+	for _, t := range schema.Types {
+		values += len(t.EnumValues)
+		if t.Kind == ast.InputObject {
+			inputs += len(t.Fields)
+			continue
+		}
+		fields += len(t.Fields)
+		for _, field := range t.Fields {
+			arguments += len(field.Arguments)
+		}
+	}
+	average := func(sum, n int) int { return (sum + n - 1) / max(n, 1) }
+	types := len(schema.Types)
+	return map[string]int{
+		"types":         types,
+		"directives":    len(schema.Directives),
+		"fields":        average(fields, types),
+		"args":          average(arguments, fields),
+		"inputFields":   average(inputs, types),
+		"enumValues":    average(values, types),
+		"interfaces":    1,
+		"possibleTypes": 1,
+	}
+}
+
+// times multiplies, up to enough.
+func times(a, b int) int {
+	if b != 0 && a > enough/b {
+		return enough
+	}
+	return a * b
 }

@@ -41,6 +41,7 @@ type engine struct {
 	exec      *executor.Executor
 	guard     guard
 	rules     []validator.Rule
+	sizes     map[string]int // of introspection's lists
 	persisted *persisted
 	rates     *rates
 }
@@ -51,6 +52,7 @@ func newEngine(cfg *Config) *engine {
 		exec:      executor.New(cfg.Schema),
 		guard:     guard{cfg.Limits},
 		rules:     validationRules(cfg.Introspection),
+		sizes:     introspected(cfg.Schema.Schema()),
 		persisted: newPersisted(cfg.Limits.PersistedBytes),
 		rates:     newRates(cfg.Limits.Rate, cfg.Limits.Burst),
 	}
@@ -272,7 +274,7 @@ func (p preparation) MutateOperationContext(ctx context.Context, op *graphql.Ope
 		setStatus(op, http.StatusUnauthorized)
 		return p.cfg.Unauthenticated(ctx)
 	}
-	cost := p.guard.cost(ctx, p.cfg.Schema, op)
+	cost := p.cost(ctx, op)
 	op.Stats.SetExtension(costKey, cost)
 	if cost.Requested > cost.Limit {
 		return requestError(CodeTooComplex, "the operation costs %d; at most %d is allowed", cost.Requested, cost.Limit)

@@ -25,6 +25,7 @@ func (g guard) size(query string) *gqlerror.Error {
 // shape is what a selection set becomes once every fragment is spread.
 type shape struct {
 	selections    int // fields, spreads and inline fragments
+	work          int // the same, with their directives and values
 	root          int // fields that are not inside another field
 	depth         int // fields inside each other
 	introspection int // the same below __schema and __type
@@ -72,16 +73,15 @@ func (m *measuring) document(doc *ast.QueryDocument) {
 		if m.err != nil {
 			return
 		}
-		m.applied(fragment.Directives)
-		walked = plus(walked, m.fragment(fragment.Name).selections)
+		walked = plus(walked, plus(m.applied(fragment.Directives), m.fragment(fragment.Name).work))
 	}
 	for _, op := range doc.Operations {
 		if m.err != nil {
 			return
 		}
-		walked = plus(walked, m.operation(op).selections)
+		walked = plus(walked, m.operation(op).work)
 	}
-	m.atMost("selections in all definitions", walked, m.limits.Walked)
+	m.atMost("selections and values in all definitions", walked, m.limits.Walked)
 	if m.err != nil {
 		return
 	}
@@ -98,12 +98,12 @@ func (m *measuring) document(doc *ast.QueryDocument) {
 }
 
 func (m *measuring) operation(op *ast.OperationDefinition) shape {
-	m.applied(op.Directives)
+	own := m.applied(op.Directives)
 	for _, variable := range op.VariableDefinitions {
-		m.applied(variable.Directives)
-		m.value(variable.DefaultValue, 1)
+		own += 1 + m.applied(variable.Directives) + m.value(variable.DefaultValue, 1)
 	}
 	s := m.set(op.SelectionSet, 1)
+	s.work = plus(s.work, own)
 	m.atMost("selections", s.selections, m.limits.Fields)
 	m.atMost("root fields", s.root, m.limits.RootFields)
 	m.atMost("fields inside each other", s.depth, m.limits.Depth)
@@ -115,6 +115,9 @@ func (m *measuring) operation(op *ast.OperationDefinition) shape {
 // set measures a selection set; level is how deep it lies in its own definition.
 func (m *measuring) set(set ast.SelectionSet, level int) shape {
 	var whole shape
+	if len(set) == 0 {
+		return whole
+	}
 	if m.atMost("selections inside each other", level, m.limits.Nesting); m.err != nil {
 		return whole
 	}
@@ -129,10 +132,10 @@ func (m *measuring) set(set ast.SelectionSet, level int) shape {
 }
 
 func (m *measuring) selection(selection ast.Selection, level int) (s shape) {
+	own := 1
 	switch selection := selection.(type) {
 	case *ast.Field:
-		m.applied(selection.Directives)
-		m.arguments(selection.Arguments)
+		own += m.applied(selection.Directives) + m.arguments(selection.Arguments)
 		s = m.set(selection.SelectionSet, level+1)
 		s.root = 1
 		switch {
@@ -146,13 +149,14 @@ func (m *measuring) selection(selection ast.Selection, level int) (s shape) {
 			s.depth++
 		}
 	case *ast.InlineFragment:
-		m.applied(selection.Directives)
+		own += m.applied(selection.Directives)
 		s = m.set(selection.SelectionSet, level+1)
 	case *ast.FragmentSpread:
-		m.applied(selection.Directives)
+		own += m.applied(selection.Directives)
 		s = m.fragment(selection.Name)
 	}
 	s.selections = plus(s.selections, 1)
+	s.work = plus(s.work, own)
 	s.nesting++
 	return s
 }
@@ -178,35 +182,40 @@ func (m *measuring) fragment(name string) shape {
 	return s
 }
 
-// applied counts directives as they are written.
-func (m *measuring) applied(directives ast.DirectiveList) {
+// applied counts directives as they are written, and returns how many nodes they are.
+func (m *measuring) applied(directives ast.DirectiveList) int {
 	m.directives += len(directives)
-	if m.atMost("directives", m.directives, m.limits.Directives); m.err != nil {
-		return
-	}
+	m.atMost("directives", m.directives, m.limits.Directives)
+	nodes := len(directives)
 	for _, directive := range directives {
-		m.arguments(directive.Arguments)
+		nodes += m.arguments(directive.Arguments)
 	}
+	return nodes
 }
 
-func (m *measuring) arguments(arguments ast.ArgumentList) {
+func (m *measuring) arguments(arguments ast.ArgumentList) int {
+	nodes := 0
 	for _, argument := range arguments {
-		m.value(argument.Value, 1)
+		nodes += m.value(argument.Value, 1)
 	}
+	return nodes
 }
 
-// value bounds how deep a value is: a complaint about it quotes each level anew.
-func (m *measuring) value(value *ast.Value, level int) {
+// value bounds how deep a value is, since a complaint about it quotes each level anew,
+// and returns how many nodes it has.
+func (m *measuring) value(value *ast.Value, level int) int {
 	if value == nil || m.err != nil {
-		return
+		return 0
 	}
 	m.steps++
 	if m.atMost("values inside each other", level, m.limits.Nesting); m.err != nil {
-		return
+		return 0
 	}
+	nodes := 1
 	for _, child := range value.Children {
-		m.value(child.Value, level+1)
+		nodes += m.value(child.Value, level+1)
 	}
+	return nodes
 }
 
 // pairs counts what validation compares in sets that are merged into one: selections
@@ -286,6 +295,7 @@ func (m *measuring) atMost(what string, n, limit int) {
 // add puts another selection's shape beside this one's.
 func (s *shape) add(other shape) {
 	s.selections = plus(s.selections, other.selections)
+	s.work = plus(s.work, other.work)
 	s.root = plus(s.root, other.root)
 	s.depth = max(s.depth, other.depth)
 	s.introspection = max(s.introspection, other.introspection)

@@ -15,9 +15,9 @@ type Limits struct {
 	// Fields is the number of selections of an operation once every fragment is spread:
 	// fields, spreads and inline fragments.
 	Fields int `help:"Selections of an operation once every fragment is spread." default:"2000"`
-	// Walked is that number summed over all operations and fragments of a document,
-	// which is how often validation looks at a selection.
-	Walked int `help:"Selections of all operations and fragments of a document once every fragment is spread." default:"6000"`
+	// Walked is that number summed over all operations and fragments of a document, with
+	// their directives and values: how often validation looks at something.
+	Walked int `help:"Selections, directives and values of all operations and fragments of a document once every fragment is spread." default:"6000"`
 	// RootFields is the number of fields at the root of an operation.
 	RootFields int `help:"Root fields of an operation." default:"30"`
 	// SameMutation is how often one mutation may be in an operation, under aliases.
