@@ -203,6 +203,8 @@ func (a *app) buildGraph(events *feed.Feed, clock causeway.Clock) error {
 		ErrorPresenter:   resolver.PresentError,
 		Recover:          resolver.Recover,
 		Extensions:       resolver.Extensions(),
+		Limits:           a.settings.Limits,
+		Sockets:          a.settings.Sockets,
 	})
 	return nil
 }

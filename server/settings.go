@@ -17,6 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"causeway/internal/secret"
+	"causeway/internal/transport"
 )
 
 // settings are what an operator can set: each a flag and an environment variable.
@@ -43,6 +44,9 @@ type settings struct {
 	Introspection   bool     `default:"true" negatable:"" help:"Let clients ask for the schema."`
 	KeepWebhookLogs duration `default:"720h" placeholder:"DURATION" help:"How long webhook logs are kept."`
 	KeepEvents      duration `default:"168h" placeholder:"DURATION" help:"How long events can be resumed from."`
+
+	Limits  transport.Limits       `embed:"" prefix:"limit-" group:"What one request to the API may cost:"`
+	Sockets transport.SocketLimits `embed:"" prefix:"socket-" group:"What one WebSocket may have:"`
 
 	LogLevel  slog.Level `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
 	LogFormat string     `default:"text" enum:"text,json" placeholder:"FORMAT" help:"text, or json for machines."`
@@ -131,6 +135,9 @@ func (s *settings) validate(demo bool) error {
 		return errors.New("--admin-password: must have 10 characters or more, such as correct-horse-battery")
 	case s.AdminToken != "" && len(s.AdminToken) < 16:
 		return errors.New("--admin-token: must have 16 characters or more; openssl rand -base64 32 makes one")
+	}
+	if name := s.Limits.Negative(); name != "" {
+		return fmt.Errorf("--limit-%s: must be more than nothing; leave it out for the default", name)
 	}
 	if s.SecretKeys != "" {
 		if _, err := secret.Parse(s.SecretKeys); err != nil {

@@ -46,27 +46,7 @@ type Limits struct {
 
 // withDefaults is the limits with the default in place of every zero.
 func (l Limits) withDefaults() Limits {
-	for _, limit := range []struct {
-		value   *int
-		instead int
-	}{
-		{&l.Document, 128 << 10},
-		{&l.Tokens, 5000},
-		{&l.Operations, 20},
-		{&l.Directives, 100},
-		{&l.Fields, 2000},
-		{&l.Walked, 6000},
-		{&l.RootFields, 30},
-		{&l.SameMutation, 10},
-		{&l.Depth, 16},
-		{&l.IntrospectionDepth, 24},
-		{&l.Nesting, 64},
-		{&l.Comparisons, 10_000},
-		{&l.Cost, 200_000},
-		{&l.Errors, 20},
-		{&l.Burst, 400},
-		{&l.PersistedBytes, 8 << 20},
-	} {
+	for _, limit := range l.numbers() {
 		if *limit.value == 0 {
 			*limit.value = limit.instead
 		}
@@ -75,4 +55,42 @@ func (l Limits) withDefaults() Limits {
 		l.Rate = 100
 	}
 	return l
+}
+
+// Negative names the first limit that is less than nothing, as its flag does; empty if
+// there is none.
+func (l Limits) Negative() string {
+	for _, limit := range l.numbers() {
+		if *limit.value < 0 {
+			return limit.name
+		}
+	}
+	return ""
+}
+
+type number struct {
+	name    string
+	value   *int
+	instead int
+}
+
+func (l *Limits) numbers() []number {
+	return []number{
+		{"document", &l.Document, 128 << 10},
+		{"tokens", &l.Tokens, 5000},
+		{"operations", &l.Operations, 20},
+		{"directives", &l.Directives, 100},
+		{"fields", &l.Fields, 2000},
+		{"walked", &l.Walked, 6000},
+		{"root-fields", &l.RootFields, 30},
+		{"same-mutation", &l.SameMutation, 10},
+		{"depth", &l.Depth, 16},
+		{"introspection-depth", &l.IntrospectionDepth, 24},
+		{"nesting", &l.Nesting, 64},
+		{"comparisons", &l.Comparisons, 10_000},
+		{"cost", &l.Cost, 200_000},
+		{"errors", &l.Errors, 20},
+		{"burst", &l.Burst, 400},
+		{"persisted-bytes", &l.PersistedBytes, 8 << 20},
+	}
 }
