@@ -9,8 +9,8 @@ import (
 )
 
 // Cost is what an operation costs by the schema's own reckoning, and what it may cost:
-// one for a field, and for a list its size times what an item costs. Introspection is
-// answered from memory and costs a tenth. A client gets the cost in extensions.cost if its request has extensions {"cost": true} or the header
+// one for a field, and for a list its size times what an item costs; the lists of
+// introspection have the schema's own sizes. A client gets it in extensions.cost if its request has extensions {"cost": true} or the header
 // GraphQL-Cost: report.
 type Cost struct {
 	Requested int `json:"requested"`
@@ -73,11 +73,8 @@ func (c *costing) fragment(definition *ast.FragmentDefinition) int {
 
 func (c *costing) field(field *ast.Field) int {
 	inside := c.set(field.SelectionSet)
-	switch {
-	case strings.HasPrefix(field.ObjectDefinition.Name, "__"):
+	if strings.HasPrefix(field.ObjectDefinition.Name, "__") {
 		return plus(1, times(max(c.sizes[field.Name], 1), inside))
-	case field.Name == "__schema" || field.Name == "__type":
-		return 1 + inside/10
 	}
 	arguments := field.ArgumentMap(c.variables)
 	if field.ObjectDefinition.Kind != ast.Interface {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"testing"
@@ -256,11 +257,20 @@ func serves(t *testing.T, change func(*Config)) string {
 		change(&cfg)
 	}
 	handler := New(cfg)
-	server := httptest.NewServer(handler)
 	t.Cleanup(func() {
 		if err := handler.Close(); err != nil {
 			t.Error(err)
 		}
+	})
+	return servesHandler(t, handler)
+}
+
+// servesHandler is serves with a handler that is there already.
+func servesHandler(t *testing.T, handler http.Handler) string {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(func() {
+		server.CloseClientConnections()
 		server.Close()
 	})
 	return server.URL
