@@ -175,9 +175,7 @@ func (j *journal) serve(t testing.TB, change func(*Config)) (*Handler, string) {
 			t.Error(err)
 		}
 		server.Close()
-		if n := j.running.Load(); n != 0 {
-			t.Errorf("%d executions are left running", n)
-		}
+		eventually(t, "no execution is left running", func() bool { return j.running.Load() == 0 })
 	})
 	return handler, "ws" + strings.TrimPrefix(server.URL, "http")
 }

@@ -35,7 +35,7 @@ func (o *operation) run(params *graphql.RawParams) {
 		o.hold(o.session.sockets.handler.hub.subscribe(o.ctx, op, o))
 		return
 	}
-	errs = o.session.sockets.handler.hub.execute(o.ctx, op, func(e *event) bool {
+	errs = o.session.sockets.handler.hub.execute(o.ctx, op, execution{deliver: func(e *event) bool {
 		if !o.room(o.ctx) {
 			return false
 		}
@@ -43,7 +43,7 @@ func (o *operation) run(params *graphql.RawParams) {
 			o.pushAnyhow(b)
 		}
 		return true
-	}, func(int64) {})
+	}, upTo: func(int64) {}})
 	o.end(errs)
 }
 

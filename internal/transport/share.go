@@ -162,19 +162,26 @@ func inName(c byte) bool {
 	return c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// execute hands every response of an operation to deliver, until it returns false or
-// the operation ends; then it returns the errors that ended it. upTo hears of
-// positions without an event. Cancel ctx afterwards: the resolver may still run.
-func (h *hub) execute(
-	ctx context.Context, op *graphql.OperationContext, deliver func(*event) bool, upTo func(int64),
-) (errs gqlerror.List) {
+// execution is what is told of one. All of it is called by one goroutine at a time.
+type execution struct {
+	begun   func()               // the resolver runs
+	deliver func(*event) bool    // false: no more
+	upTo    func(position int64) // all up to a position was delivered
+}
+
+// execute tells of every response of an operation, until it ends; then it returns the
+// errors that ended it. Cancel ctx afterwards: the resolver may still run.
+func (h *hub) execute(ctx context.Context, op *graphql.OperationContext, x execution) (errs gqlerror.List) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
 			errs = gqlerror.List{asGraphQL(h.engine.exec.PresentRecoveredError(ctx, panicked))}
 		}
 	}()
-	told := &telling{upTo: upTo}
+	told := &telling{upTo: x.upTo}
 	responses, ctx := h.engine.run(context.WithValue(ctx, tellingKey{}, told), op)
+	if x.begun != nil {
+		x.begun()
+	}
 	for {
 		response := responses(ctx)
 		if response == nil {
@@ -188,7 +195,7 @@ func (h *hub) execute(
 			return gqlerror.List{asGraphQL(h.engine.exec.PresentRecoveredError(ctx, err))}
 		}
 		position, placed := told.reached()
-		if !deliver(&event{position: position, placed: placed, payload: payload}) {
+		if !x.deliver(&event{position: position, placed: placed, payload: payload}) {
 			return nil
 		}
 		told.delivered()

@@ -38,6 +38,7 @@ type stream struct {
 	base    int64    // everything after it was kept, or is to come
 	head    int64    // position up to which all was handed out
 	over    bool
+	ready   chan struct{} // closed when the resolver has said where it begins, or nothing
 
 	gathering sync.Mutex
 	changed   *sync.Cond // of what follows
@@ -47,7 +48,7 @@ type stream struct {
 }
 
 func newStream(h *hub, key string) *stream {
-	st := &stream{hub: h, key: key}
+	st := &stream{hub: h, key: key, ready: make(chan struct{})}
 	st.changed = sync.NewCond(&st.gathering)
 	return st
 }
@@ -62,8 +63,10 @@ func (st *stream) begin(ctx context.Context, op *graphql.OperationContext, run f
 		if run != nil {
 			prepared = run(ctx)
 		}
-		errs := st.hub.execute(prepared, op, st.gather, func(position int64) {
-			st.gather(&event{position: position, placed: true})
+		errs := st.hub.execute(prepared, op, execution{
+			begun:   func() { st.gather(&event{}) },
+			deliver: st.gather,
+			upTo:    func(position int64) { st.gather(&event{position: position, placed: true}) },
 		})
 		st.end(errs)
 	})
@@ -128,8 +131,11 @@ func (st *stream) deliver(events []*event) (behind []*subscriber) {
 	b := &batch{events: make([]*event, 0, len(events))}
 	for _, e := range events {
 		st.keep(e)
-		if e.payload != nil {
+		switch {
+		case e.payload != nil:
 			b.events = append(b.events, e)
+		case !e.placed:
+			close(st.ready)
 		}
 	}
 	if len(b.events) == 0 {
@@ -151,16 +157,17 @@ func (st *stream) keep(e *event) {
 	if !e.placed {
 		return
 	}
-	st.head = max(st.head, e.position)
 	if !st.begun {
 		// A resolver's first word is where it begins. Of one that only ever names its
 		// values' positions no more is known than what follows the first.
-		st.begun, st.base = true, e.position
+		st.begun, st.base, st.head = true, e.position, e.position
 		return
 	}
-	if e.payload == nil {
+	if e.payload == nil || e.position <= st.head {
+		st.head = max(st.head, e.position) // a sign of life is not for later
 		return
 	}
+	st.head = e.position
 	st.kept = append(st.kept, e)
 	st.bytes += len(e.payload)
 	old := 0
@@ -181,6 +188,11 @@ func (st *stream) finish(ctx context.Context, errs gqlerror.List) {
 	st.hub.mu.Unlock()
 	st.lock.Lock()
 	st.over = true
+	select {
+	case <-st.ready:
+	default:
+		close(st.ready)
+	}
 	members := st.members
 	st.members = nil
 	for _, s := range members {

@@ -129,7 +129,14 @@ func (s *subscriber) replay(ctx context.Context, st *stream) {
 			cancel()
 			return true
 		}
-		errs := s.hub.execute(ctx, s.op, func(e *event) bool {
+		if st != nil {
+			select {
+			case <-st.ready: // from now on joining can succeed
+			case <-ctx.Done():
+				return
+			}
+		}
+		errs := s.hub.execute(ctx, s.op, execution{deliver: func(e *event) bool {
 			if joined.Load() {
 				return false
 			}
@@ -143,7 +150,7 @@ func (s *subscriber) replay(ctx context.Context, st *stream) {
 			}
 			s.got(e.position)
 			return !join(e.position)
-		}, func(position int64) { join(position) })
+		}, upTo: func(position int64) { join(position) }})
 		switch {
 		case joined.Load():
 			s.left()
