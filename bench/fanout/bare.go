@@ -28,7 +28,7 @@ type bareSocket struct {
 
 func newBare(joined bool) *service {
 	b := &bare{joined: joined, sockets: map[*bareSocket]struct{}{}}
-	return &service{graphql: b, emit: b.emit, close: func() error { return nil }}
+	return &service{graphql: b, emit: b.emit, storing: func() time.Duration { return 0 }, close: func() error { return nil }}
 }
 
 // payload is a frame's text as large as this program's.
