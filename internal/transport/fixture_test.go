@@ -24,7 +24,7 @@ scalar Upload
 enum Colour { RED GREEN }
 input Filter { colour: Colour, words: [String!] }
 interface Node { id: ID! }
-type Item implements Node { id: ID!  name: String!  items(first: Int, filter: Filter): [Item!]!  broken: String! }
+type Item implements Node { id: ID!  name: String!  items(first: Int, filter: Filter): [Item!]!  broken: String!  flawed: String }
 type Query {
   hello(name: String): String
   secret: String
@@ -168,6 +168,10 @@ func (f fixture) field(ctx context.Context, op *graphql.OperationContext, of *as
 			}
 		}
 		b.WriteByte(']')
+		return nil
+	case "flawed":
+		graphql.AddError(ctx, errors.New("it has a flaw"))
+		b.WriteString("null")
 		return nil
 	case "broken":
 		return gqlerror.WrapPath(ast.Path{ast.PathName(field.Alias)}, errors.New("it is broken"))

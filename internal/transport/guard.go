@@ -101,6 +101,7 @@ func (m *measuring) operation(op *ast.OperationDefinition) shape {
 	own := m.applied(op.Directives)
 	for _, variable := range op.VariableDefinitions {
 		own += 1 + m.applied(variable.Directives) + m.value(variable.DefaultValue, 1)
+		m.atMost("lists inside each other", lists(variable.Type), m.limits.Nesting)
 	}
 	s := m.set(op.SelectionSet, 1)
 	s.work = plus(s.work, own)
@@ -219,14 +220,17 @@ func (m *measuring) value(value *ast.Value, level int) int {
 }
 
 // pairs counts what validation compares in sets that are merged into one: selections
-// of the same response name, and fragments side by side; then what is inside them.
+// of the same response name, and fragments side by side, anew at each inline fragment
+// around them; then what is inside them.
 func (m *measuring) pairs(sets []ast.SelectionSet) int {
 	inside := map[string][]ast.SelectionSet{}
 	times := map[string]int{}
 	spreads := 0
 	spread := map[string]bool{}
-	var collect func(set ast.SelectionSet)
-	collect = func(set ast.SelectionSet) {
+	deepest := 1
+	var collect func(set ast.SelectionSet, level int)
+	collect = func(set ast.SelectionSet, level int) {
+		deepest = max(deepest, level)
 		for _, selection := range set {
 			m.steps++
 			switch s := selection.(type) {
@@ -236,23 +240,24 @@ func (m *measuring) pairs(sets []ast.SelectionSet) int {
 					inside[s.Alias] = append(inside[s.Alias], s.SelectionSet)
 				}
 			case *ast.InlineFragment:
-				collect(s.SelectionSet)
+				collect(s.SelectionSet, level+1)
 			case *ast.FragmentSpread:
 				spreads++
 				if definition, ok := m.fragments[s.Name]; ok && !spread[s.Name] {
 					spread[s.Name] = true
-					collect(definition.SelectionSet)
+					collect(definition.SelectionSet, level+1)
 				}
 			}
 		}
 	}
 	for _, set := range sets {
-		collect(set)
+		collect(set, 1)
 	}
 	count := spreads * (spreads - 1) / 2
 	for _, n := range times {
 		count = plus(count, n*(n-1)/2)
 	}
+	count *= deepest
 	for _, sets := range inside {
 		count = plus(count, m.pairs(sets))
 	}
@@ -283,6 +288,14 @@ func (m *measuring) sameMutations(op *ast.OperationDefinition) {
 		}
 	}
 	collect(op.SelectionSet)
+}
+
+// lists is how many lists a type is inside.
+func lists(t *ast.Type) (n int) {
+	for ; t != nil && t.Elem != nil; t = t.Elem {
+		n++
+	}
+	return n
 }
 
 // atMost notes the first limit that is passed.
