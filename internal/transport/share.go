@@ -70,7 +70,10 @@ type hub struct {
 
 	mu      sync.Mutex
 	streams map[string]*stream
-	running sync.WaitGroup
+
+	starting sync.Mutex // guards closed; taken last
+	closed   bool
+	running  sync.WaitGroup
 }
 
 func newHub(e *engine) *hub {
@@ -80,10 +83,22 @@ func newHub(e *engine) *hub {
 }
 
 // close ends everything that is executed; sinks are not told. It returns when nothing
-// is left running, which needs that nobody subscribes any more.
+// is left running; who subscribes afterwards hears nothing.
 func (h *hub) close() {
+	h.starting.Lock()
+	h.closed = true
+	h.starting.Unlock()
 	h.cancel()
 	h.running.Wait()
+}
+
+// goes runs f unless the hub is closed, and has close wait for it.
+func (h *hub) goes(f func()) {
+	h.starting.Lock()
+	defer h.starting.Unlock()
+	if !h.closed {
+		h.running.Go(f)
+	}
 }
 
 // subscribe delivers what a prepared operation brings to the sink, until it ends or

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -16,6 +17,8 @@ const (
 	// aheadEvents is how far a stream's execution may be ahead of handing out. What
 	// gathers while one wake-up is written leaves with the next.
 	aheadEvents = 64
+	// gatherAtMost is how long a busy stream waits for more before it hands out.
+	gatherAtMost = 2 * time.Millisecond
 	// joinEvents is how much a subscriber that replays may be behind when it joins.
 	joinEvents = 32
 )
@@ -57,7 +60,7 @@ func newStream(h *hub, key string) *stream {
 func (st *stream) begin(ctx context.Context, op *graphql.OperationContext, run func(context.Context) context.Context) {
 	ctx, st.cancel = context.WithCancel(ctx)
 	stop := context.AfterFunc(ctx, func() { st.end(nil) })
-	st.hub.running.Go(func() {
+	st.hub.goes(func() {
 		defer stop()
 		prepared := ctx
 		if run != nil {
@@ -70,7 +73,7 @@ func (st *stream) begin(ctx context.Context, op *graphql.OperationContext, run f
 		})
 		st.end(errs)
 	})
-	st.hub.running.Go(func() { st.handOut(ctx) })
+	st.hub.goes(func() { st.handOut(ctx) })
 }
 
 // gather adds an event to what waits to be handed out. It waits while that is too
@@ -100,24 +103,39 @@ func (st *stream) end(errs gqlerror.List) {
 }
 
 // handOut gives members what gathers, until the stream ended; then it tells them so.
+//
+// After a wake-up that had several events it waits a moment for the next ones, at most
+// a quarter of what handing out took: in a flood each write carries more, and what is
+// late anyway is hardly later. An event that comes alone is never kept waiting.
 func (st *stream) handOut(ctx context.Context) {
+	pause := time.Duration(0)
 	for {
-		events, errs, ok := st.take()
+		events, errs, ok := st.take(pause)
 		if !ok {
 			st.finish(ctx, errs)
 			return
 		}
+		began := time.Now()
 		for _, s := range st.deliver(events) {
 			s.overrun()
+		}
+		if pause = 0; len(events) > 1 {
+			pause = min(time.Since(began)/4, gatherAtMost)
 		}
 	}
 }
 
-func (st *stream) take() (events []*event, errs gqlerror.List, ok bool) {
+// take waits for events, and then a moment for more.
+func (st *stream) take(pause time.Duration) (events []*event, errs gqlerror.List, ok bool) {
 	st.gathering.Lock()
 	defer st.gathering.Unlock()
 	for len(st.gathered) == 0 && !st.ended {
 		st.changed.Wait()
+	}
+	if pause > 0 && !st.ended {
+		st.gathering.Unlock()
+		time.Sleep(pause)
+		st.gathering.Lock()
 	}
 	events, st.gathered = st.gathered, nil
 	st.changed.Broadcast()

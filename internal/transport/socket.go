@@ -35,6 +35,7 @@ type sockets struct {
 
 	mu      sync.Mutex
 	open    map[*session]struct{}
+	looking bool // lookAfter runs
 	closed  bool
 	stop    chan struct{}
 	running sync.WaitGroup // sessions, and the goroutine that looks after them
@@ -96,7 +97,8 @@ func (s *sockets) add(ses *session) bool {
 	if s.closed {
 		return false
 	}
-	if len(s.open) == 0 {
+	if !s.looking {
+		s.looking = true
 		s.running.Go(s.lookAfter)
 	}
 	s.open[ses] = struct{}{}
@@ -135,14 +137,18 @@ func (s *sockets) lookAfter() {
 				ses.look(now)
 			}
 		}
-		s.mu.Lock()
-		nobody := len(s.open) == 0
-		if nobody {
-			s.mu.Unlock()
+		if s.nobody() {
 			return
 		}
-		s.mu.Unlock()
 	}
+}
+
+// nobody tells whether lookAfter may end; the next socket starts it again.
+func (s *sockets) nobody() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.looking = len(s.open) > 0
+	return !s.looking
 }
 
 // close tells every socket that the server goes away, refuses new ones, and returns

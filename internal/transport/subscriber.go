@@ -116,7 +116,7 @@ func (s *subscriber) left() {
 // in a goroutine of its own. Where there is a stream, it joins that as soon as the
 // stream has everything that follows.
 func (s *subscriber) replay(ctx context.Context, st *stream) {
-	s.hub.running.Go(func() {
+	s.hub.goes(func() {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(s.hub.ctx, cancel)()
