@@ -54,6 +54,9 @@ func (_q *AccessTokenQuery) collectField(ctx context.Context, oneNode bool, opCt
 			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, userImplementors)...); err != nil {
 				return err
 			}
+			if _q.withUser != nil {
+				query.ctx.Fields = nil
+			}
 			_q.withUser = query
 			if _, ok := fieldSeen[accesstoken.FieldUserID]; !ok {
 				selectedFields = append(selectedFields, accesstoken.FieldUserID)
@@ -157,6 +160,9 @@ func (_q *AttachmentQuery) collectField(ctx context.Context, oneNode bool, opCtx
 			)
 			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, messageImplementors)...); err != nil {
 				return err
+			}
+			if _q.withMessage != nil {
+				query.ctx.Fields = nil
 			}
 			_q.withMessage = query
 			if _, ok := fieldSeen[attachment.FieldMessageID]; !ok {
@@ -403,6 +409,9 @@ func (_q *CampaignMemberQuery) collectField(ctx context.Context, oneNode bool, o
 			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, campaignImplementors)...); err != nil {
 				return err
 			}
+			if _q.withCampaign != nil {
+				query.ctx.Fields = nil
+			}
 			_q.withCampaign = query
 			if _, ok := fieldSeen[campaignmember.FieldCampaignID]; !ok {
 				selectedFields = append(selectedFields, campaignmember.FieldCampaignID)
@@ -417,6 +426,9 @@ func (_q *CampaignMemberQuery) collectField(ctx context.Context, oneNode bool, o
 			)
 			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, userImplementors)...); err != nil {
 				return err
+			}
+			if _q.withUser != nil {
+				query.ctx.Fields = nil
 			}
 			_q.withUser = query
 			if _, ok := fieldSeen[campaignmember.FieldUserID]; !ok {
@@ -511,6 +523,9 @@ func (_q *ConnectionQuery) collectField(ctx context.Context, oneNode bool, opCtx
 			)
 			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, campaignImplementors)...); err != nil {
 				return err
+			}
+			if _q.withCampaign != nil {
+				query.ctx.Fields = nil
 			}
 			_q.withCampaign = query
 			if _, ok := fieldSeen[connection.FieldCampaignID]; !ok {
@@ -751,6 +766,9 @@ func (_q *ContactQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, connectionImplementors)...); err != nil {
 				return err
 			}
+			if _q.withConnection != nil {
+				query.ctx.Fields = nil
+			}
 			_q.withConnection = query
 			if _, ok := fieldSeen[contact.FieldConnectionID]; !ok {
 				selectedFields = append(selectedFields, contact.FieldConnectionID)
@@ -888,6 +906,9 @@ func (_q *ConversationQuery) collectField(ctx context.Context, oneNode bool, opC
 			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, campaignImplementors)...); err != nil {
 				return err
 			}
+			if _q.withCampaign != nil {
+				query.ctx.Fields = nil
+			}
 			_q.withCampaign = query
 			if _, ok := fieldSeen[conversation.FieldCampaignID]; !ok {
 				selectedFields = append(selectedFields, conversation.FieldCampaignID)
@@ -902,6 +923,9 @@ func (_q *ConversationQuery) collectField(ctx context.Context, oneNode bool, opC
 			)
 			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, connectionImplementors)...); err != nil {
 				return err
+			}
+			if _q.withConnection != nil {
+				query.ctx.Fields = nil
 			}
 			_q.withConnection = query
 			if _, ok := fieldSeen[conversation.FieldConnectionID]; !ok {
@@ -918,6 +942,9 @@ func (_q *ConversationQuery) collectField(ctx context.Context, oneNode bool, opC
 			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, contactImplementors)...); err != nil {
 				return err
 			}
+			if _q.withContact != nil {
+				query.ctx.Fields = nil
+			}
 			_q.withContact = query
 			if _, ok := fieldSeen[conversation.FieldContactID]; !ok {
 				selectedFields = append(selectedFields, conversation.FieldContactID)
@@ -932,6 +959,9 @@ func (_q *ConversationQuery) collectField(ctx context.Context, oneNode bool, opC
 			)
 			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, messageImplementors)...); err != nil {
 				return err
+			}
+			if _q.withLastMessage != nil {
+				query.ctx.Fields = nil
 			}
 			_q.withLastMessage = query
 			if _, ok := fieldSeen[conversation.FieldLastMessageID]; !ok {
@@ -1099,6 +1129,9 @@ func (_q *FeedEventQuery) collectField(ctx context.Context, oneNode bool, opCtx 
 			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, campaignImplementors)...); err != nil {
 				return err
 			}
+			if _q.withCampaign != nil {
+				query.ctx.Fields = nil
+			}
 			_q.withCampaign = query
 			if _, ok := fieldSeen[feedevent.FieldCampaignID]; !ok {
 				selectedFields = append(selectedFields, feedevent.FieldCampaignID)
@@ -1218,6 +1251,9 @@ func (_q *FeedTrimQuery) collectField(ctx context.Context, oneNode bool, opCtx *
 			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, campaignImplementors)...); err != nil {
 				return err
 			}
+			if _q.withCampaign != nil {
+				query.ctx.Fields = nil
+			}
 			_q.withCampaign = query
 			if _, ok := fieldSeen[feedtrim.FieldCampaignID]; !ok {
 				selectedFields = append(selectedFields, feedtrim.FieldCampaignID)
@@ -1317,6 +1353,9 @@ func (_q *MessageQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, conversationImplementors)...); err != nil {
 				return err
 			}
+			if _q.withConversation != nil {
+				query.ctx.Fields = nil
+			}
 			_q.withConversation = query
 			if _, ok := fieldSeen[message.FieldConversationID]; !ok {
 				selectedFields = append(selectedFields, message.FieldConversationID)
@@ -1332,6 +1371,9 @@ func (_q *MessageQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, contactImplementors)...); err != nil {
 				return err
 			}
+			if _q.withContact != nil {
+				query.ctx.Fields = nil
+			}
 			_q.withContact = query
 			if _, ok := fieldSeen[message.FieldContactID]; !ok {
 				selectedFields = append(selectedFields, message.FieldContactID)
@@ -1346,6 +1388,9 @@ func (_q *MessageQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 			)
 			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, messageImplementors)...); err != nil {
 				return err
+			}
+			if _q.withReplyTo != nil {
+				query.ctx.Fields = nil
 			}
 			_q.withReplyTo = query
 			if _, ok := fieldSeen[message.FieldReplyToID]; !ok {
@@ -1564,6 +1609,9 @@ func (_q *ReactionQuery) collectField(ctx context.Context, oneNode bool, opCtx *
 			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, messageImplementors)...); err != nil {
 				return err
 			}
+			if _q.withMessage != nil {
+				query.ctx.Fields = nil
+			}
 			_q.withMessage = query
 			if _, ok := fieldSeen[reaction.FieldMessageID]; !ok {
 				selectedFields = append(selectedFields, reaction.FieldMessageID)
@@ -1578,6 +1626,9 @@ func (_q *ReactionQuery) collectField(ctx context.Context, oneNode bool, opCtx *
 			)
 			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, contactImplementors)...); err != nil {
 				return err
+			}
+			if _q.withContact != nil {
+				query.ctx.Fields = nil
 			}
 			_q.withContact = query
 			if _, ok := fieldSeen[reaction.FieldContactID]; !ok {
@@ -1677,6 +1728,9 @@ func (_q *TestReportQuery) collectField(ctx context.Context, oneNode bool, opCtx
 			)
 			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, connectionImplementors)...); err != nil {
 				return err
+			}
+			if _q.withConnection != nil {
+				query.ctx.Fields = nil
 			}
 			_q.withConnection = query
 			if _, ok := fieldSeen[testreport.FieldConnectionID]; !ok {
@@ -1897,6 +1951,9 @@ func (_q *WebhookLogQuery) collectField(ctx context.Context, oneNode bool, opCtx
 			)
 			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, connectionImplementors)...); err != nil {
 				return err
+			}
+			if _q.withConnection != nil {
+				query.ctx.Fields = nil
 			}
 			_q.withConnection = query
 			if _, ok := fieldSeen[webhooklog.FieldConnectionID]; !ok {

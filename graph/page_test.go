@@ -200,3 +200,18 @@ func TestEveryFieldCanBeAskedForAlone(t *testing.T) {
 		}
 	}
 }
+
+func TestAnObjectAskedForUnderTwoNamesIsWholeUnderBoth(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, storetest.SQLite(t))
+	f := d.fill("campaign", 1, 1)
+	node := d.gets(d.agent, `query($id: ID!) { conversation(id: $id) {
+		whole: lastMessage { text createdAt contact { name } } one: lastMessage { text contact { name } } two: lastMessage { createdAt }
+	} }`, map[string]any{"id": f.conversation})["conversation"].(map[string]any)
+	whole := node["whole"].(map[string]any)
+	one, two := node["one"].(map[string]any), node["two"].(map[string]any)
+	if whole["text"] == nil || one["text"] != whole["text"] || two["createdAt"] != whole["createdAt"] ||
+		fmt.Sprint(one["contact"]) != fmt.Sprint(whole["contact"]) {
+		t.Errorf("the parts are %v and %v of %v", one, two, whole)
+	}
+}

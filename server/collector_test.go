@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,9 +80,11 @@ func (c *collector) drops() {
 	}
 }
 
-// until reads on, and resumes where it has to, until enough says so.
+// until reads on, and resumes where it has to, until enough says so. It is patient
+// three times: what a killed process worked on comes only when its lease has ended.
 func (c *collector) until(enough func() bool) error {
 	var why []error
+	waited := 0
 	for !enough() {
 		var err error
 		if c.socket == nil {
@@ -95,7 +98,10 @@ func (c *collector) until(enough func() bool) error {
 		}
 		c.drops()
 		c.resumed++
-		if why = append(why, err); len(why) > 10 {
+		if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() {
+			waited++
+		}
+		if why = append(why, err); len(why) > 10 || waited == 3 {
 			return fmt.Errorf("%d events came: %w", len(c.texts), errors.Join(why...))
 		}
 	}

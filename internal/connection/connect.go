@@ -177,6 +177,9 @@ func (s *Service) claim(ctx context.Context, viewer *auth.Viewer, in Input, i *i
 	if err != nil {
 		return nil, err
 	}
+	if c.was != nil { // its address is open again, before the platform posts there
+		s.changed(c.id)
+	}
 	c.by = viewer.Name
 	i.of = subject{id: c.id, account: i.profile.ID, key: c.key, secret: c.opened, connecting: true}
 	return c, nil

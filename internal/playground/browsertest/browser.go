@@ -71,7 +71,7 @@ func Start(t *testing.T) *Browser {
 	arguments := []string{
 		"--headless", "--remote-debugging-port=0", "--user-data-dir=" + profile, "--disable-gpu", "--disable-quic",
 		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-		"--disable-dev-shm-usage", "--hide-scrollbars",
+		"--disable-dev-shm-usage", "--disable-breakpad", "--disable-crash-reporter", "--hide-scrollbars",
 	}
 	if os.Geteuid() == 0 { // Chromium's sandbox refuses to be started by root
 		arguments = append(arguments, "--no-sandbox")
