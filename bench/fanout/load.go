@@ -334,7 +334,7 @@ func (l *load) warm() error {
 				}
 			}
 			return nil
-		case <-time.After(2 * time.Second):
+		case <-time.After(10 * time.Second):
 		}
 	}
 	return errors.New("no event came to all sockets within a minute")

@@ -95,8 +95,12 @@ func compare(sizes, servers []string, lasting time.Duration, profile string) err
 		var base report
 		for i, name := range servers {
 			r, err := measure(name, plan{Sockets: n, Lasting: lasting}, profile)
-			if err != nil {
+			if err != nil && i == 0 {
 				return fmt.Errorf("%s with %d sockets: %w", name, n, err)
+			}
+			if err != nil {
+				fmt.Printf("| %d | %s | did not get that far | | | | | | | |\n", n, name)
+				continue
 			}
 			if i == 0 {
 				base = r

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http/httptest"
 	"strconv"
 	"strings"
@@ -24,6 +25,9 @@ import (
 // patience bounds waits that only a test that fails waits out.
 const patience = 20 * time.Second
 
+// narrowBuffer is what the kernel keeps, about twice, at each end where it is to be little.
+const narrowBuffer = 32 << 10
+
 const journalSchema = `
 type Query { hello: String }
 type Subscription {
@@ -36,7 +40,8 @@ type Subscription {
 // generated code does, each execution writes its responses into one buffer.
 type journal struct {
 	schema *ast.Schema
-	size   int // of an entry's text, at least
+	size   int  // of an entry's text, at least
+	narrow bool // the kernel keeps little of what is written, so that readers are behind soon
 
 	mu   sync.Mutex
 	head int64
@@ -169,7 +174,14 @@ func (j *journal) serve(t testing.TB, change func(*Config)) (*Handler, string) {
 		change(&cfg)
 	}
 	handler := New(cfg)
-	server := httptest.NewServer(handler)
+	server := httptest.NewUnstartedServer(handler)
+	server.Config.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		if j.narrow {
+			_ = conn.(*net.TCPConn).SetWriteBuffer(narrowBuffer)
+		}
+		return ctx
+	}
+	server.Start()
 	t.Cleanup(func() {
 		if err := handler.Close(); err != nil {
 			t.Error(err)

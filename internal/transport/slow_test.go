@@ -13,7 +13,7 @@ import (
 // stalls makes the client take as little as the kernel lets it, and read no more.
 func (c *client) stalls() *client {
 	c.t.Helper()
-	if err := c.conn.NetConn().(*net.TCPConn).SetReadBuffer(4096); err != nil {
+	if err := c.conn.NetConn().(*net.TCPConn).SetReadBuffer(narrowBuffer); err != nil {
 		c.t.Fatal(err)
 	}
 	return c
@@ -22,12 +22,12 @@ func (c *client) stalls() *client {
 func TestAReaderThatFallsBehindIsToldWhereToGoOn(t *testing.T) {
 	t.Parallel()
 	j := newJournal()
-	j.size = 40_000
+	j.size, j.narrow = 4000, true
 	_, url := j.serve(t, func(cfg *Config) {
-		cfg.Sockets.QueueBytes, cfg.Sockets.QueueFrames = 1<<20, 200
+		cfg.Sockets.QueueBytes, cfg.Sockets.QueueFrames = 256<<10, 60
 		cfg.Sockets.Write = time.Minute
 	})
-	quick, slow := opens(t, url, "any/quick"), opens(t, url, "any/slow")
+	quick, slow := opens(t, url, "any/quick"), opens(t, url, "any/slow").stalls()
 	quick.subscribes("1", entries, `{"a":"0"}`)
 	slow.subscribes("slow", entries, `{"a":"0"}`)
 	j.add(1)
@@ -124,9 +124,9 @@ func TestAThousandReadersDoNotNoticeTheOneThatStalls(t *testing.T) {
 	}
 	t.Parallel()
 	j := newJournal()
-	j.size = 3000
+	j.size, j.narrow = 300, true
 	handler, url := j.serve(t, func(cfg *Config) { cfg.Sockets.QueueBytes = 64 << 10 })
-	clients := make([]*client, 1000)
+	clients := make([]*client, manyReaders)
 	var opening sync.WaitGroup
 	for part := range slices.Chunk(clients, 50) {
 		opening.Go(func() {
@@ -138,20 +138,20 @@ func TestAThousandReadersDoNotNoticeTheOneThatStalls(t *testing.T) {
 	}
 	opening.Wait()
 	latencies(j, clients, 5)
-	eventually(t, "all have joined", func() bool { return handler.hub.members() == 1000 })
+	eventually(t, "all have joined", func() bool { return handler.hub.members() == manyReaders })
 	without := latencies(j, clients, 25)
 	stalled := opens(t, url, "any/stalled").stalls()
 	const feeds = 100 // so that it is behind soon
 	for i := range feeds {
 		stalled.subscribes(fmt.Sprint(i), entries, `{}`)
 	}
-	eventually(t, "it has joined", func() bool { return handler.hub.members() == 1000+feeds })
+	eventually(t, "it has joined", func() bool { return handler.hub.members() == manyReaders+feeds })
 	with := latencies(j, clients, 25)
-	if n := handler.hub.members(); n >= 1000+feeds {
+	if n := handler.hub.members(); n >= manyReaders+feeds {
 		t.Errorf("it did not fall behind: there are %d members", n)
 	}
 	before, after := without[len(without)/2], with[len(with)/2]
-	t.Logf("to all 1000: p50 %v, max %v; beside one that stalls: p50 %v, max %v", before, without[len(without)-1], after, with[len(with)-1])
+	t.Logf("to all %d: p50 %v, max %v; beside one that stalls: p50 %v, max %v", manyReaders, before, without[len(without)-1], after, with[len(with)-1])
 	// Were the others to wait for it even once, that would be the write deadline.
 	if limit := 10 * time.Second; with[len(with)-1] > limit/2 {
 		t.Errorf("an entry took %v to reach all", with[len(with)-1])
