@@ -49,7 +49,7 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{Handler: h, w: w, r: r, takes: accept(r), out: http.NewResponseController(w)}
 	if r.Method == http.MethodOptions {
 		header.Set("Allow", allowedMethods)
-		w.WriteHeader(http.StatusNoContent)
+		w.WriteHeader(http.StatusOK)
 		return
 	}
 	params, done, refused := x.read()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"net"
-	"net/http"
 	"net/netip"
 	"sync"
 	"time"
@@ -86,10 +85,10 @@ func tokenCaller(bearer string) string {
 
 // addressCaller is the name of who has no token: an IPv4 address or an IPv6 network
 // of 64 bits, which one subscriber has whole.
-func addressCaller(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
+func addressCaller(remote string) string {
+	host, _, err := net.SplitHostPort(remote)
 	if err != nil {
-		return r.RemoteAddr
+		host = remote
 	}
 	address, err := netip.ParseAddr(host)
 	if err != nil {

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"fmt"
-	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,13 +50,14 @@ func TestManyCallersTakeNoMoreMemoryThanSome(t *testing.T) {
 func TestCallersWithoutATokenAreCountedByAddress(t *testing.T) {
 	t.Parallel()
 	for remote, want := range map[string]string{
+		"192.0.2.8":                   "192.0.2.8",
 		"192.0.2.7:4711":              "192.0.2.7",
 		"[::ffff:192.0.2.7]:4711":     "192.0.2.7",
 		"[2001:db8:1:2:3:4:5:6]:4711": "2001:db8:1:2::/64",
 		"[fe80::1%eth0]:4711":         "fe80::/64",
 		"@":                           "@",
 	} {
-		if got := addressCaller(&http.Request{RemoteAddr: remote}); got != want {
+		if got := addressCaller(remote); got != want {
 			t.Errorf("%s is counted as %s, expected %s", remote, got, want)
 		}
 	}

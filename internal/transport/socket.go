@@ -32,6 +32,7 @@ const (
 type sockets struct {
 	handler *Handler
 	limit   SocketLimits
+	buffers sync.Pool // for gorilla, which writes only to who breaks RFC 6455
 
 	mu      sync.Mutex
 	open    map[*session]struct{}
@@ -44,10 +45,6 @@ type sockets struct {
 func newSockets(h *Handler) *sockets {
 	return &sockets{handler: h, limit: h.cfg.Sockets, open: map[*session]struct{}{}, stop: make(chan struct{})}
 }
-
-// writeBuffers answers gorilla, which writes nothing but the answer to a message that
-// breaks RFC 6455.
-type writeBuffers struct{ sync.Pool }
 
 // serve upgrades a request and serves the socket in a goroutine of its own: the
 // handler's has a stack that has grown. The request's context has been prepared, and
@@ -68,7 +65,7 @@ func (s *sockets) serve(w http.ResponseWriter, r *http.Request) {
 	upgrader := websocket.Upgrader{
 		CheckOrigin:     func(*http.Request) bool { return true }, // ServeHTTP did
 		ReadBufferSize:  1024,
-		WriteBufferPool: &writeBuffers{},
+		WriteBufferPool: &s.buffers,
 	}
 	conn, err := upgrader.Upgrade(w, r, header)
 	if err != nil {

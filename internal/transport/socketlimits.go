@@ -6,22 +6,22 @@ import "time"
 // stands for the default.
 type SocketLimits struct {
 	// Message is the length of one message from a client in bytes. Longer: close 1009.
-	Message int64 `help:"Length of one message from a client in bytes." default:"1048576"`
+	Message int64 `placeholder:"N" help:"Length of one message from a client in bytes. Default: 1048576."`
 	// Operations is how many operations of one socket may run at a time.
-	Operations int `help:"Operations of one socket at a time." default:"200"`
+	Operations int `placeholder:"N" help:"Operations of one socket at a time. Default: 200."`
 	// QueueBytes and QueueFrames bound what waits for a reader that is behind. A feed
 	// that finds no room ends with the overrun's error; answers to queries wait.
-	QueueBytes  int `help:"Bytes that may wait for one socket's reader." default:"1048576"`
-	QueueFrames int `help:"Frames that may wait for one socket's reader." default:"2048"`
+	QueueBytes  int `placeholder:"N" help:"Bytes that may wait for one socket's reader. Default: 1048576."`
+	QueueFrames int `placeholder:"N" help:"Frames that may wait for one socket's reader. Default: 2048."`
 	// Init is how long a client may take for connection_init. Longer: close 4408.
-	Init time.Duration `help:"Time for a client's connection_init." default:"10s"`
+	Init time.Duration `placeholder:"DURATION" help:"Time for a client's connection_init. Default: 10s."`
 	// Ping is the time between two looks whether a client is still there. One that says
 	// nothing for twice as long and does not answer is closed.
-	Ping time.Duration `help:"Time between two pings." default:"25s"`
+	Ping time.Duration `placeholder:"DURATION" help:"Time between two pings. Default: 25s."`
 	// Write is how long a reader may take nothing of what waits for it.
-	Write time.Duration `help:"Time for a reader to take something of what waits for it." default:"10s"`
+	Write time.Duration `placeholder:"DURATION" help:"Time for a reader to take something of what waits for it. Default: 10s."`
 	// Close is how long a client may take to answer the server's close.
-	Close time.Duration `help:"Time for a client to answer the server's close." default:"1s"`
+	Close time.Duration `placeholder:"DURATION" help:"Time for a client to answer the server's close. Default: 1s."`
 }
 
 func (l SocketLimits) withDefaults() SocketLimits {

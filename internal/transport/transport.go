@@ -37,6 +37,9 @@ type Config struct {
 	// Watch calls ended once, when the context's viewer is no longer good; stop ends the
 	// watching and may come twice. Nil: a viewer stays good.
 	Watch func(ctx context.Context, ended func(error)) (stop func())
+	// Address is whom a request without a good token comes from, for the rate limit:
+	// behind a proxy, whom the proxy names. Nil: the other end of the connection.
+	Address func(r *http.Request) string
 	// PublicFields are root fields that need no viewer, besides introspection.
 	PublicFields []string
 	// Unauthenticated is the error of an operation that needs a viewer and has none.
@@ -86,6 +89,9 @@ func (c Config) withDefaults() Config {
 	orElse(&c.ReadTimeout, 30*time.Second)
 	orElse(&c.WriteDeadline, 10*time.Second)
 	orElse(&c.KeepAlive, 15*time.Second)
+	if c.Address == nil {
+		c.Address = func(r *http.Request) string { return r.RemoteAddr }
+	}
 	if c.Prepare == nil {
 		c.Prepare = func(ctx context.Context, _ string) context.Context { return ctx }
 	}
@@ -124,7 +130,7 @@ func New(cfg Config) *Handler {
 // ServeHTTP answers one request, or serves one stream or socket until it ends.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := h.cfg.Prepare(r.Context(), r.Header.Get("Accept-Language"))
-	ctx = withCaller(ctx, addressCaller(r))
+	ctx = withCaller(ctx, addressCaller(h.cfg.Address(r)))
 	r = r.WithContext(ctx)
 	if isUpgrade(r) {
 		if h.origins.refuses(r) {
