@@ -199,6 +199,7 @@ func (a *app) buildGraph(events *feed.Feed, clock causeway.Clock) error {
 		PublicFields:     graph.PublicFields(),
 		Unauthenticated:  resolver.Unauthenticated,
 		AllowedOrigins:   a.settings.AllowedOrigins,
+		Address:          addressOf,
 		Introspection:    a.settings.Introspection,
 		ErrorPresenter:   resolver.PresentError,
 		Recover:          resolver.Recover,

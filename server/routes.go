@@ -71,13 +71,10 @@ func (a *app) workersReady(ctx context.Context) error {
 	return err
 }
 
-// withAddress notes whom a request comes from, for the limits on signing in and on requests.
+// withAddress notes whom a request comes from, for the limits on signing in.
 func withAddress(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		address := addressOf(r)
-		r = r.WithContext(graph.WithAddress(r.Context(), address))
-		r.RemoteAddr = net.JoinHostPort(address, "0") // also for the limit on requests
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(w, r.WithContext(graph.WithAddress(r.Context(), addressOf(r))))
 	})
 }
 
