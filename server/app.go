@@ -222,6 +222,9 @@ func guard(viewers *ent.Client) {
 
 func (a *app) authenticate(ctx context.Context, bearer string) (context.Context, error) {
 	viewer, err := a.auth.Authenticate(ctx, bearer)
+	if err != nil && causeway.CodeOf(err) != causeway.Unauthenticated {
+		return ctx, fmt.Errorf("%w: %w", transport.ErrUnavailable, err)
+	}
 	if err != nil {
 		return ctx, err
 	}

@@ -60,7 +60,13 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx := r.Context()
 	if bearer, ok := bearerOf(r.Header.Get("Authorization")); ok {
-		if signedIn, err := h.signIn(ctx, bearer); err == nil {
+		signedIn, err := h.signIn(ctx, bearer)
+		if errors.Is(err, ErrUnavailable) {
+			header.Set("Retry-After", "2")
+			x.write(http.StatusServiceUnavailable, x.engine.refuse(ctx, nil, gqlerror.List{gqlerror.WrapPath(nil, err)}))
+			return
+		}
+		if err == nil {
 			x.r = r.WithContext(signedIn)
 		}
 	}

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -191,6 +192,10 @@ func (s *session) init(payload json.RawMessage) {
 		ctx = cfg.Prepare(ctx, language)
 	}
 	ctx, err := s.sockets.handler.signIn(ctx, bearer)
+	if errors.Is(err, ErrUnavailable) {
+		s.close(websocket.CloseTryAgainLater, "try again later")
+		return
+	}
 	if err != nil {
 		s.refuse("the token is not valid")
 		return

@@ -12,6 +12,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -22,12 +23,16 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
+// ErrUnavailable is what Authenticate's error wraps when it could not be found out
+// whether a token is good: the client is told to try again, not to sign in again.
+var ErrUnavailable = errors.New("who is asking could not be found out")
+
 // Config is what a handler is built of. Zero limits and times stand for their
 // defaults.
 type Config struct {
 	Schema graphql.ExecutableSchema
 	// Authenticate makes a bearer token into a context with its viewer. An error means
-	// that the token is not good.
+	// that the token is not good, unless it is ErrUnavailable.
 	Authenticate func(ctx context.Context, bearer string) (context.Context, error)
 	// SignedIn tells whether a context has a viewer.
 	SignedIn func(ctx context.Context) bool
