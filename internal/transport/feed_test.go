@@ -141,8 +141,11 @@ func (j *journal) serve(t testing.TB, change func(*Config)) (*Handler, string) {
 	cfg := Config{
 		Schema: j,
 		Authenticate: func(ctx context.Context, bearer string) (context.Context, error) {
-			if bearer == "bad" {
+			switch bearer {
+			case "bad":
 				return ctx, errors.New("no such token")
+			case "unknown":
+				return ctx, fmt.Errorf("%w: the database is away", ErrUnavailable)
 			}
 			return context.WithValue(ctx, viewerKey{}, bearer), nil
 		},

@@ -231,6 +231,9 @@ func fixtureConfig() Config {
 	return Config{
 		Schema: newFixture(),
 		Authenticate: func(ctx context.Context, bearer string) (context.Context, error) {
+			if bearer == "unknown" {
+				return ctx, ErrUnavailable
+			}
 			if bearer != "good" && bearer != "better" {
 				return ctx, errors.New("no such token")
 			}

@@ -296,3 +296,22 @@ func TestPersistedDocumentsAreForgottenOldestFirst(t *testing.T) {
 		t.Errorf("a document beyond the bound is kept: %d bytes", p.bytes)
 	}
 }
+
+func TestTroubleWithATokenSignsNobodyOut(t *testing.T) {
+	t.Parallel()
+	for _, accept := range []string{"application/json", "application/graphql-response+json"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, serves(t, nil), strings.NewReader(`{"query":"{secret}"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header = http.Header{"Content-Type": {"application/json"}, "Accept": {accept}, "Authorization": {"Bearer unknown"}}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" {
+			t.Errorf("%s: %s, to try again after %q", accept, res.Status, res.Header.Get("Retry-After"))
+		}
+	}
+}

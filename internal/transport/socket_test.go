@@ -39,6 +39,7 @@ func TestASocketIsClosedWithTheProtocolsCodes(t *testing.T) {
 		"an operation before init":       {says: []string{sub}, code: 4401},
 		"init without a token":           {says: []string{`{"type":"connection_init"}`}, code: 4403},
 		"init with a bad token":          {says: []string{`{"type":"connection_init","payload":{"Authorization":"Bearer bad"}}`}, code: 4403},
+		"trouble with the token":         {says: []string{`{"type":"connection_init","payload":{"Authorization":"Bearer unknown"}}`}, code: 1013},
 		"no protocol":                    {protocols: []string{}, code: 4406},
 		"an unknown protocol":            {protocols: []string{"soap"}, code: 4406},
 		"no init":                        {code: 4408},
