@@ -13,15 +13,19 @@ import (
 
 	"causeway"
 	"causeway/internal/feed"
+	"causeway/internal/transport"
 )
 
-// gqlgen's own codes, and ours for the same.
+// Codes of gqlgen and of the transport, and ours for the same. Clients of automatic
+// persisted queries know theirs by its name.
 var requestErrorCodes = map[any]causeway.Code{
-	errcode.ValidationFailed:         causeway.BadUserInput,
-	errcode.ParseFailed:              causeway.BadUserInput,
-	"COMPLEXITY_LIMIT_EXCEEDED":      causeway.TooComplex,
-	string(causeway.BadUserInput):    causeway.BadUserInput,
-	string(causeway.Unauthenticated): causeway.Unauthenticated,
+	errcode.ValidationFailed:             causeway.BadUserInput,
+	errcode.ParseFailed:                  causeway.BadUserInput,
+	transport.CodeTooComplex:             causeway.TooComplex,
+	transport.CodeRateLimited:            causeway.RateLimited,
+	transport.CodePersistedQueryNotFound: transport.CodePersistedQueryNotFound,
+	string(causeway.BadUserInput):        causeway.BadUserInput,
+	string(causeway.Unauthenticated):     causeway.Unauthenticated,
 }
 
 // PresentError decides how an error looks to a client: a code, and words that tell

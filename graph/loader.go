@@ -127,6 +127,10 @@ func (r *Resolver) rolesIn(ctx context.Context, campaigns []causeway.ID) (map[ca
 		}
 		return roles, nil
 	}
+	if standing := viewer.Standing; standing != nil {
+		roles[standing.Campaign] = standing.Role
+		return roles, nil
+	}
 	rows, err := r.Viewers.CampaignMember.Query().
 		Where(campaignmember.UserID(viewer.UserID), campaignmember.CampaignIDIn(campaigns...)).
 		All(ctx)

@@ -41,12 +41,18 @@ func subscribe[T any](ctx context.Context, r *Resolver, w want, show translate[*
 		if shown == nil {
 			return true
 		}
-		return send(ctx, events, shown)
+		return sendAt(ctx, e.Seq, events, shown)
 	}, func() { close(events) })
 	if err != nil {
 		return nil, err
 	}
 	return events, nil
+}
+
+// sendAt is send of the event at a position.
+func sendAt[T any](ctx context.Context, position int64, to chan<- T, v T) bool {
+	transport.At(ctx, position)
+	return send(ctx, to, v)
 }
 
 func send[T any](ctx context.Context, to chan<- T, v T) bool {
@@ -58,8 +64,9 @@ func send[T any](ctx context.Context, to chan<- T, v T) bool {
 	}
 }
 
-// follow checks the viewer's right, then hands out events until ctx or the right
-// ends, from a goroutine that calls done at its end.
+// follow checks the viewer's right, then hands out events until ctx ends, from a
+// goroutine that calls done at its end. That the right lasts, transport sees to for
+// everybody who hears of the events.
 func follow(
 	ctx context.Context, r *Resolver, w want,
 	deliver func(ctx context.Context, e feed.Event, quiet bool) bool, done func(),
@@ -68,51 +75,44 @@ func follow(
 	if err != nil {
 		return err
 	}
-	ended, stop := r.Auth.Access().Watch(ctx, w.campaign)
 	follower, err := r.Feed.Follow(ctx, w.campaign, from, w.filter)
 	if err != nil {
-		stop()
 		return err
 	}
-	running, cancel := context.WithCancelCause(ctx)
-	go func() {
-		select {
-		case err := <-ended:
-			cancel(err)
-		case <-running.Done():
-		}
-	}()
+	transport.UpTo(ctx, from)
 	go func() {
 		defer done()
-		defer stop()
 		defer follower.Close()
-		defer cancel(nil)
+		// Until the follower has everything there was, not to find the next event at once
+		// is worth knowing: who replays may then join who is live.
+		patience, live := time.Duration(0), false
 		for {
-			e, quiet, at, err := follower.NextOr(running, heartbeatAfter)
-			if err == nil {
-				if quiet {
-					e = feed.Event{Campaign: w.campaign, Seq: at, At: r.Clock.Now()}
-				}
-				if deliver(running, e, quiet) {
-					continue
-				}
-				err = context.Cause(running)
+			e, quiet, at, err := follower.NextOr(ctx, patience)
+			if err != nil {
+				r.endStream(ctx, err)
+				return
 			}
-			r.endStream(ctx, running, err)
-			return
+			if quiet {
+				transport.UpTo(ctx, at)
+				e = feed.Event{Campaign: w.campaign, Seq: at, At: r.Clock.Now()}
+			}
+			if quiet && !live {
+				patience, live = heartbeatAfter, true
+				continue
+			}
+			if !deliver(ctx, e, quiet) {
+				return
+			}
 		}
 	}()
 	return nil
 }
 
-// endStream tells a client why its subscription ended, unless it ended it itself or
-// the server stops, which its socket is told.
-func (r *Resolver) endStream(ctx, running context.Context, err error) {
+// endStream tells clients why their subscription ended, unless they ended it or the
+// server stops, which their sockets are told.
+func (r *Resolver) endStream(ctx context.Context, err error) {
 	if ctx.Err() != nil || errors.Is(err, feed.ErrClosed) {
 		return
-	}
-	if cause := context.Cause(running); cause != nil {
-		err = cause // the right ended
 	}
 	transport.EndWith(ctx, r.PresentError(ctx, err))
 }
@@ -154,15 +154,15 @@ func (r *Resolver) events(ctx context.Context, w want) (<-chan model.Event, erro
 	events := make(chan model.Event)
 	err := follow(ctx, r, w, func(ctx context.Context, e feed.Event, quiet bool) bool {
 		if quiet {
-			return send[model.Event](ctx, events, &model.Heartbeat{Cursor: feed.Cursor(e.Campaign, e.Seq), At: e.At})
+			return sendAt[model.Event](ctx, e.Seq, events, &model.Heartbeat{Cursor: feed.Cursor(e.Campaign, e.Seq), At: e.At})
 		}
 		switch e.Kind {
 		case feedevent.KindMessage:
-			return send[model.Event](ctx, events, messageEventOf(e, false))
+			return sendAt[model.Event](ctx, e.Seq, events, messageEventOf(e, false))
 		case feedevent.KindConversation:
-			return send[model.Event](ctx, events, conversationEventOf(e, false))
+			return sendAt[model.Event](ctx, e.Seq, events, conversationEventOf(e, false))
 		default:
-			return send[model.Event](ctx, events, connectionEventOf(e, false))
+			return sendAt[model.Event](ctx, e.Seq, events, connectionEventOf(e, false))
 		}
 	}, func() { close(events) })
 	if err != nil {
@@ -208,7 +208,7 @@ func connectionEventOf(e feed.Event, quiet bool) *model.ConnectionEvent {
 // webhookReceived shows a connection's logs as they are stored and processed. It is
 // live only: hints may be lost, the logs themselves are not.
 func (r *Resolver) webhookReceived(ctx context.Context, connectionID causeway.ID) (<-chan *ent.WebhookLog, error) {
-	seen, err := r.Viewers.Connection.Get(ctx, connectionID)
+	_, err := r.Viewers.Connection.Get(ctx, connectionID)
 	if ent.IsNotFound(err) {
 		return nil, causeway.Missing("connectionId")
 	}
@@ -216,18 +216,13 @@ func (r *Resolver) webhookReceived(ctx context.Context, connectionID causeway.ID
 		return nil, err
 	}
 	bell := r.Bus.Subscribe(intake.LogTopic(connectionID))
-	ended, stop := r.Auth.Access().Watch(ctx, seen.CampaignID)
 	logs := make(chan *ent.WebhookLog)
 	go func() {
 		defer close(logs)
-		defer stop()
 		defer bell.Close()
 		for {
 			select {
 			case <-ctx.Done():
-				return
-			case err := <-ended:
-				transport.EndWith(ctx, r.PresentError(ctx, err))
 				return
 			case <-bell.C():
 				for _, hint := range bell.Take().Hints {

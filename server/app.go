@@ -191,18 +191,26 @@ func (a *app) buildGraph(events *feed.Feed, clock causeway.Clock) error {
 		Store: a.store, Feed: events, Bus: a.bus, Problems: problems, Clock: clock, Log: a.log,
 	}
 	a.graphql = transport.New(transport.Config{
-		Schema:          graph.NewSchema(resolver),
-		Authenticate:    a.authenticate,
-		SignedIn:        func(ctx context.Context) bool { _, err := auth.From(ctx); return err == nil },
-		Prepare:         graph.WithLanguage,
-		Watch:           func(ctx context.Context) (<-chan error, func()) { return a.auth.Access().Watch(ctx, "") },
-		PublicFields:    graph.PublicFields(),
-		Unauthenticated: resolver.Unauthenticated,
-		AllowedOrigins:  a.settings.AllowedOrigins,
-		Introspection:   a.settings.Introspection,
-		ErrorPresenter:  resolver.PresentError,
-		Recover:         resolver.Recover,
-		Extensions:      resolver.Extensions(),
+		Schema:       graph.NewSchema(resolver),
+		Authenticate: a.authenticate,
+		SignedIn:     func(ctx context.Context) bool { _, err := auth.From(ctx); return err == nil },
+		Prepare:      graph.WithLanguage,
+		Watch: func(ctx context.Context, ended func(error)) func() {
+			return a.auth.Access().Notify(ctx, "", "", ended)
+		},
+		Share:            resolver.Share,
+		PositionArgument: graph.PositionArgument,
+		EventID:          resolver.EventID,
+		PublicFields:     graph.PublicFields(),
+		Unauthenticated:  resolver.Unauthenticated,
+		AllowedOrigins:   a.settings.AllowedOrigins,
+		Address:          addressOf,
+		Introspection:    a.settings.Introspection,
+		ErrorPresenter:   resolver.PresentError,
+		Recover:          resolver.Recover,
+		Extensions:       resolver.Extensions(),
+		Limits:           a.settings.Limits,
+		Sockets:          a.settings.Sockets,
 	})
 	return nil
 }
@@ -219,6 +227,9 @@ func guard(viewers *ent.Client) {
 
 func (a *app) authenticate(ctx context.Context, bearer string) (context.Context, error) {
 	viewer, err := a.auth.Authenticate(ctx, bearer)
+	if err != nil && causeway.CodeOf(err) != causeway.Unauthenticated {
+		return ctx, fmt.Errorf("%w: %w", transport.ErrUnavailable, err)
+	}
 	if err != nil {
 		return ctx, err
 	}

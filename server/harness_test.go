@@ -43,9 +43,6 @@ type option func(*settings)
 // polling leaves out the public address, so that updates are fetched.
 func polling(s *settings) { s.PublicURL = "" }
 
-// at keeps the database where another program left it.
-func at(data string) option { return func(s *settings) { s.Data = data } }
-
 // onDatabase uses another database than a SQLite file of its own.
 func onDatabase(address string) option {
 	return func(s *settings) {

@@ -18,6 +18,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"causeway/internal/secret"
+	"causeway/internal/transport"
 )
 
 // settings are what an operator can set: each a flag and an environment variable.
@@ -44,6 +45,9 @@ type settings struct {
 	Introspection   bool     `default:"true" negatable:"" help:"Let clients ask for the schema. Default: on."`
 	KeepWebhookLogs duration `default:"720h" placeholder:"DURATION" help:"How long webhook logs are kept. Default: ${default}."`
 	KeepEvents      duration `default:"168h" placeholder:"DURATION" help:"How long events can be resumed from. Default: ${default}."`
+
+	Limits  transport.Limits       `embed:"" prefix:"limit-" group:"What one request to the API may cost:"`
+	Sockets transport.SocketLimits `embed:"" prefix:"socket-" group:"What one WebSocket may have:"`
 
 	LogLevel  logLevel `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. Default: ${default}."`
 	LogFormat string   `default:"text" enum:"text,json" placeholder:"FORMAT" help:"text, or json for machines. Default: ${default}."`
@@ -135,6 +139,9 @@ func (s *settings) validate(demo bool) error {
 	}
 	if parsed, err := mail.ParseAddress(s.AdminEmail); s.AdminEmail != "" && (err != nil || parsed.Address != s.AdminEmail) {
 		return fmt.Errorf("--admin-email: %q is not an address such as ana@example.com", s.AdminEmail)
+	}
+	if name := s.Limits.Negative(); name != "" {
+		return fmt.Errorf("--limit-%s: must be more than nothing; leave it out for the default", name)
 	}
 	if s.SecretKeys != "" {
 		if _, err := secret.Parse(s.SecretKeys); err != nil {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"causeway/internal/transport"
 )
 
 // refusal is what the program says instead of starting.
@@ -96,7 +98,7 @@ func TestSettingsComeFromTheEnvironmentToo(t *testing.T) {
 		NATS: "nats://localhost:4222", SecretKeys: "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", AdminEmail: "ana@example.com",
 		AdminPassword: "a long password", AdminToken: "a-token-of-sixteen", TelegramAPIURL: "http://localhost:8081", CheckInterval: duration(2 * time.Hour),
 		AllowedOrigins: origins{"https://a.example.com", "https://b.example.com"}, KeepWebhookLogs: duration(time.Hour), KeepEvents: duration(3 * time.Hour),
-		LogLevel: logLevel(slog.LevelWarn), LogFormat: "json",
+		LogLevel: logLevel(slog.LevelWarn), LogFormat: "json", Limits: cmd.settings.Limits, Sockets: cmd.settings.Sockets,
 	}
 	if !reflect.DeepEqual(cmd.settings, want) {
 		t.Errorf("got  %+v\nwant %+v", cmd.settings, want)
@@ -119,6 +121,7 @@ func TestTheDefaultsAreTheContracts(t *testing.T) {
 	want := settings{
 		Listen: "localhost:8080", Data: "data", Database: "sqlite", TelegramAPIURL: "https://api.telegram.org", CheckInterval: duration(time.Hour),
 		Playground: true, Introspection: true, KeepWebhookLogs: duration(720 * time.Hour), KeepEvents: duration(168 * time.Hour), LogFormat: "text",
+		Limits: cmd.settings.Limits, Sockets: cmd.settings.Sockets, // they are the transports' own
 	}
 	if !reflect.DeepEqual(cmd.settings, want) {
 		t.Errorf("got  %+v\nwant %+v", cmd.settings, want)
@@ -138,8 +141,14 @@ func TestHelpListsEverySetting(t *testing.T) {
 		"check-interval": "1h", "allowed-origins": "this server's own", "playground": "on", "introspection": "on",
 		"keep-webhook-logs": "720h", "keep-events": "168h", "log-level": "info", "log-format": "text",
 	}
-	if n := reflect.TypeFor[settings]().NumField(); n != len(defaults) {
+	groups := map[string]reflect.Type{"limit": reflect.TypeFor[transport.Limits](), "socket": reflect.TypeFor[transport.SocketLimits]()}
+	if n := reflect.TypeFor[settings]().NumField() - len(groups); n != len(defaults) {
 		t.Errorf("there are %d settings, and %d here", n, len(defaults))
+	}
+	for prefix, group := range groups {
+		if listed := strings.Count(text, "($CAUSEWAY_"+strings.ToUpper(prefix)+"_"); listed != group.NumField() {
+			t.Errorf("%d of the %d settings --%s-… are listed", listed, group.NumField(), prefix)
+		}
 	}
 	for flag, value := range defaults {
 		variable := "($CAUSEWAY_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_")) + ")"

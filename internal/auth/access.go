@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -41,8 +42,12 @@ type Access struct {
 type watch struct {
 	viewer   *Viewer
 	campaign causeway.ID
-	told     chan error
+	role     campaignmember.Role // in the campaign, if it is to stay the same
+	tell     func(error)
 }
+
+// ErrRoleChanged is told by Notify of who still is a member, but in another part.
+var ErrRoleChanged = errors.New("the viewer's part in the campaign is another one")
 
 func newAccess(db *store.Store, b bus.Bus, clock causeway.Clock, log *slog.Logger) *Access {
 	return &Access{store: db, bus: b, clock: clock, log: log, watches: map[*watch]struct{}{}}
@@ -58,18 +63,29 @@ func newAccess(db *store.Store, b bus.Bus, clock causeway.Clock, log *slog.Logge
 // The channel is never closed. Call stop when the watched thing is over; it may come
 // twice, and the end of ctx does the same.
 func (a *Access) Watch(ctx context.Context, campaignID causeway.ID) (ended <-chan error, stop func()) {
-	w := &watch{campaign: campaignID, told: make(chan error, 1)}
+	told := make(chan error, 1)
+	stop = a.Notify(ctx, campaignID, "", func(err error) { told <- err })
+	return told, stop
+}
+
+// Notify is Watch without a goroutine that waits: it calls ended once. With a role it
+// also ends when the viewer has another one in the campaign, with ErrRoleChanged. For
+// administrators the role does not count. ended must not wait long: it is called by
+// the goroutine that looks after everybody, or at once where there is no viewer.
+func (a *Access) Notify(
+	ctx context.Context, campaignID causeway.ID, role campaignmember.Role, ended func(error),
+) (stop func()) {
 	viewer, err := From(ctx)
 	if err != nil {
-		w.told <- err
-		return w.told, func() {}
+		ended(err)
+		return func() {}
 	}
-	w.viewer = viewer
+	w := &watch{viewer: viewer, campaign: campaignID, role: role, tell: ended}
 	a.mu.Lock()
 	a.watches[w] = struct{}{}
 	a.mu.Unlock()
 	forget := context.AfterFunc(ctx, func() { a.remove(w) })
-	return w.told, func() {
+	return func() {
 		forget()
 		a.remove(w)
 	}
@@ -116,7 +132,7 @@ func (a *Access) check(ctx context.Context) error {
 	}
 	for _, w := range watches {
 		if err := now.ended(w); err != nil && a.remove(w) {
-			w.told <- err
+			w.tell(err)
 		}
 	}
 	return nil
@@ -136,15 +152,15 @@ func (a *Access) watched() []*watch {
 type rights struct {
 	tokens  map[causeway.ID]struct{}  // valid
 	people  map[causeway.ID]user.Role // not shut out
-	members map[membership]struct{}
+	members map[membership]campaignmember.Role
 }
 
 type membership struct{ person, campaign causeway.ID }
 
 // ended is nil while w's viewer has what w watches.
 func (r *rights) ended(w *watch) error {
-	role, there := r.people[w.viewer.UserID]
-	if !there || (w.viewer.Admin && role != user.RoleAdmin) {
+	person, there := r.people[w.viewer.UserID]
+	if !there || (w.viewer.Admin && person != user.RoleAdmin) {
 		return causeway.Fail(causeway.Unauthenticated)
 	}
 	if _, valid := r.tokens[w.viewer.TokenID]; !valid && w.viewer.TokenID != "" {
@@ -153,8 +169,12 @@ func (r *rights) ended(w *watch) error {
 	if w.campaign == "" || w.viewer.Admin {
 		return nil
 	}
-	if _, member := r.members[membership{w.viewer.UserID, w.campaign}]; !member {
+	role, member := r.members[membership{w.viewer.UserID, w.campaign}]
+	if !member {
 		return causeway.Missing("campaignId")
+	}
+	if w.role != "" && w.role != role {
+		return ErrRoleChanged
 	}
 	return nil
 }
@@ -171,7 +191,7 @@ func (a *Access) read(ctx context.Context, watches []*watch) (*rights, error) {
 	now := &rights{
 		tokens:  map[causeway.ID]struct{}{},
 		people:  map[causeway.ID]user.Role{},
-		members: map[membership]struct{}{},
+		members: map[membership]campaignmember.Role{},
 	}
 	for chunk := range slices.Chunk(tokens, idsPerQuery) {
 		if err := a.readTokens(ctx, chunk, now); err != nil {
@@ -219,10 +239,10 @@ func (a *Access) readPeople(ctx context.Context, ids []causeway.ID, into *rights
 func (a *Access) readMembers(ctx context.Context, people []causeway.ID, into *rights) error {
 	members, err := a.store.Reader().CampaignMember.Query().
 		Where(campaignmember.UserIDIn(people...)).
-		Select(campaignmember.FieldUserID, campaignmember.FieldCampaignID).
+		Select(campaignmember.FieldUserID, campaignmember.FieldCampaignID, campaignmember.FieldRole).
 		All(ctx)
 	for _, member := range members {
-		into.members[membership{member.UserID, member.CampaignID}] = struct{}{}
+		into.members[membership{member.UserID, member.CampaignID}] = member.Role
 	}
 	return err
 }

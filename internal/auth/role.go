@@ -32,6 +32,12 @@ func RoleIn(ctx context.Context, client *ent.Client, campaignID causeway.ID, pat
 		}
 		return campaignmember.RoleManager, nil
 	}
+	if standing := viewer.Standing; standing != nil {
+		if standing.Campaign != campaignID {
+			return "", causeway.Missing(path...)
+		}
+		return standing.Role, nil
+	}
 	member, err := client.CampaignMember.Query().
 		Where(campaignmember.UserID(viewer.UserID), campaignmember.CampaignID(campaignID)).
 		Only(ctx)

@@ -26,6 +26,9 @@ func ScopeOn(ctx context.Context, column string) (func(*sql.Selector), error) {
 	if err != nil || viewer.Admin {
 		return nil, err
 	}
+	if standing := viewer.Standing; standing != nil {
+		return sql.FieldEQ(column, standing.Campaign), nil
+	}
 	return func(s *sql.Selector) {
 		s.Where(sql.In(s.C(column), campaignsOf(s, viewer.UserID)))
 	}, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"causeway"
+	"causeway/ent/campaignmember"
 )
 
 // Viewer is who is asking, as they were when their token was looked at. It is shared
@@ -14,6 +15,15 @@ type Viewer struct {
 	Admin    bool
 	Language string // BCP 47
 	Name     string
+	// Standing makes this nobody in particular, but whoever has that part in that one
+	// campaign: what is made for all of them at once is read as such. Nil for a person.
+	Standing *Standing
+}
+
+// Standing is a part in a campaign.
+type Standing struct {
+	Campaign causeway.ID
+	Role     campaignmember.Role
 }
 
 type viewerKey struct{}

@@ -2,295 +2,163 @@ package transport
 
 import (
 	"context"
-	"errors"
-	"io"
-	"maps"
 	"net/http"
 	"slices"
 	"sync"
 	"time"
 
-	gqltransport "github.com/99designs/gqlgen/graphql/handler/transport"
 	"github.com/gorilla/websocket"
 )
 
-// Close codes of graphql-transport-ws and RFC 6455.
+// Protocols of a WebSocket, the preferred one first.
 const (
-	closeForbidden = 4403
-	// lastWords is how long a socket whose token ended is left open at most, so that its
-	// operations can say so themselves.
-	lastWords = 3 * time.Second
+	protocol    = "graphql-transport-ws"
+	oldProtocol = "graphql-ws" // of the package subscriptions-transport-ws
 )
 
-// sockets accepts WebSockets and knows the open ones.
+// Close codes of graphql-transport-ws. Its clients connect again after 1001, 1005 and
+// 1006 and give up after these; after 1000 they take the subscription for complete.
+const (
+	closeBadMessage   = 4400
+	closeUnauthorized = 4401 // an operation before connection_init
+	closeForbidden    = 4403
+	closeBadProtocol  = 4406
+	closeInitTimeout  = 4408
+	closeSameID       = 4409
+	closeSecondInit   = 4429
+)
+
+// sockets are the open WebSockets.
 type sockets struct {
-	origins origins
+	handler *Handler
+	limit   SocketLimits
+	buffers sync.Pool // for gorilla, which writes only to who breaks RFC 6455
+
 	mu      sync.Mutex
-	open    map[*socketConn]struct{}
+	open    map[*session]struct{}
+	looking bool // lookAfter runs
 	closed  bool
+	stop    chan struct{}
+	running sync.WaitGroup // sessions, and the goroutine that looks after them
 }
 
-var _ gqltransport.WebsocketImplementation = (*sockets)(nil)
+func newSockets(h *Handler) *sockets {
+	return &sockets{handler: h, limit: h.cfg.Sockets, open: map[*session]struct{}{}, stop: make(chan struct{})}
+}
 
-// Accept upgrades a request. Offered both protocols, the new one is taken.
-func (s *sockets) Accept(
-	w http.ResponseWriter, r *http.Request, options gqltransport.WebsocketAcceptOptions,
-) (gqltransport.WebsocketConn, error) {
+// serve upgrades a request and serves the socket in a goroutine of its own: the
+// handler's has a stack that has grown. The request's context has been prepared, and
+// foreign origins have been refused.
+func (s *sockets) serve(w http.ResponseWriter, r *http.Request) {
+	offered := websocket.Subprotocols(r)
+	chosen := ""
+	for _, p := range []string{protocol, oldProtocol} {
+		if slices.Contains(offered, p) {
+			chosen = p
+			break
+		}
+	}
+	header := http.Header{}
+	if chosen != "" {
+		header.Set("Sec-WebSocket-Protocol", chosen)
+	}
 	upgrader := websocket.Upgrader{
-		Subprotocols:    []string{"graphql-transport-ws", "graphql-ws"},
-		CheckOrigin:     func(r *http.Request) bool { return !s.origins.refuses(r) },
+		CheckOrigin:     func(*http.Request) bool { return true }, // ServeHTTP did
 		ReadBufferSize:  1024,
-		WriteBufferPool: &writeBuffers,
+		WriteBufferPool: &s.buffers,
 	}
-	if out, ok := w.(*responseWriter); ok {
-		w = out.ResponseWriter // gorilla wants the connection's own Hijack
-	}
-	conn, err := upgrader.Upgrade(w, r, options.ResponseHeader)
+	conn, err := upgrader.Upgrade(w, r, header)
 	if err != nil {
-		return nil, err
+		return // the upgrader has answered
 	}
-	c := &socketConn{conn: conn}
-	if !s.add(c) {
-		_ = c.WriteClose(websocket.CloseGoingAway, "the server is stopping")
-		_ = conn.Close()
-		return nil, errors.New("the server is stopping")
+	conn.SetReadLimit(s.limit.Message)
+	ses := newSession(s, conn, context.WithoutCancel(r.Context()), chosen == oldProtocol)
+	if !s.add(ses) {
+		ses.close(websocket.CloseGoingAway, "the server is stopping")
+		ses.read()
+		return
 	}
-	c.forget = func() { s.remove(c) }
-	if held, ok := r.Context().Value(socketKey{}).(*heldSocket); ok {
-		held.set(c)
+	if chosen == "" {
+		ses.close(closeBadProtocol, "Subprotocol not acceptable")
 	}
-	return c, nil
+	go func() {
+		defer s.running.Done()
+		ses.read()
+	}()
 }
 
-// writeBuffers are shared by all sockets: one is needed only while a frame is
-// written.
-var writeBuffers sync.Pool
-
-func (s *sockets) add(c *socketConn) bool {
+// add counts a session as running, unless the server stops.
+func (s *sockets) add(ses *session) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return false
 	}
-	if s.open == nil {
-		s.open = map[*socketConn]struct{}{}
+	if !s.looking {
+		s.looking = true
+		s.running.Go(s.lookAfter)
 	}
-	s.open[c] = struct{}{}
+	s.open[ses] = struct{}{}
+	s.running.Add(1)
 	return true
 }
 
-func (s *sockets) remove(c *socketConn) {
+func (s *sockets) remove(ses *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.open, c)
+	delete(s.open, ses)
 }
 
-// closeAll sends every socket 1001, all at the same time: one that reads nothing
-// does not keep the others waiting.
-func (s *sockets) closeAll() {
+func (s *sockets) all() []*session {
 	s.mu.Lock()
-	s.closed = true
-	open := make([]*socketConn, 0, len(s.open))
-	for c := range s.open {
-		open = append(open, c)
+	defer s.mu.Unlock()
+	open := make([]*session, 0, len(s.open))
+	for ses := range s.open {
+		open = append(open, ses)
 	}
-	s.mu.Unlock()
-	var done sync.WaitGroup
-	for _, c := range open {
-		done.Go(func() { c.closeWith(websocket.CloseGoingAway, "the server is stopping") })
-	}
-	done.Wait()
+	return open
 }
 
-// socketConn is a gorilla connection as gqlgen's transport wants one.
-type socketConn struct {
-	conn   *websocket.Conn
-	forget func()
-	once   sync.Once
-}
-
-var (
-	_ gqltransport.WebsocketConn          = (*socketConn)(nil)
-	_ gqltransport.WebsocketReadLimiter   = (*socketConn)(nil)
-	_ gqltransport.WebsocketReadDeadliner = (*socketConn)(nil)
-)
-
-// NextReader waits for the next message.
-func (c *socketConn) NextReader() (int, io.Reader, error) {
-	kind, r, err := c.conn.NextReader()
-	if websocket.IsCloseError(err, websocket.CloseNormalClosure, websocket.CloseGoingAway, websocket.CloseNoStatusReceived) {
-		return kind, r, gqltransport.ErrWebsocketClosed
-	}
-	return kind, r, err
-}
-
-// WriteJSON writes one message within the deadline; a client that does not read is
-// cut off by it. gqlgen calls it from one goroutine at a time.
-func (c *socketConn) WriteJSON(v any) error {
-	if err := c.conn.SetWriteDeadline(time.Now().Add(writeDeadline)); err != nil {
-		return err
-	}
-	err := c.conn.WriteJSON(v)
-	if err != nil {
-		_ = c.Close() // a frame may have been cut in two: nothing can follow it
-	}
-	return err
-}
-
-// WriteClose says goodbye.
-func (c *socketConn) WriteClose(code int, reason string) error {
-	return c.conn.WriteControl(websocket.CloseMessage,
-		websocket.FormatCloseMessage(code, reason), time.Now().Add(time.Second))
-}
-
-// closeWith says goodbye and closes, whoever writes at the moment.
-func (c *socketConn) closeWith(code int, reason string) {
-	_ = c.WriteClose(code, reason)
-	_ = c.Close()
-}
-
-// Close closes the connection. It may come twice.
-func (c *socketConn) Close() error {
-	var err error
-	c.once.Do(func() {
-		err = c.conn.Close()
-		if c.forget != nil {
-			c.forget()
-		}
-	})
-	return err
-}
-
-// Subprotocol is the one that was agreed on.
-func (c *socketConn) Subprotocol() string { return c.conn.Subprotocol() }
-
-// SetReadLimit bounds one message from the client, in bytes.
-func (c *socketConn) SetReadLimit(limit int64) { c.conn.SetReadLimit(limit) }
-
-// SetReadDeadline bounds the wait for the next message.
-func (c *socketConn) SetReadDeadline(t time.Time) error { return c.conn.SetReadDeadline(t) }
-
-// heldSocket lets the handshake, which sees only a context, reach its socket.
-type heldSocket struct {
-	mu      sync.Mutex
-	conn    *socketConn
-	stop    func()
-	running map[context.Context]struct{} // operations whose last message is not written
-}
-
-type socketKey struct{}
-
-func withSocket(ctx context.Context) (context.Context, *heldSocket) {
-	held := &heldSocket{running: map[context.Context]struct{}{}}
-	return context.WithValue(ctx, socketKey{}, held), held
-}
-
-func (h *heldSocket) set(c *socketConn) {
-	h.mu.Lock()
-	h.conn = c
-	h.mu.Unlock()
-}
-
-func (h *heldSocket) get() *socketConn {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.conn
-}
-
-// began notes an operation. Its context ends when its last message was written.
-func (h *heldSocket) began(operation context.Context) {
-	h.mu.Lock()
-	h.running[operation] = struct{}{}
-	h.mu.Unlock()
-	context.AfterFunc(operation, func() {
-		h.mu.Lock()
-		delete(h.running, operation)
-		h.mu.Unlock()
-	})
-}
-
-// hearOut waits until the operations that run now have written their last message,
-// or until it has taken too long.
-func (h *heldSocket) hearOut(most time.Duration) {
-	h.mu.Lock()
-	running := slices.Collect(maps.Keys(h.running))
-	h.mu.Unlock()
-	enough := time.NewTimer(most)
-	defer enough.Stop()
-	for _, operation := range running {
+// lookAfter pings all sockets and ends those that are too late, for as long as there
+// are any: one goroutine instead of timers for each.
+func (s *sockets) lookAfter() {
+	every := min(max(min(s.limit.Init, s.limit.Ping)/4, 5*time.Millisecond), time.Second)
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
 		select {
-		case <-operation.Done():
-		case <-enough.C:
+		case <-s.stop:
+			return
+		case now := <-tick.C:
+			for _, ses := range s.all() {
+				ses.look(now)
+			}
+		}
+		if s.nobody() {
 			return
 		}
 	}
 }
 
-// release ends what the socket had, also where gqlgen returns without closing it.
-func (h *heldSocket) release() {
-	h.mu.Lock()
-	conn, stop := h.conn, h.stop
-	h.mu.Unlock()
-	if stop != nil {
-		stop()
-	}
-	if conn != nil {
-		_ = conn.Close()
-	}
+// nobody tells whether lookAfter may end; the next socket starts it again.
+func (s *sockets) nobody() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.looking = len(s.open) > 0
+	return !s.looking
 }
 
-// socketOf is the WebSocket that a request came over; nil if it came otherwise.
-func socketOf(ctx context.Context) *heldSocket {
-	if held, ok := ctx.Value(socketKey{}).(*heldSocket); ok && held.get() != nil {
-		return held
+// close tells every socket that the server goes away, refuses new ones, and returns
+// when all are closed. One that reads nothing does not keep the others waiting.
+func (s *sockets) close() {
+	s.mu.Lock()
+	if !s.closed {
+		s.closed = true
+		close(s.stop)
 	}
-	return nil
-}
-
-// initSocket authenticates a socket by its first message and from then on closes it
-// when the token ends.
-func (h *Handler) initSocket(
-	ctx context.Context, payload gqltransport.InitPayload,
-) (context.Context, *gqltransport.InitPayload, error) {
-	forbidden := gqltransport.WithWebsocketCloseCode(gqltransport.AppendCloseReason(ctx, "Forbidden"), closeForbidden)
-	bearer, ok := bearerOf(text(payload, "authorization"))
-	if !ok {
-		return forbidden, nil, errors.New(`connection_init needs {"authorization": "Bearer TOKEN"}`)
+	s.mu.Unlock()
+	for _, ses := range s.all() {
+		ses.close(websocket.CloseGoingAway, "the server is stopping")
 	}
-	if language := text(payload, "acceptLanguage"); language != "" {
-		ctx = h.cfg.Prepare(ctx, language)
-	}
-	ctx, err := h.cfg.Authenticate(ctx, bearer)
-	if err != nil {
-		return forbidden, nil, errors.New("the token is not valid")
-	}
-	held, ok := ctx.Value(socketKey{}).(*heldSocket)
-	if !ok {
-		return ctx, nil, nil
-	}
-	ended, stop := h.cfg.Watch(ctx)
-	done := make(chan struct{})
-	held.mu.Lock()
-	held.stop = sync.OnceFunc(func() { stop(); close(done) })
-	held.mu.Unlock()
-	go func() {
-		select {
-		case <-done:
-		case <-ended:
-			held.hearOut(lastWords)
-			held.get().closeWith(closeForbidden, "Forbidden")
-		}
-	}()
-	return ctx, nil, nil
-}
-
-// text reads a string of the init payload; the key's case does not count in its
-// first letter, since HTTP clients capitalise Authorization.
-func text(payload gqltransport.InitPayload, key string) string {
-	for _, k := range []string{key, string(key[0]-'a'+'A') + key[1:]} {
-		if s, ok := payload[k].(string); ok {
-			return s
-		}
-	}
-	return ""
+	s.running.Wait()
 }

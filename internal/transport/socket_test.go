@@ -1,222 +1,277 @@
-package transport_test
+package transport
 
 import (
+	"context"
+	"fmt"
+	"net/http"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/websocket"
 )
 
-func TestASocketSignsInWithItsFirstMessage(t *testing.T) {
-	in(t, func(h *house) {
-		for _, payload := range []string{`{"authorization":"Bearer good"}`, `{"Authorization":"bearer good","acceptLanguage":"vi"}`} {
-			s := h.connect()
-			s.says(`{"type":"connection_init","payload":` + payload + `}`)
-			s.hears(`{"type":"connection_ack"}`)
-			s.says(`{"id":"1","type":"subscribe","payload":{"query":"{ secret }"}}`)
-			language := ""
-			if strings.Contains(payload, "vi") {
-				language = "vi"
+const entries = `subscription($a: String) { entries(after: $a) }`
+
+func TestASocketIsClosedWithTheProtocolsCodes(t *testing.T) {
+	t.Parallel()
+	const (
+		hello = `{"type":"connection_init","payload":{"authorization":"Bearer any/one"}}`
+		sub   = `{"id":"1","type":"subscribe","payload":{"query":"subscription { entries }"}}`
+	)
+	for name, c := range map[string]struct {
+		protocols []string
+		says      []string
+		code      int
+	}{
+		"no JSON":                        {says: []string{"what?"}, code: 4400},
+		"no object":                      {says: []string{`"what?"`}, code: 4400},
+		"an unknown type":                {says: []string{`{"type":"start"}`}, code: 4400},
+		"a string as init payload":       {says: []string{`{"type":"connection_init","payload":"hello"}`}, code: 4400},
+		"a number as id":                 {says: []string{hello, `{"id":1,"type":"subscribe","payload":{"query":"{hello}"}}`}, code: 4400},
+		"no id":                          {says: []string{hello, `{"type":"subscribe","payload":{"query":"{hello}"}}`}, code: 4400},
+		"no payload":                     {says: []string{hello, `{"id":"1","type":"subscribe"}`}, code: 4400},
+		"no query":                       {says: []string{hello, `{"id":"1","type":"subscribe","payload":{}}`}, code: 4400},
+		"variables that are a list":      {says: []string{hello, `{"id":"1","type":"subscribe","payload":{"query":"{hello}","variables":[]}}`}, code: 4400},
+		"extensions that are a string":   {says: []string{hello, `{"id":"1","type":"subscribe","payload":{"query":"{hello}","extensions":"x"}}`}, code: 4400},
+		"complete without an id":         {says: []string{hello, `{"type":"complete"}`}, code: 4400},
+		"a ping with a string":           {says: []string{`{"type":"ping","payload":"x"}`}, code: 4400},
+		"an operation before init":       {says: []string{sub}, code: 4401},
+		"init without a token":           {says: []string{`{"type":"connection_init"}`}, code: 4403},
+		"init with a bad token":          {says: []string{`{"type":"connection_init","payload":{"Authorization":"Bearer bad"}}`}, code: 4403},
+		"trouble with the token":         {says: []string{`{"type":"connection_init","payload":{"Authorization":"Bearer unknown"}}`}, code: 1013},
+		"no protocol":                    {protocols: []string{}, code: 4406},
+		"an unknown protocol":            {protocols: []string{"soap"}, code: 4406},
+		"no init":                        {code: 4408},
+		"the same id twice":              {says: []string{hello, sub, sub}, code: 4409},
+		"two inits":                      {says: []string{hello, hello}, code: 4429},
+		"a message that is too long":     {says: []string{strings.Repeat(" ", 5000)}, code: 1009},
+		"terminated in the old protocol": {protocols: []string{oldProtocol}, says: []string{hello, `{"type":"connection_terminate"}`}, code: 1000},
+		"start before init":              {protocols: []string{oldProtocol}, says: []string{`{"id":"1","type":"start","payload":{"query":"{hello}"}}`}, code: 4401},
+		"a bad token in the old one":     {protocols: []string{oldProtocol}, says: []string{`{"type":"connection_init","payload":{"authorization":"Bearer bad"}}`}, code: 4403},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, url := newJournal().serve(t, func(cfg *Config) {
+				cfg.Sockets.Message = 4096
+				if c.code == 4408 {
+					cfg.Sockets.Init = 20 * time.Millisecond
+				}
+			})
+			if c.protocols == nil {
+				c.protocols = []string{protocol}
 			}
-			s.hears(`{"payload":{"data":{"language":"` + language + `","said":"yes"}},"id":"1","type":"next"}`)
-			s.hears(`{"id":"1","type":"complete"}`)
-			_ = s.Close()
-		}
-	})
+			client := dials(t, url, c.protocols...)
+			for _, text := range c.says {
+				client.says(text)
+			}
+			if code, before := client.closes(); code != c.code {
+				t.Errorf("closed with %d, not %d, after %v", code, c.code, before)
+			}
+		})
+	}
 }
 
-func TestASocketWithoutAGoodTokenIsForbidden(t *testing.T) {
-	in(t, func(h *house) {
-		for _, first := range []string{
-			`{"type":"connection_init"}`,
-			`{"type":"connection_init","payload":{}}`,
-			`{"type":"connection_init","payload":null}`,
-			`{"type":"connection_init","payload":{"authorization":"Bearer bad"}}`,
-			`{"type":"connection_init","payload":{"authorization":"good"}}`,
-			`{"type":"connection_init","payload":{"authorization":7}}`,
-		} {
-			s := h.connect()
-			s.says(first)
-			s.ends(4403)
-		}
-	})
-}
-
-func TestASocketThatBeginsOtherwiseIsClosed(t *testing.T) {
-	in(t, func(h *house) {
-		for _, first := range []string{`nonsense`, `7`, `{"type":"subscribe","id":"1","payload":{"query":"{ open }"}}`, `{"type":"unheard of"}`} {
-			s := h.connect()
-			s.says(first)
-			s.ends(websocket.CloseProtocolError)
-		}
-		s := h.connect()
-		s.says(`{"type":"connection_init","payload":"Bearer good"}`)
-		s.ends(websocket.CloseAbnormalClosure) // cut off without a word
-	})
-}
-
-func TestASocketThatSaysNothingIsClosedAfterTenSeconds(t *testing.T) {
-	in(t, func(h *house) {
-		s, began := h.connect(), time.Now()
-		s.ends(websocket.CloseProtocolError)
-		if took := time.Since(began); took != 10*time.Second {
-			h.Errorf("after %v", took)
-		}
-	})
-}
-
-func TestASocketThatAnswersNoPingIsClosed(t *testing.T) {
-	in(t, func(h *house) {
-		s, began := h.signIn(), time.Now()
-		s.ends(websocket.CloseAbnormalClosure)
-		if took := time.Since(began); took < 50*time.Second || took > 75*time.Second {
-			h.Errorf("after %v", took)
-		}
-	})
-}
-
-func TestWhenTheTokenEndsSubscriptionsSaySoBeforeTheSocketCloses(t *testing.T) {
-	in(t, func(h *house) {
-		s := h.signIn()
-		s.subscribe()
-		h.ticks <- "one"
-		s.hears(`{"payload":{"data":{"ticks":"one"}},"id":"1","type":"next"}`)
-		began := time.Now()
-		close(h.ended)
-		close(h.refused)
-		s.hears(`{"payload":[{"message":"not any more"}],"id":"1","type":"error"}`)
-		s.ends(4403)
-		if took := time.Since(began); took > time.Second {
-			h.Errorf("it was open for %v", took)
-		}
-	})
-}
-
-func TestASubscriptionEndsWhenItsClientGoes(t *testing.T) {
-	in(t, func(h *house) {
-		s := h.signIn()
-		s.subscribe()
-		h.ticks <- "one"
-		s.hears(`{"payload":{"data":{"ticks":"one"}},"id":"1","type":"next"}`)
-		s.says(`{"id":"1","type":"complete"}`)
-		s.hears(`{"id":"1","type":"complete"}`)
-		<-h.gone
-		s.subscribe()
-		synctest.Wait()
-		_ = s.Close()
-		<-h.gone
-	})
-}
-
-func TestCloseTellsSocketsThatTheServerGoesAway(t *testing.T) {
-	in(t, func(h *house) {
-		silent, busy := h.connect(), h.signIn()
-		busy.subscribe()
-		synctest.Wait()
-		var closed error
-		done := make(chan struct{})
-		go func() { closed = h.handler.Close(); close(done) }()
-		silent.ends(websocket.CloseGoingAway)
-		busy.ends(websocket.CloseGoingAway)
-		<-done
-		h.no(closed)
-		<-h.gone
-		late := h.connect()
-		late.ends(websocket.CloseGoingAway)
-	})
-}
-
-func TestCloseDoesNotWaitForAReaderThatStalls(t *testing.T) {
-	in(t, func(h *house) {
-		stalled, other := h.signIn(), h.signIn()
-		synctest.Wait()
-		began := time.Now()
-		done := make(chan struct{})
-		go func() { _ = h.handler.Close(); close(done) }()
-		other.ends(websocket.CloseGoingAway)
-		if took := time.Since(began); took != 0 {
-			h.Errorf("the others waited %v", took)
-		}
-		<-done
-		if took := time.Since(began); took > 2*time.Second {
-			h.Errorf("it took %v", took)
-		}
-		_ = stalled.Close()
-	})
-}
-
-func TestAReaderThatStallsIsCutOffAndDelaysNobody(t *testing.T) {
-	in(t, func(h *house) {
-		stalled := h.signIn()
-		stalled.subscribe()
-		synctest.Wait()
-		began := time.Now()
-		h.ticks <- "never read"
-
-		other := h.signIn()
-		other.subscribe()
-		h.ticks <- "read"
-		other.hears(`{"payload":{"data":{"ticks":"read"}},"id":"1","type":"next"}`)
-		if took := time.Since(began); took != 0 {
-			h.Errorf("the other waited %v", took)
-		}
-		<-h.gone
-		if took := time.Since(began); took != 10*time.Second {
-			h.Errorf("cut off after %v", took)
-		}
-		_, _ = stalled.Close(), other.Close()
-	})
+func TestABinaryMessageIsRefused(t *testing.T) {
+	t.Parallel()
+	_, url := newJournal().serve(t, nil)
+	c := dials(t, url, protocol)
+	if err := c.conn.WriteMessage(websocket.BinaryMessage, []byte(`{"type":"ping"}`)); err != nil {
+		t.Fatal(err)
+	}
+	if code, _ := c.closes(); code != 4400 {
+		t.Errorf("closed with %d", code)
+	}
 }
 
 func TestOfBothProtocolsTheNewOneIsTaken(t *testing.T) {
-	in(t, func(h *house) {
-		for _, c := range []struct {
-			offered []string
-			taken   string
-		}{
-			{[]string{"graphql-ws", "graphql-transport-ws"}, "graphql-transport-ws"},
-			{[]string{"graphql-transport-ws", "graphql-ws"}, "graphql-transport-ws"},
-			{[]string{"graphql-ws"}, "graphql-ws"},
-			{nil, ""},
-		} {
-			s, _, err := h.dial("", c.offered...)
-			h.no(err)
-			if s.Subprotocol() != c.taken {
-				h.Errorf("of %v %q is taken", c.offered, s.Subprotocol())
-			}
-			_ = s.Close()
+	t.Parallel()
+	_, url := newJournal().serve(t, nil)
+	c := dials(t, url, oldProtocol, protocol)
+	if c.conn.Subprotocol() != protocol {
+		t.Errorf("took %q", c.conn.Subprotocol())
+	}
+}
+
+func TestPingsAreAnsweredAtAnyTimeWithTheirPayload(t *testing.T) {
+	t.Parallel()
+	_, url := newJournal().serve(t, nil)
+	c := dials(t, url, protocol)
+	c.says(`{"type":"ping","payload":{"a":[1,"b"]}}`)
+	if m := c.hears("pong"); string(m.Payload) != `{"a":[1,"b"]}` {
+		t.Errorf("the pong carries %s", m.Payload)
+	}
+	c.says(`{"type":"pong","payload":{"unasked":true}}`)
+	c.says(`{"type":"connection_init","payload":{"authorization":"Bearer any/one"}}`)
+	c.hears("connection_ack")
+	c.says(`{"type":"ping"}`)
+	if m := c.hears("pong"); len(m.Payload) != 0 {
+		t.Errorf("the pong carries %s", m.Payload)
+	}
+}
+
+func TestAQueryIsAnsweredAndComplete(t *testing.T) {
+	t.Parallel()
+	_, url := newJournal().serve(t, nil)
+	c := opens(t, url, "any/one")
+	for range 3 { // the id is free again each time
+		c.subscribes("q", `{ hello }`, `null`)
+		if m := c.hears("next"); m.ID != "q" || string(m.Payload) != `{"data":{"hello":"Hello"}}` {
+			t.Errorf("got %s %s", m.ID, m.Payload)
+		}
+		if m := c.hears("complete"); m.ID != "q" {
+			t.Errorf("completed %s", m.ID)
+		}
+	}
+}
+
+func TestNothingFollowsAnError(t *testing.T) {
+	t.Parallel()
+	_, url := newJournal().serve(t, nil)
+	c := opens(t, url, "any/one")
+	c.subscribes("1", `{ helo }`, `null`)
+	if m := c.hears("error"); m.ID != "1" || m.Payload[0] != '[' {
+		t.Errorf("got %s %s", m.ID, m.Payload)
+	}
+	c.subscribes("1", entries, `{"a":"no position"}`)
+	c.hears("error")
+	c.says(`{"type":"ping"}`)
+	c.hears("pong")
+}
+
+func TestAClientThatCompletesHearsNothingMore(t *testing.T) {
+	t.Parallel()
+	j := newJournal()
+	_, url := j.serve(t, nil)
+	c := opens(t, url, "any/one")
+	c.subscribes("1", entries, `{"a":"0"}`)
+	j.add(1)
+	if n, _ := c.entry(); n != 1 {
+		t.Errorf("got entry %d", n)
+	}
+	c.says(`{"id":"1","type":"complete"}`)
+	c.says(`{"id":"1","type":"complete"}`)
+	eventually(t, "the execution ended", func() bool { return j.running.Load() == 0 })
+	j.add(1)
+	c.says(`{"type":"ping"}`)
+	c.hears("pong")
+	c.subscribes("1", entries, `{"a":"1"}`) // the id is free
+	if n, _ := c.entry(); n != 2 {
+		t.Errorf("got entry %d", n)
+	}
+}
+
+func TestASocketHasOnlySoManyOperations(t *testing.T) {
+	t.Parallel()
+	_, url := newJournal().serve(t, func(cfg *Config) { cfg.Sockets.Operations = 3 })
+	c := opens(t, url, "any/one")
+	for i := range 4 {
+		c.subscribes(fmt.Sprint(i), entries, `null`)
+	}
+	if m := c.hears("error"); m.ID != "3" || !strings.Contains(string(m.Payload), CodeRateLimited) {
+		t.Errorf("got %s %s", m.ID, m.Payload)
+	}
+	c.says(`{"id":"1","type":"complete"}`)
+	c.subscribes("5", `{ hello }`, `null`)
+	c.hears("next")
+	c.hears("complete")
+}
+
+func TestASocketEndsWhenItsTokenDoes(t *testing.T) {
+	t.Parallel()
+	end := make(chan func(error), 1)
+	_, url := newJournal().serve(t, func(cfg *Config) {
+		cfg.Watch = func(_ context.Context, ended func(error)) func() {
+			end <- ended
+			return func() {}
 		}
 	})
+	c := opens(t, url, "any/one")
+	c.subscribes("1", entries, `null`)
+	c.says(`{"type":"ping"}`)
+	c.hears("pong")
+	(<-end)(context.Canceled)
+	code, before := c.closes()
+	if code != 4403 || len(before) != 1 || before[0].Type != "error" || !strings.Contains(string(before[0].Payload), "UNAUTHENTICATED") {
+		t.Errorf("closed with %d after %v", code, before)
+	}
 }
 
-func TestTheOldProtocolIsSpoken(t *testing.T) {
-	in(t, func(h *house) {
-		s, _, err := h.dial("", "graphql-ws")
-		h.no(err)
-		s.says(`{"type":"connection_init","payload":{"Authorization":"Bearer good"}}`)
-		s.hears(`{"type":"connection_ack"}`)
-		s.hears(`{"type":"ka"}`)
-		s.says(`{"id":"1","type":"start","payload":{"query":"subscription { ticks }"}}`)
-		h.ticks <- "one"
-		s.hears(`{"payload":{"data":{"ticks":"one"}},"id":"1","type":"data"}`)
-		s.says(`{"id":"1","type":"stop"}`)
-		s.hears(`{"id":"1","type":"complete"}`)
-		<-h.gone
-		_ = s.Close()
-	})
+func TestClosingTheServerTellsEverySocket(t *testing.T) {
+	t.Parallel()
+	j := newJournal()
+	handler, url := j.serve(t, nil)
+	var clients []*client
+	for range 20 {
+		c := opens(t, url, "any/one")
+		c.subscribes("1", entries, `null`)
+		clients = append(clients, c)
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- handler.Close() }()
+	for _, c := range clients {
+		if code, before := c.closes(); code != 1001 || len(before) > 0 {
+			t.Errorf("closed with %d after %v", code, before)
+		}
+	}
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	if _, res, err := (&websocket.Dialer{Subprotocols: []string{protocol}}).Dial(url, nil); err == nil {
+		_ = res.Body.Close()
+	}
 }
 
-func TestAMessageThatIsTooLargeClosesTheSocket(t *testing.T) {
-	in(t, func(h *house) {
-		s := h.signIn()
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			_ = s.WriteMessage(websocket.TextMessage, []byte(`{"type":"ping","payload":{"x":"`+strings.Repeat("x", 2<<20)+`"}}`))
-		}()
-		s.ends(websocket.CloseMessageTooBig)
-		<-done
-	})
+func TestForeignPagesOpenNoSocket(t *testing.T) {
+	t.Parallel()
+	_, url := newJournal().serve(t, func(cfg *Config) { cfg.AllowedOrigins = []string{"https://app.example.com"} })
+	own := "http" + strings.TrimPrefix(url, "ws")
+	for origin, allowed := range map[string]bool{
+		"": true, own: true, "https://app.example.com": true,
+		"null": false, "https://evil.example.com": false, "https://app.example.com.evil.example": false,
+	} {
+		header := http.Header{}
+		if origin != "" {
+			header.Set("Origin", origin)
+		}
+		conn, res, err := (&websocket.Dialer{Subprotocols: []string{protocol}}).Dial(url, header)
+		if err == nil {
+			_ = conn.Close()
+		}
+		if (err == nil) != allowed || (!allowed && res.StatusCode != http.StatusForbidden) {
+			t.Errorf("origin %q: %v", origin, err)
+		}
+	}
+}
+
+func TestAClientThatIsGoneIsNoticed(t *testing.T) {
+	t.Parallel()
+	handler, url := newJournal().serve(t, func(cfg *Config) { cfg.Sockets.Ping = 15 * time.Millisecond })
+	c := opens(t, url, "any/one")
+	c.conn.SetPingHandler(func(string) error { return nil }) // never answers
+	go func() { _, _ = c.next() }()
+	eventually(t, "the socket is gone", func() bool { return len(handler.sockets.all()) == 0 })
+}
+
+func TestTheOlderProtocolIsSpoken(t *testing.T) {
+	t.Parallel()
+	j := newJournal()
+	_, url := j.serve(t, nil)
+	c := dials(t, url, oldProtocol)
+	c.says(`{"type":"connection_init","payload":{"authorization":"Bearer any/one"}}`)
+	c.says(`{"id":"1","type":"start","payload":{"query":"subscription { entries(after: \"0\") }"}}`)
+	c.hears("connection_ack")
+	c.hears("ka")
+	j.add(1)
+	if m := c.hears("data"); m.ID != "1" || !strings.Contains(string(m.Payload), `"entries":"1 for`) {
+		t.Errorf("got %s %s", m.ID, m.Payload)
+	}
+	c.says(`{"id":"1","type":"stop"}`)
+	c.says(`{"id":"2","type":"start","payload":{"query":"{ hello }"}}`)
+	c.hears("data")
+	c.hears("complete")
+	c.says(`{"id":"3","type":"start","payload":{"query":"{ helo }"}}`)
+	if m := c.hears("error"); m.Payload[0] != '{' {
+		t.Errorf("the error is %s", m.Payload)
+	}
 }
