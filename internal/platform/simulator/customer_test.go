@@ -19,11 +19,8 @@ type inbox struct {
 func newInbox(t *testing.T, tg *simulator.Telegram, b *simulator.Bot) *inbox {
 	t.Helper()
 	in := &inbox{t: t, tg: tg, bot: b}
-	var all []string
-	for _, kind := range []string{
+	all := []string{
 		"message", "edited_message", "channel_post", "edited_channel_post", "callback_query", "message_reaction", "my_chat_member",
-	} {
-		all = append(all, kind)
 	}
 	worked(t, call(t, tg, b.Token(), "getUpdates", o{"allowed_updates": all}))
 	return in
