@@ -37,6 +37,13 @@ func waits() []time.Duration {
 	}
 }
 
+// soonerAtFirst is how long a message waits for the network that has waited for so
+// long already: half as long again, so that a short break costs little, and no longer
+// than for other trouble of a connection.
+func soonerAtFirst(waited time.Duration) time.Duration {
+	return min(max(waited/2, time.Second), holdFor)
+}
+
 // jittered is d and up to a fifth more.
 func jittered(d time.Duration) time.Duration { return d + rand.N(d/5) }
 
@@ -88,8 +95,10 @@ func (o *outbox) after(ctx context.Context, l *letter, sent platform.Sent, err e
 		return *o.failed(told(causeway.DeliveryUnconfirmed), true)
 	case r.Kind == platform.Unreachable && ctx.Err() != nil: // the server stops
 		return wait
-	case r.Kind == platform.Unreachable:
-		return o.again(l, told(causeway.NetworkError).CanRetry())
+	case r.Kind == platform.Unreachable: // the connection's trouble, not the message's
+		wait.next, wait.check = now.Add(jittered(soonerAtFirst(now.Sub(l.CreatedAt)))), true
+		wait.problem = o.problem(told(causeway.NetworkError).CanRetry())
+		return wait
 	case r.Kind == platform.Rejected:
 		return *o.failed(told(causeway.PlatformError), true)
 	default:
