@@ -41,7 +41,7 @@ func newWriter(conn net.Conn, limit SocketLimits) *writer {
 	}
 	w.write = func(fd uintptr) bool {
 		for {
-			w.n, w.err = writeNow(fd, w.now)
+			w.n, w.err = syscall.Write(int(fd), w.now)
 			if !errors.Is(w.err, syscall.EINTR) {
 				return true
 			}
