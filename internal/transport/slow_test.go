@@ -43,8 +43,10 @@ func TestAReaderThatFallsBehindIsToldWhereToGoOn(t *testing.T) {
 			t.Fatalf("quick: entry %d instead of %d", n, want)
 		}
 	}
-	last := int64(1)
-	for {
+	// It is told where to go on, comes back for the rest on the same socket, and may be
+	// told again while it catches up.
+	last, told := int64(1), 0
+	for last < all+1 {
 		m, err := slow.next()
 		if err != nil {
 			t.Fatal(err)
@@ -53,7 +55,9 @@ func TestAReaderThatFallsBehindIsToldWhereToGoOn(t *testing.T) {
 			if !strings.Contains(string(m.Payload), CodeOverrun) || !strings.Contains(string(m.Payload), fmt.Sprintf(`"cursor":"%d"`, last)) {
 				t.Fatalf("after entry %d it was told %s", last, m.Payload)
 			}
-			break
+			told++
+			slow.subscribes("slow", entries, fmt.Sprintf(`{"a":"%d"}`, last))
+			continue
 		}
 		var n int64
 		if _, err := fmt.Sscanf(string(m.Payload), `{"data":{"entries":"%d`, &n); err != nil || n != last+1 {
@@ -61,15 +65,8 @@ func TestAReaderThatFallsBehindIsToldWhereToGoOn(t *testing.T) {
 		}
 		last = n
 	}
-	if last == all+1 {
+	if told == 0 {
 		t.Fatal("it was not behind")
-	}
-	// It comes back for the rest, on the same socket.
-	slow.subscribes("slow", entries, fmt.Sprintf(`{"a":"%d"}`, last))
-	for want := last + 1; want <= all+1; want++ {
-		if n, _ := slow.entry(); n != want {
-			t.Fatalf("after coming back: entry %d instead of %d", n, want)
-		}
 	}
 }
 
