@@ -20,15 +20,11 @@ import (
 // 32 766.
 const maxInsert = 500
 
-// Changes of the contract's MessageChange enum, and the change of a conversation
-// that began.
+// Changes of the contract's MessageChange enum that the feed does not tell apart.
 const (
-	changeAdded     = "ADDED"
 	changeEdited    = "EDITED"
 	changeReactions = "REACTIONS"
 	changeStatus    = "STATUS"
-	// ChangeCreated is the change of the event of a conversation that just began.
-	ChangeCreated = "CREATED"
 )
 
 // flush writes the batch: what is new in bulk, what changed row by row, and the rows
@@ -242,10 +238,10 @@ func (b *batch) updateConversations() error {
 func (b *batch) events() []feed.Event {
 	events := make([]feed.Event, 0, len(b.began)+len(b.added)+len(b.updated)+len(b.changed))
 	for _, c := range b.began {
-		events = append(events, b.conversationEvent(c, ChangeCreated))
+		events = append(events, b.conversationEvent(c, feed.ChangeCreated))
 	}
 	for _, m := range b.added {
-		events = append(events, b.messageEvent(m, changeAdded))
+		events = append(events, b.messageEvent(m, feed.ChangeAdded))
 	}
 	for _, c := range b.updated {
 		events = append(events, b.messageEvent(c.message, c.change))

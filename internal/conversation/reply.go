@@ -168,7 +168,7 @@ func (s *Service) queueReply(tx *store.Tx, conv *ent.Conversation, viewer *auth.
 		return "", fmt.Errorf("update %s: %w", conv.ID, err)
 	}
 	s.feed.Append(tx, feed.Event{
-		Campaign: conv.CampaignID, At: now, Kind: feedevent.KindMessage, Change: changeAdded,
+		Campaign: conv.CampaignID, At: now, Kind: feedevent.KindMessage, Change: feed.ChangeAdded,
 		Conversation: conv.ID, Message: id,
 	})
 	tx.AfterCommit(s.outbox.queue.Wake)
