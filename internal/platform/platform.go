@@ -5,8 +5,9 @@
 package platform
 
 import (
-	"context"
 	"time"
+
+	"causeway"
 )
 
 // Name is a platform of the contract's Platform enum.
@@ -88,7 +89,11 @@ type MessageAdded struct {
 	AlbumID string
 	// ForwardedFrom is the name of whom it was forwarded from; empty if it was not.
 	ForwardedFrom string
-	SentAt        time.Time
+	// Payload is what a tapped quick reply carries; empty if none.
+	Payload string
+	// Standby marks what was seen while another app had the thread.
+	Standby bool
+	SentAt  time.Time
 }
 
 // ButtonTapped is a customer's tap on a button under one of our messages.
@@ -102,6 +107,7 @@ type ButtonTapped struct {
 	MessageID string
 	// AnswerID is what Account.AnswerTap takes; empty where no answer is expected.
 	AnswerID string
+	Standby  bool
 	At       time.Time
 }
 
@@ -153,13 +159,82 @@ type ChatMoved struct {
 	At       time.Time
 }
 
-func (MessageAdded) event()  {}
-func (ButtonTapped) event()  {}
-func (MessageEdited) event() {}
-func (Reacted) event()       {}
-func (Noted) event()         {}
-func (Reachable) event()     {}
-func (ChatMoved) event()     {}
+// Echoed is a message that went out in a chat, whoever sent it: this program, another
+// app of the account, or somebody in the platform's own inbox.
+type Echoed struct {
+	Chat Chat
+	// ID is the platform's id of the message, as Sent.ID says it.
+	ID string
+	// Metadata is what Outgoing.Metadata said when it was sent from here; else empty, or
+	// another program's words.
+	Metadata string
+	// App is the platform's id of the app that sent it; empty if unknown.
+	App string
+	// Inbox: somebody wrote it in the platform's own inbox.
+	Inbox   bool
+	Content Content
+	ReplyTo string
+	Standby bool
+	SentAt  time.Time
+}
+
+// Delivered and Read tell how far what we sent in a chat has come: the messages of IDs,
+// and everything sent at UpTo or before.
+type (
+	Delivered struct {
+		Chat Chat
+		IDs  []string
+		UpTo time.Time // zero: IDs alone
+		At   time.Time
+	}
+	Read struct {
+		Chat Chat
+		UpTo time.Time
+		At   time.Time
+	}
+)
+
+// MessageDeleted is a message that its author took back.
+type MessageDeleted struct {
+	Chat Chat
+	ID   string
+	At   time.Time
+}
+
+// ThreadOwned says which app may write in a chat from now on. App is the platform's id
+// of it, empty if nobody claims the chat, or if it is Inbox: the platform's own one.
+// Unknown keeps the owner that is known: the event is a note alone, such as another
+// app's request.
+type ThreadOwned struct {
+	Chat    Chat
+	App     string
+	Inbox   bool
+	Unknown bool
+	// Text tells agents, as in Noted; empty where there is nothing to tell.
+	Text string
+	At   time.Time
+}
+
+// AccountNoticed is what the platform tells of the account itself, not of a chat: a
+// policy was enforced, say. Problem is nil when the trouble is over.
+type AccountNoticed struct {
+	Problem *causeway.Problem
+	At      time.Time
+}
+
+func (MessageAdded) event()   {}
+func (ButtonTapped) event()   {}
+func (MessageEdited) event()  {}
+func (MessageDeleted) event() {}
+func (Reacted) event()        {}
+func (Noted) event()          {}
+func (Reachable) event()      {}
+func (ChatMoved) event()      {}
+func (Echoed) event()         {}
+func (Delivered) event()      {}
+func (Read) event()           {}
+func (ThreadOwned) event()    {}
+func (AccountNoticed) event() {}
 
 // Content is what a message says. Text is plain, as typed.
 type Content struct {
@@ -204,38 +279,3 @@ type Attachment struct {
 	Latitude, Longitude *float64
 }
 
-// Account is a page or bot that is open for calls: it holds the token. It is safe
-// for several goroutines. Errors are refusals (see Refusal) or plain trouble; none
-// holds a token or an address that does.
-type Account interface {
-	// AnswerTap tells the platform that a tap was seen, so that the customer's client
-	// stops waiting. Too late is no error.
-	AnswerTap(ctx context.Context, answerID string) error
-	// Send sends one message and tells under which id the platform knows it. It does not
-	// try again. A refusal tells by Sent whether the message may have gone out although
-	// no answer came.
-	Send(ctx context.Context, m Outgoing) (Sent, error)
-}
-
-// Outgoing is a message to be sent.
-type Outgoing struct {
-	// Chat is where to, as in Chat.ID.
-	Chat string
-	// Text is what a person typed; it goes out as it is, without any markup.
-	Text string
-	// ReplyTo is the ID of the message it answers; empty if none. Where that is gone the
-	// message is sent all the same.
-	ReplyTo string
-}
-
-// Sent is a message that the platform took.
-type Sent struct {
-	ID string // of the message, unique within the account
-	At time.Time
-}
-
-// Limits are what a platform takes of a message.
-type Limits struct {
-	// Text is the longest text, in UTF-16 code units.
-	Text int
-}

@@ -25,6 +25,20 @@ const (
 	Unavailable
 	// Unreachable: no answer at all.
 	Unreachable
+	// TooLarge: a file is larger than the platform takes or hands out.
+	TooLarge
+	// WindowClosed: too long since the customer last wrote.
+	WindowClosed
+	// ThreadTaken: another app has the chat.
+	ThreadTaken
+	// Restricted: the platform keeps the account from sending for a while.
+	Restricted
+	// PermissionMissing: the token is good, but may not do this.
+	PermissionMissing
+	// FileRejected: the file of the message will never be taken.
+	FileRejected
+	// NotLive: the app is in development; only people with a role in it can be written to.
+	NotLive
 )
 
 // Refusal is a platform's answer that is no success. It holds no secret.
@@ -37,6 +51,13 @@ type Refusal struct {
 	// Sent tells whether the request may have reached the platform: false means that
 	// nothing of it was written, so that sending again cannot do it twice.
 	Sent bool
+	// Expired: the token's time is over, where Kind is Unauthorized.
+	Expired bool
+	// RoleLost: the person behind the token may not speak for the account any more, where
+	// Kind is Unauthorized.
+	RoleLost bool
+	// Scope is whom a RetryAfter stops, where the platform says so.
+	Scope RefusalScope
 	// MovedTo is the chat's new id where the refusal is that it moved.
 	MovedTo string
 }
@@ -54,3 +75,14 @@ func Refused(err error) *Refusal {
 	r, _ := errors.AsType[*Refusal](err)
 	return r
 }
+
+// RefusalScope is whom a platform asks to wait.
+type RefusalScope int
+
+// The scopes there are.
+const (
+	ScopeUnknown RefusalScope = iota
+	ScopeChat
+	ScopeAccount
+	ScopeApp
+)
