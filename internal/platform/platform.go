@@ -278,4 +278,3 @@ type Attachment struct {
 	DurationSeconds     float64
 	Latitude, Longitude *float64
 }
-
