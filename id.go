@@ -28,6 +28,13 @@ const (
 	PrefixTestReport     = "report"
 	PrefixFeedEvent      = "event"
 	PrefixFeedTrim       = "trim"
+	PrefixMessagePart    = "part"
+	PrefixQueue          = "queue"
+	PrefixQueueMember    = "qmember"
+	PrefixQuickReply     = "reply"
+	PrefixTag            = "tag"
+	PrefixAuditEntry     = "audit"
+	PrefixFacebookLogin  = "fblogin"
 )
 
 // ID names one thing of this program: a TypeID such as conv_01jd4…, a UUIDv7 behind

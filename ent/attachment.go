@@ -9,6 +9,7 @@ import (
 	"causeway/internal/platform"
 	"fmt"
 	"strings"
+	"time"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -47,6 +48,18 @@ type Attachment struct {
 	Latitude *float64 `json:"latitude,omitempty"`
 	// Longitude holds the value of the "longitude" field.
 	Longitude *float64 `json:"longitude,omitempty"`
+	// of its bytes, in the room media
+	Hash *string `json:"hash,omitempty"`
+	// its own id: files wait for nobody
+	QueueKey *string `json:"queue_key,omitempty"`
+	// QueueOrder holds the value of the "queue_order" field.
+	QueueOrder int64 `json:"queue_order,omitempty"`
+	// NextTryAt holds the value of the "next_try_at" field.
+	NextTryAt *time.Time `json:"next_try_at,omitempty"`
+	// Attempts holds the value of the "attempts" field.
+	Attempts int `json:"attempts,omitempty"`
+	// LeasedUntil holds the value of the "leased_until" field.
+	LeasedUntil *time.Time `json:"leased_until,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the AttachmentQuery when eager-loading is set.
 	Edges        AttachmentEdges `json:"edges"`
@@ -84,10 +97,12 @@ func (*Attachment) scanValues(columns []string) ([]any, error) {
 			values[i] = new(causeway.ID)
 		case attachment.FieldDurationSeconds, attachment.FieldLatitude, attachment.FieldLongitude:
 			values[i] = new(sql.NullFloat64)
-		case attachment.FieldPlace, attachment.FieldSize, attachment.FieldWidth, attachment.FieldHeight:
+		case attachment.FieldPlace, attachment.FieldSize, attachment.FieldWidth, attachment.FieldHeight, attachment.FieldQueueOrder, attachment.FieldAttempts:
 			values[i] = new(sql.NullInt64)
-		case attachment.FieldKind, attachment.FieldState, attachment.FieldPlatformRef, attachment.FieldName, attachment.FieldMimeType:
+		case attachment.FieldKind, attachment.FieldState, attachment.FieldPlatformRef, attachment.FieldName, attachment.FieldMimeType, attachment.FieldHash, attachment.FieldQueueKey:
 			values[i] = new(sql.NullString)
+		case attachment.FieldNextTryAt, attachment.FieldLeasedUntil:
+			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
 		}
@@ -203,6 +218,46 @@ func (_m *Attachment) assignValues(columns []string, values []any) error {
 				_m.Longitude = new(float64)
 				*_m.Longitude = value.Float64
 			}
+		case attachment.FieldHash:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field hash", values[i])
+			} else if value.Valid {
+				_m.Hash = new(string)
+				*_m.Hash = value.String
+			}
+		case attachment.FieldQueueKey:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field queue_key", values[i])
+			} else if value.Valid {
+				_m.QueueKey = new(string)
+				*_m.QueueKey = value.String
+			}
+		case attachment.FieldQueueOrder:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field queue_order", values[i])
+			} else if value.Valid {
+				_m.QueueOrder = value.Int64
+			}
+		case attachment.FieldNextTryAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field next_try_at", values[i])
+			} else if value.Valid {
+				_m.NextTryAt = new(time.Time)
+				*_m.NextTryAt = value.Time
+			}
+		case attachment.FieldAttempts:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field attempts", values[i])
+			} else if value.Valid {
+				_m.Attempts = int(value.Int64)
+			}
+		case attachment.FieldLeasedUntil:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field leased_until", values[i])
+			} else if value.Valid {
+				_m.LeasedUntil = new(time.Time)
+				*_m.LeasedUntil = value.Time
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -301,6 +356,32 @@ func (_m *Attachment) String() string {
 	if v := _m.Longitude; v != nil {
 		builder.WriteString("longitude=")
 		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.Hash; v != nil {
+		builder.WriteString("hash=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	if v := _m.QueueKey; v != nil {
+		builder.WriteString("queue_key=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	builder.WriteString("queue_order=")
+	builder.WriteString(fmt.Sprintf("%v", _m.QueueOrder))
+	builder.WriteString(", ")
+	if v := _m.NextTryAt; v != nil {
+		builder.WriteString("next_try_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("attempts=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Attempts))
+	builder.WriteString(", ")
+	if v := _m.LeasedUntil; v != nil {
+		builder.WriteString("leased_until=")
+		builder.WriteString(v.Format(time.ANSIC))
 	}
 	builder.WriteByte(')')
 	return builder.String()

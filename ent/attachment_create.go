@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
@@ -189,6 +190,90 @@ func (_c *AttachmentCreate) SetNillableLongitude(v *float64) *AttachmentCreate {
 	return _c
 }
 
+// SetHash sets the "hash" field.
+func (_c *AttachmentCreate) SetHash(v string) *AttachmentCreate {
+	_c.mutation.SetHash(v)
+	return _c
+}
+
+// SetNillableHash sets the "hash" field if the given value is not nil.
+func (_c *AttachmentCreate) SetNillableHash(v *string) *AttachmentCreate {
+	if v != nil {
+		_c.SetHash(*v)
+	}
+	return _c
+}
+
+// SetQueueKey sets the "queue_key" field.
+func (_c *AttachmentCreate) SetQueueKey(v string) *AttachmentCreate {
+	_c.mutation.SetQueueKey(v)
+	return _c
+}
+
+// SetNillableQueueKey sets the "queue_key" field if the given value is not nil.
+func (_c *AttachmentCreate) SetNillableQueueKey(v *string) *AttachmentCreate {
+	if v != nil {
+		_c.SetQueueKey(*v)
+	}
+	return _c
+}
+
+// SetQueueOrder sets the "queue_order" field.
+func (_c *AttachmentCreate) SetQueueOrder(v int64) *AttachmentCreate {
+	_c.mutation.SetQueueOrder(v)
+	return _c
+}
+
+// SetNillableQueueOrder sets the "queue_order" field if the given value is not nil.
+func (_c *AttachmentCreate) SetNillableQueueOrder(v *int64) *AttachmentCreate {
+	if v != nil {
+		_c.SetQueueOrder(*v)
+	}
+	return _c
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (_c *AttachmentCreate) SetNextTryAt(v time.Time) *AttachmentCreate {
+	_c.mutation.SetNextTryAt(v)
+	return _c
+}
+
+// SetNillableNextTryAt sets the "next_try_at" field if the given value is not nil.
+func (_c *AttachmentCreate) SetNillableNextTryAt(v *time.Time) *AttachmentCreate {
+	if v != nil {
+		_c.SetNextTryAt(*v)
+	}
+	return _c
+}
+
+// SetAttempts sets the "attempts" field.
+func (_c *AttachmentCreate) SetAttempts(v int) *AttachmentCreate {
+	_c.mutation.SetAttempts(v)
+	return _c
+}
+
+// SetNillableAttempts sets the "attempts" field if the given value is not nil.
+func (_c *AttachmentCreate) SetNillableAttempts(v *int) *AttachmentCreate {
+	if v != nil {
+		_c.SetAttempts(*v)
+	}
+	return _c
+}
+
+// SetLeasedUntil sets the "leased_until" field.
+func (_c *AttachmentCreate) SetLeasedUntil(v time.Time) *AttachmentCreate {
+	_c.mutation.SetLeasedUntil(v)
+	return _c
+}
+
+// SetNillableLeasedUntil sets the "leased_until" field if the given value is not nil.
+func (_c *AttachmentCreate) SetNillableLeasedUntil(v *time.Time) *AttachmentCreate {
+	if v != nil {
+		_c.SetLeasedUntil(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *AttachmentCreate) SetID(v causeway.ID) *AttachmentCreate {
 	_c.mutation.SetID(v)
@@ -243,6 +328,14 @@ func (_c *AttachmentCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *AttachmentCreate) defaults() {
+	if _, ok := _c.mutation.QueueOrder(); !ok {
+		v := attachment.DefaultQueueOrder
+		_c.mutation.SetQueueOrder(v)
+	}
+	if _, ok := _c.mutation.Attempts(); !ok {
+		v := attachment.DefaultAttempts
+		_c.mutation.SetAttempts(v)
+	}
 	if _, ok := _c.mutation.ID(); !ok {
 		v := attachment.DefaultID()
 		_c.mutation.SetID(v)
@@ -272,6 +365,12 @@ func (_c *AttachmentCreate) check() error {
 		if err := attachment.StateValidator(v); err != nil {
 			return &ValidationError{Name: "state", err: fmt.Errorf(`ent: validator failed for field "Attachment.state": %w`, err)}
 		}
+	}
+	if _, ok := _c.mutation.QueueOrder(); !ok {
+		return &ValidationError{Name: "queue_order", err: errors.New(`ent: missing required field "Attachment.queue_order"`)}
+	}
+	if _, ok := _c.mutation.Attempts(); !ok {
+		return &ValidationError{Name: "attempts", err: errors.New(`ent: missing required field "Attachment.attempts"`)}
 	}
 	if len(_c.mutation.MessageIDs()) == 0 {
 		return &ValidationError{Name: "message", err: errors.New(`ent: missing required edge "Attachment.message"`)}
@@ -363,6 +462,30 @@ func (_c *AttachmentCreate) createSpec() (*Attachment, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Longitude(); ok {
 		_spec.SetField(attachment.FieldLongitude, field.TypeFloat64, value)
 		_node.Longitude = &value
+	}
+	if value, ok := _c.mutation.Hash(); ok {
+		_spec.SetField(attachment.FieldHash, field.TypeString, value)
+		_node.Hash = &value
+	}
+	if value, ok := _c.mutation.QueueKey(); ok {
+		_spec.SetField(attachment.FieldQueueKey, field.TypeString, value)
+		_node.QueueKey = &value
+	}
+	if value, ok := _c.mutation.QueueOrder(); ok {
+		_spec.SetField(attachment.FieldQueueOrder, field.TypeInt64, value)
+		_node.QueueOrder = value
+	}
+	if value, ok := _c.mutation.NextTryAt(); ok {
+		_spec.SetField(attachment.FieldNextTryAt, field.TypeTime, value)
+		_node.NextTryAt = &value
+	}
+	if value, ok := _c.mutation.Attempts(); ok {
+		_spec.SetField(attachment.FieldAttempts, field.TypeInt, value)
+		_node.Attempts = value
+	}
+	if value, ok := _c.mutation.LeasedUntil(); ok {
+		_spec.SetField(attachment.FieldLeasedUntil, field.TypeTime, value)
+		_node.LeasedUntil = &value
 	}
 	if nodes := _c.mutation.MessageIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
@@ -649,6 +772,78 @@ func (u *AttachmentUpsert) ClearLongitude() *AttachmentUpsert {
 	return u
 }
 
+// SetHash sets the "hash" field.
+func (u *AttachmentUpsert) SetHash(v string) *AttachmentUpsert {
+	u.Set(attachment.FieldHash, v)
+	return u
+}
+
+// UpdateHash sets the "hash" field to the value that was provided on create.
+func (u *AttachmentUpsert) UpdateHash() *AttachmentUpsert {
+	u.SetExcluded(attachment.FieldHash)
+	return u
+}
+
+// ClearHash clears the value of the "hash" field.
+func (u *AttachmentUpsert) ClearHash() *AttachmentUpsert {
+	u.SetNull(attachment.FieldHash)
+	return u
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (u *AttachmentUpsert) SetNextTryAt(v time.Time) *AttachmentUpsert {
+	u.Set(attachment.FieldNextTryAt, v)
+	return u
+}
+
+// UpdateNextTryAt sets the "next_try_at" field to the value that was provided on create.
+func (u *AttachmentUpsert) UpdateNextTryAt() *AttachmentUpsert {
+	u.SetExcluded(attachment.FieldNextTryAt)
+	return u
+}
+
+// ClearNextTryAt clears the value of the "next_try_at" field.
+func (u *AttachmentUpsert) ClearNextTryAt() *AttachmentUpsert {
+	u.SetNull(attachment.FieldNextTryAt)
+	return u
+}
+
+// SetAttempts sets the "attempts" field.
+func (u *AttachmentUpsert) SetAttempts(v int) *AttachmentUpsert {
+	u.Set(attachment.FieldAttempts, v)
+	return u
+}
+
+// UpdateAttempts sets the "attempts" field to the value that was provided on create.
+func (u *AttachmentUpsert) UpdateAttempts() *AttachmentUpsert {
+	u.SetExcluded(attachment.FieldAttempts)
+	return u
+}
+
+// AddAttempts adds v to the "attempts" field.
+func (u *AttachmentUpsert) AddAttempts(v int) *AttachmentUpsert {
+	u.Add(attachment.FieldAttempts, v)
+	return u
+}
+
+// SetLeasedUntil sets the "leased_until" field.
+func (u *AttachmentUpsert) SetLeasedUntil(v time.Time) *AttachmentUpsert {
+	u.Set(attachment.FieldLeasedUntil, v)
+	return u
+}
+
+// UpdateLeasedUntil sets the "leased_until" field to the value that was provided on create.
+func (u *AttachmentUpsert) UpdateLeasedUntil() *AttachmentUpsert {
+	u.SetExcluded(attachment.FieldLeasedUntil)
+	return u
+}
+
+// ClearLeasedUntil clears the value of the "leased_until" field.
+func (u *AttachmentUpsert) ClearLeasedUntil() *AttachmentUpsert {
+	u.SetNull(attachment.FieldLeasedUntil)
+	return u
+}
+
 // UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
 // Using this option is equivalent to using:
 //
@@ -677,6 +872,12 @@ func (u *AttachmentUpsertOne) UpdateNewValues() *AttachmentUpsertOne {
 		}
 		if _, exists := u.create.mutation.Kind(); exists {
 			s.SetIgnore(attachment.FieldKind)
+		}
+		if _, exists := u.create.mutation.QueueKey(); exists {
+			s.SetIgnore(attachment.FieldQueueKey)
+		}
+		if _, exists := u.create.mutation.QueueOrder(); exists {
+			s.SetIgnore(attachment.FieldQueueOrder)
 		}
 	}))
 	return u
@@ -961,6 +1162,90 @@ func (u *AttachmentUpsertOne) ClearLongitude() *AttachmentUpsertOne {
 	})
 }
 
+// SetHash sets the "hash" field.
+func (u *AttachmentUpsertOne) SetHash(v string) *AttachmentUpsertOne {
+	return u.Update(func(s *AttachmentUpsert) {
+		s.SetHash(v)
+	})
+}
+
+// UpdateHash sets the "hash" field to the value that was provided on create.
+func (u *AttachmentUpsertOne) UpdateHash() *AttachmentUpsertOne {
+	return u.Update(func(s *AttachmentUpsert) {
+		s.UpdateHash()
+	})
+}
+
+// ClearHash clears the value of the "hash" field.
+func (u *AttachmentUpsertOne) ClearHash() *AttachmentUpsertOne {
+	return u.Update(func(s *AttachmentUpsert) {
+		s.ClearHash()
+	})
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (u *AttachmentUpsertOne) SetNextTryAt(v time.Time) *AttachmentUpsertOne {
+	return u.Update(func(s *AttachmentUpsert) {
+		s.SetNextTryAt(v)
+	})
+}
+
+// UpdateNextTryAt sets the "next_try_at" field to the value that was provided on create.
+func (u *AttachmentUpsertOne) UpdateNextTryAt() *AttachmentUpsertOne {
+	return u.Update(func(s *AttachmentUpsert) {
+		s.UpdateNextTryAt()
+	})
+}
+
+// ClearNextTryAt clears the value of the "next_try_at" field.
+func (u *AttachmentUpsertOne) ClearNextTryAt() *AttachmentUpsertOne {
+	return u.Update(func(s *AttachmentUpsert) {
+		s.ClearNextTryAt()
+	})
+}
+
+// SetAttempts sets the "attempts" field.
+func (u *AttachmentUpsertOne) SetAttempts(v int) *AttachmentUpsertOne {
+	return u.Update(func(s *AttachmentUpsert) {
+		s.SetAttempts(v)
+	})
+}
+
+// AddAttempts adds v to the "attempts" field.
+func (u *AttachmentUpsertOne) AddAttempts(v int) *AttachmentUpsertOne {
+	return u.Update(func(s *AttachmentUpsert) {
+		s.AddAttempts(v)
+	})
+}
+
+// UpdateAttempts sets the "attempts" field to the value that was provided on create.
+func (u *AttachmentUpsertOne) UpdateAttempts() *AttachmentUpsertOne {
+	return u.Update(func(s *AttachmentUpsert) {
+		s.UpdateAttempts()
+	})
+}
+
+// SetLeasedUntil sets the "leased_until" field.
+func (u *AttachmentUpsertOne) SetLeasedUntil(v time.Time) *AttachmentUpsertOne {
+	return u.Update(func(s *AttachmentUpsert) {
+		s.SetLeasedUntil(v)
+	})
+}
+
+// UpdateLeasedUntil sets the "leased_until" field to the value that was provided on create.
+func (u *AttachmentUpsertOne) UpdateLeasedUntil() *AttachmentUpsertOne {
+	return u.Update(func(s *AttachmentUpsert) {
+		s.UpdateLeasedUntil()
+	})
+}
+
+// ClearLeasedUntil clears the value of the "leased_until" field.
+func (u *AttachmentUpsertOne) ClearLeasedUntil() *AttachmentUpsertOne {
+	return u.Update(func(s *AttachmentUpsert) {
+		s.ClearLeasedUntil()
+	})
+}
+
 // Exec executes the query.
 func (u *AttachmentUpsertOne) Exec(ctx context.Context) error {
 	if len(u.create.conflict) == 0 {
@@ -1155,6 +1440,12 @@ func (u *AttachmentUpsertBulk) UpdateNewValues() *AttachmentUpsertBulk {
 			}
 			if _, exists := b.mutation.Kind(); exists {
 				s.SetIgnore(attachment.FieldKind)
+			}
+			if _, exists := b.mutation.QueueKey(); exists {
+				s.SetIgnore(attachment.FieldQueueKey)
+			}
+			if _, exists := b.mutation.QueueOrder(); exists {
+				s.SetIgnore(attachment.FieldQueueOrder)
 			}
 		}
 	}))
@@ -1437,6 +1728,90 @@ func (u *AttachmentUpsertBulk) UpdateLongitude() *AttachmentUpsertBulk {
 func (u *AttachmentUpsertBulk) ClearLongitude() *AttachmentUpsertBulk {
 	return u.Update(func(s *AttachmentUpsert) {
 		s.ClearLongitude()
+	})
+}
+
+// SetHash sets the "hash" field.
+func (u *AttachmentUpsertBulk) SetHash(v string) *AttachmentUpsertBulk {
+	return u.Update(func(s *AttachmentUpsert) {
+		s.SetHash(v)
+	})
+}
+
+// UpdateHash sets the "hash" field to the value that was provided on create.
+func (u *AttachmentUpsertBulk) UpdateHash() *AttachmentUpsertBulk {
+	return u.Update(func(s *AttachmentUpsert) {
+		s.UpdateHash()
+	})
+}
+
+// ClearHash clears the value of the "hash" field.
+func (u *AttachmentUpsertBulk) ClearHash() *AttachmentUpsertBulk {
+	return u.Update(func(s *AttachmentUpsert) {
+		s.ClearHash()
+	})
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (u *AttachmentUpsertBulk) SetNextTryAt(v time.Time) *AttachmentUpsertBulk {
+	return u.Update(func(s *AttachmentUpsert) {
+		s.SetNextTryAt(v)
+	})
+}
+
+// UpdateNextTryAt sets the "next_try_at" field to the value that was provided on create.
+func (u *AttachmentUpsertBulk) UpdateNextTryAt() *AttachmentUpsertBulk {
+	return u.Update(func(s *AttachmentUpsert) {
+		s.UpdateNextTryAt()
+	})
+}
+
+// ClearNextTryAt clears the value of the "next_try_at" field.
+func (u *AttachmentUpsertBulk) ClearNextTryAt() *AttachmentUpsertBulk {
+	return u.Update(func(s *AttachmentUpsert) {
+		s.ClearNextTryAt()
+	})
+}
+
+// SetAttempts sets the "attempts" field.
+func (u *AttachmentUpsertBulk) SetAttempts(v int) *AttachmentUpsertBulk {
+	return u.Update(func(s *AttachmentUpsert) {
+		s.SetAttempts(v)
+	})
+}
+
+// AddAttempts adds v to the "attempts" field.
+func (u *AttachmentUpsertBulk) AddAttempts(v int) *AttachmentUpsertBulk {
+	return u.Update(func(s *AttachmentUpsert) {
+		s.AddAttempts(v)
+	})
+}
+
+// UpdateAttempts sets the "attempts" field to the value that was provided on create.
+func (u *AttachmentUpsertBulk) UpdateAttempts() *AttachmentUpsertBulk {
+	return u.Update(func(s *AttachmentUpsert) {
+		s.UpdateAttempts()
+	})
+}
+
+// SetLeasedUntil sets the "leased_until" field.
+func (u *AttachmentUpsertBulk) SetLeasedUntil(v time.Time) *AttachmentUpsertBulk {
+	return u.Update(func(s *AttachmentUpsert) {
+		s.SetLeasedUntil(v)
+	})
+}
+
+// UpdateLeasedUntil sets the "leased_until" field to the value that was provided on create.
+func (u *AttachmentUpsertBulk) UpdateLeasedUntil() *AttachmentUpsertBulk {
+	return u.Update(func(s *AttachmentUpsert) {
+		s.UpdateLeasedUntil()
+	})
+}
+
+// ClearLeasedUntil clears the value of the "leased_until" field.
+func (u *AttachmentUpsertBulk) ClearLeasedUntil() *AttachmentUpsertBulk {
+	return u.Update(func(s *AttachmentUpsert) {
+		s.ClearLeasedUntil()
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
@@ -270,6 +271,87 @@ func (_u *AttachmentUpdate) ClearLongitude() *AttachmentUpdate {
 	return _u
 }
 
+// SetHash sets the "hash" field.
+func (_u *AttachmentUpdate) SetHash(v string) *AttachmentUpdate {
+	_u.mutation.SetHash(v)
+	return _u
+}
+
+// SetNillableHash sets the "hash" field if the given value is not nil.
+func (_u *AttachmentUpdate) SetNillableHash(v *string) *AttachmentUpdate {
+	if v != nil {
+		_u.SetHash(*v)
+	}
+	return _u
+}
+
+// ClearHash clears the value of the "hash" field.
+func (_u *AttachmentUpdate) ClearHash() *AttachmentUpdate {
+	_u.mutation.ClearHash()
+	return _u
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (_u *AttachmentUpdate) SetNextTryAt(v time.Time) *AttachmentUpdate {
+	_u.mutation.SetNextTryAt(v)
+	return _u
+}
+
+// SetNillableNextTryAt sets the "next_try_at" field if the given value is not nil.
+func (_u *AttachmentUpdate) SetNillableNextTryAt(v *time.Time) *AttachmentUpdate {
+	if v != nil {
+		_u.SetNextTryAt(*v)
+	}
+	return _u
+}
+
+// ClearNextTryAt clears the value of the "next_try_at" field.
+func (_u *AttachmentUpdate) ClearNextTryAt() *AttachmentUpdate {
+	_u.mutation.ClearNextTryAt()
+	return _u
+}
+
+// SetAttempts sets the "attempts" field.
+func (_u *AttachmentUpdate) SetAttempts(v int) *AttachmentUpdate {
+	_u.mutation.ResetAttempts()
+	_u.mutation.SetAttempts(v)
+	return _u
+}
+
+// SetNillableAttempts sets the "attempts" field if the given value is not nil.
+func (_u *AttachmentUpdate) SetNillableAttempts(v *int) *AttachmentUpdate {
+	if v != nil {
+		_u.SetAttempts(*v)
+	}
+	return _u
+}
+
+// AddAttempts adds value to the "attempts" field.
+func (_u *AttachmentUpdate) AddAttempts(v int) *AttachmentUpdate {
+	_u.mutation.AddAttempts(v)
+	return _u
+}
+
+// SetLeasedUntil sets the "leased_until" field.
+func (_u *AttachmentUpdate) SetLeasedUntil(v time.Time) *AttachmentUpdate {
+	_u.mutation.SetLeasedUntil(v)
+	return _u
+}
+
+// SetNillableLeasedUntil sets the "leased_until" field if the given value is not nil.
+func (_u *AttachmentUpdate) SetNillableLeasedUntil(v *time.Time) *AttachmentUpdate {
+	if v != nil {
+		_u.SetLeasedUntil(*v)
+	}
+	return _u
+}
+
+// ClearLeasedUntil clears the value of the "leased_until" field.
+func (_u *AttachmentUpdate) ClearLeasedUntil() *AttachmentUpdate {
+	_u.mutation.ClearLeasedUntil()
+	return _u
+}
+
 // Mutation returns the AttachmentMutation object of the builder.
 func (_u *AttachmentUpdate) Mutation() *AttachmentMutation {
 	return _u.mutation
@@ -410,6 +492,33 @@ func (_u *AttachmentUpdate) sqlSave(ctx context.Context) (_node int, err error) 
 	}
 	if _u.mutation.LongitudeCleared() {
 		_spec.ClearField(attachment.FieldLongitude, field.TypeFloat64)
+	}
+	if value, ok := _u.mutation.Hash(); ok {
+		_spec.SetField(attachment.FieldHash, field.TypeString, value)
+	}
+	if _u.mutation.HashCleared() {
+		_spec.ClearField(attachment.FieldHash, field.TypeString)
+	}
+	if _u.mutation.QueueKeyCleared() {
+		_spec.ClearField(attachment.FieldQueueKey, field.TypeString)
+	}
+	if value, ok := _u.mutation.NextTryAt(); ok {
+		_spec.SetField(attachment.FieldNextTryAt, field.TypeTime, value)
+	}
+	if _u.mutation.NextTryAtCleared() {
+		_spec.ClearField(attachment.FieldNextTryAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Attempts(); ok {
+		_spec.SetField(attachment.FieldAttempts, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedAttempts(); ok {
+		_spec.AddField(attachment.FieldAttempts, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.LeasedUntil(); ok {
+		_spec.SetField(attachment.FieldLeasedUntil, field.TypeTime, value)
+	}
+	if _u.mutation.LeasedUntilCleared() {
+		_spec.ClearField(attachment.FieldLeasedUntil, field.TypeTime)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -675,6 +784,87 @@ func (_u *AttachmentUpdateOne) ClearLongitude() *AttachmentUpdateOne {
 	return _u
 }
 
+// SetHash sets the "hash" field.
+func (_u *AttachmentUpdateOne) SetHash(v string) *AttachmentUpdateOne {
+	_u.mutation.SetHash(v)
+	return _u
+}
+
+// SetNillableHash sets the "hash" field if the given value is not nil.
+func (_u *AttachmentUpdateOne) SetNillableHash(v *string) *AttachmentUpdateOne {
+	if v != nil {
+		_u.SetHash(*v)
+	}
+	return _u
+}
+
+// ClearHash clears the value of the "hash" field.
+func (_u *AttachmentUpdateOne) ClearHash() *AttachmentUpdateOne {
+	_u.mutation.ClearHash()
+	return _u
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (_u *AttachmentUpdateOne) SetNextTryAt(v time.Time) *AttachmentUpdateOne {
+	_u.mutation.SetNextTryAt(v)
+	return _u
+}
+
+// SetNillableNextTryAt sets the "next_try_at" field if the given value is not nil.
+func (_u *AttachmentUpdateOne) SetNillableNextTryAt(v *time.Time) *AttachmentUpdateOne {
+	if v != nil {
+		_u.SetNextTryAt(*v)
+	}
+	return _u
+}
+
+// ClearNextTryAt clears the value of the "next_try_at" field.
+func (_u *AttachmentUpdateOne) ClearNextTryAt() *AttachmentUpdateOne {
+	_u.mutation.ClearNextTryAt()
+	return _u
+}
+
+// SetAttempts sets the "attempts" field.
+func (_u *AttachmentUpdateOne) SetAttempts(v int) *AttachmentUpdateOne {
+	_u.mutation.ResetAttempts()
+	_u.mutation.SetAttempts(v)
+	return _u
+}
+
+// SetNillableAttempts sets the "attempts" field if the given value is not nil.
+func (_u *AttachmentUpdateOne) SetNillableAttempts(v *int) *AttachmentUpdateOne {
+	if v != nil {
+		_u.SetAttempts(*v)
+	}
+	return _u
+}
+
+// AddAttempts adds value to the "attempts" field.
+func (_u *AttachmentUpdateOne) AddAttempts(v int) *AttachmentUpdateOne {
+	_u.mutation.AddAttempts(v)
+	return _u
+}
+
+// SetLeasedUntil sets the "leased_until" field.
+func (_u *AttachmentUpdateOne) SetLeasedUntil(v time.Time) *AttachmentUpdateOne {
+	_u.mutation.SetLeasedUntil(v)
+	return _u
+}
+
+// SetNillableLeasedUntil sets the "leased_until" field if the given value is not nil.
+func (_u *AttachmentUpdateOne) SetNillableLeasedUntil(v *time.Time) *AttachmentUpdateOne {
+	if v != nil {
+		_u.SetLeasedUntil(*v)
+	}
+	return _u
+}
+
+// ClearLeasedUntil clears the value of the "leased_until" field.
+func (_u *AttachmentUpdateOne) ClearLeasedUntil() *AttachmentUpdateOne {
+	_u.mutation.ClearLeasedUntil()
+	return _u
+}
+
 // Mutation returns the AttachmentMutation object of the builder.
 func (_u *AttachmentUpdateOne) Mutation() *AttachmentMutation {
 	return _u.mutation
@@ -845,6 +1035,33 @@ func (_u *AttachmentUpdateOne) sqlSave(ctx context.Context) (_node *Attachment, 
 	}
 	if _u.mutation.LongitudeCleared() {
 		_spec.ClearField(attachment.FieldLongitude, field.TypeFloat64)
+	}
+	if value, ok := _u.mutation.Hash(); ok {
+		_spec.SetField(attachment.FieldHash, field.TypeString, value)
+	}
+	if _u.mutation.HashCleared() {
+		_spec.ClearField(attachment.FieldHash, field.TypeString)
+	}
+	if _u.mutation.QueueKeyCleared() {
+		_spec.ClearField(attachment.FieldQueueKey, field.TypeString)
+	}
+	if value, ok := _u.mutation.NextTryAt(); ok {
+		_spec.SetField(attachment.FieldNextTryAt, field.TypeTime, value)
+	}
+	if _u.mutation.NextTryAtCleared() {
+		_spec.ClearField(attachment.FieldNextTryAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Attempts(); ok {
+		_spec.SetField(attachment.FieldAttempts, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedAttempts(); ok {
+		_spec.AddField(attachment.FieldAttempts, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.LeasedUntil(); ok {
+		_spec.SetField(attachment.FieldLeasedUntil, field.TypeTime, value)
+	}
+	if _u.mutation.LeasedUntilCleared() {
+		_spec.ClearField(attachment.FieldLeasedUntil, field.TypeTime)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Attachment{config: _u.config}

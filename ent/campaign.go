@@ -42,15 +42,27 @@ type CampaignEdges struct {
 	Connections []*Connection `json:"connections,omitempty"`
 	// Conversations holds the value of the conversations edge.
 	Conversations []*Conversation `json:"conversations,omitempty"`
+	// Queues holds the value of the queues edge.
+	Queues []*Queue `json:"queues,omitempty"`
+	// QuickReplies holds the value of the quick_replies edge.
+	QuickReplies []*QuickReply `json:"quick_replies,omitempty"`
+	// Tags holds the value of the tags edge.
+	Tags []*Tag `json:"tags,omitempty"`
+	// AuditEntries holds the value of the audit_entries edge.
+	AuditEntries []*AuditEntry `json:"audit_entries,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [3]bool
+	loadedTypes [7]bool
 	// totalCount holds the count of the edges above.
-	totalCount [3]map[string]int
+	totalCount [7]map[string]int
 
 	namedMembers       map[string][]*CampaignMember
 	namedConnections   map[string][]*Connection
 	namedConversations map[string][]*Conversation
+	namedQueues        map[string][]*Queue
+	namedQuickReplies  map[string][]*QuickReply
+	namedTags          map[string][]*Tag
+	namedAuditEntries  map[string][]*AuditEntry
 }
 
 // MembersOrErr returns the Members value or an error if the edge
@@ -78,6 +90,42 @@ func (e CampaignEdges) ConversationsOrErr() ([]*Conversation, error) {
 		return e.Conversations, nil
 	}
 	return nil, &NotLoadedError{edge: "conversations"}
+}
+
+// QueuesOrErr returns the Queues value or an error if the edge
+// was not loaded in eager-loading.
+func (e CampaignEdges) QueuesOrErr() ([]*Queue, error) {
+	if e.loadedTypes[3] {
+		return e.Queues, nil
+	}
+	return nil, &NotLoadedError{edge: "queues"}
+}
+
+// QuickRepliesOrErr returns the QuickReplies value or an error if the edge
+// was not loaded in eager-loading.
+func (e CampaignEdges) QuickRepliesOrErr() ([]*QuickReply, error) {
+	if e.loadedTypes[4] {
+		return e.QuickReplies, nil
+	}
+	return nil, &NotLoadedError{edge: "quick_replies"}
+}
+
+// TagsOrErr returns the Tags value or an error if the edge
+// was not loaded in eager-loading.
+func (e CampaignEdges) TagsOrErr() ([]*Tag, error) {
+	if e.loadedTypes[5] {
+		return e.Tags, nil
+	}
+	return nil, &NotLoadedError{edge: "tags"}
+}
+
+// AuditEntriesOrErr returns the AuditEntries value or an error if the edge
+// was not loaded in eager-loading.
+func (e CampaignEdges) AuditEntriesOrErr() ([]*AuditEntry, error) {
+	if e.loadedTypes[6] {
+		return e.AuditEntries, nil
+	}
+	return nil, &NotLoadedError{edge: "audit_entries"}
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -172,6 +220,26 @@ func (_m *Campaign) QueryConnections() *ConnectionQuery {
 // QueryConversations queries the "conversations" edge of the Campaign entity.
 func (_m *Campaign) QueryConversations() *ConversationQuery {
 	return NewCampaignClient(_m.config).QueryConversations(_m)
+}
+
+// QueryQueues queries the "queues" edge of the Campaign entity.
+func (_m *Campaign) QueryQueues() *QueueQuery {
+	return NewCampaignClient(_m.config).QueryQueues(_m)
+}
+
+// QueryQuickReplies queries the "quick_replies" edge of the Campaign entity.
+func (_m *Campaign) QueryQuickReplies() *QuickReplyQuery {
+	return NewCampaignClient(_m.config).QueryQuickReplies(_m)
+}
+
+// QueryTags queries the "tags" edge of the Campaign entity.
+func (_m *Campaign) QueryTags() *TagQuery {
+	return NewCampaignClient(_m.config).QueryTags(_m)
+}
+
+// QueryAuditEntries queries the "audit_entries" edge of the Campaign entity.
+func (_m *Campaign) QueryAuditEntries() *AuditEntryQuery {
+	return NewCampaignClient(_m.config).QueryAuditEntries(_m)
 }
 
 // Update returns a builder for updating this Campaign.
@@ -288,6 +356,102 @@ func (_m *Campaign) appendNamedConversations(name string, edges ...*Conversation
 		_m.Edges.namedConversations[name] = []*Conversation{}
 	} else {
 		_m.Edges.namedConversations[name] = append(_m.Edges.namedConversations[name], edges...)
+	}
+}
+
+// NamedQueues returns the Queues named value or an error if the edge was not
+// loaded in eager-loading with this name.
+func (_m *Campaign) NamedQueues(name string) ([]*Queue, error) {
+	if _m.Edges.namedQueues == nil {
+		return nil, &NotLoadedError{edge: name}
+	}
+	nodes, ok := _m.Edges.namedQueues[name]
+	if !ok {
+		return nil, &NotLoadedError{edge: name}
+	}
+	return nodes, nil
+}
+
+func (_m *Campaign) appendNamedQueues(name string, edges ...*Queue) {
+	if _m.Edges.namedQueues == nil {
+		_m.Edges.namedQueues = make(map[string][]*Queue)
+	}
+	if len(edges) == 0 {
+		_m.Edges.namedQueues[name] = []*Queue{}
+	} else {
+		_m.Edges.namedQueues[name] = append(_m.Edges.namedQueues[name], edges...)
+	}
+}
+
+// NamedQuickReplies returns the QuickReplies named value or an error if the edge was not
+// loaded in eager-loading with this name.
+func (_m *Campaign) NamedQuickReplies(name string) ([]*QuickReply, error) {
+	if _m.Edges.namedQuickReplies == nil {
+		return nil, &NotLoadedError{edge: name}
+	}
+	nodes, ok := _m.Edges.namedQuickReplies[name]
+	if !ok {
+		return nil, &NotLoadedError{edge: name}
+	}
+	return nodes, nil
+}
+
+func (_m *Campaign) appendNamedQuickReplies(name string, edges ...*QuickReply) {
+	if _m.Edges.namedQuickReplies == nil {
+		_m.Edges.namedQuickReplies = make(map[string][]*QuickReply)
+	}
+	if len(edges) == 0 {
+		_m.Edges.namedQuickReplies[name] = []*QuickReply{}
+	} else {
+		_m.Edges.namedQuickReplies[name] = append(_m.Edges.namedQuickReplies[name], edges...)
+	}
+}
+
+// NamedTags returns the Tags named value or an error if the edge was not
+// loaded in eager-loading with this name.
+func (_m *Campaign) NamedTags(name string) ([]*Tag, error) {
+	if _m.Edges.namedTags == nil {
+		return nil, &NotLoadedError{edge: name}
+	}
+	nodes, ok := _m.Edges.namedTags[name]
+	if !ok {
+		return nil, &NotLoadedError{edge: name}
+	}
+	return nodes, nil
+}
+
+func (_m *Campaign) appendNamedTags(name string, edges ...*Tag) {
+	if _m.Edges.namedTags == nil {
+		_m.Edges.namedTags = make(map[string][]*Tag)
+	}
+	if len(edges) == 0 {
+		_m.Edges.namedTags[name] = []*Tag{}
+	} else {
+		_m.Edges.namedTags[name] = append(_m.Edges.namedTags[name], edges...)
+	}
+}
+
+// NamedAuditEntries returns the AuditEntries named value or an error if the edge was not
+// loaded in eager-loading with this name.
+func (_m *Campaign) NamedAuditEntries(name string) ([]*AuditEntry, error) {
+	if _m.Edges.namedAuditEntries == nil {
+		return nil, &NotLoadedError{edge: name}
+	}
+	nodes, ok := _m.Edges.namedAuditEntries[name]
+	if !ok {
+		return nil, &NotLoadedError{edge: name}
+	}
+	return nodes, nil
+}
+
+func (_m *Campaign) appendNamedAuditEntries(name string, edges ...*AuditEntry) {
+	if _m.Edges.namedAuditEntries == nil {
+		_m.Edges.namedAuditEntries = make(map[string][]*AuditEntry)
+	}
+	if len(edges) == 0 {
+		_m.Edges.namedAuditEntries[name] = []*AuditEntry{}
+	} else {
+		_m.Edges.namedAuditEntries[name] = append(_m.Edges.namedAuditEntries[name], edges...)
 	}
 }
 

@@ -4,10 +4,14 @@ package ent
 
 import (
 	"causeway"
+	"causeway/ent/auditentry"
 	"causeway/ent/campaign"
 	"causeway/ent/campaignmember"
 	"causeway/ent/connection"
 	"causeway/ent/conversation"
+	"causeway/ent/queue"
+	"causeway/ent/quickreply"
+	"causeway/ent/tag"
 	"context"
 	"errors"
 	"fmt"
@@ -138,6 +142,66 @@ func (_c *CampaignCreate) AddConversations(v ...*Conversation) *CampaignCreate {
 		ids[i] = v[i].ID
 	}
 	return _c.AddConversationIDs(ids...)
+}
+
+// AddQueueIDs adds the "queues" edge to the Queue entity by IDs.
+func (_c *CampaignCreate) AddQueueIDs(ids ...causeway.ID) *CampaignCreate {
+	_c.mutation.AddQueueIDs(ids...)
+	return _c
+}
+
+// AddQueues adds the "queues" edges to the Queue entity.
+func (_c *CampaignCreate) AddQueues(v ...*Queue) *CampaignCreate {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddQueueIDs(ids...)
+}
+
+// AddQuickReplyIDs adds the "quick_replies" edge to the QuickReply entity by IDs.
+func (_c *CampaignCreate) AddQuickReplyIDs(ids ...causeway.ID) *CampaignCreate {
+	_c.mutation.AddQuickReplyIDs(ids...)
+	return _c
+}
+
+// AddQuickReplies adds the "quick_replies" edges to the QuickReply entity.
+func (_c *CampaignCreate) AddQuickReplies(v ...*QuickReply) *CampaignCreate {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddQuickReplyIDs(ids...)
+}
+
+// AddTagIDs adds the "tags" edge to the Tag entity by IDs.
+func (_c *CampaignCreate) AddTagIDs(ids ...causeway.ID) *CampaignCreate {
+	_c.mutation.AddTagIDs(ids...)
+	return _c
+}
+
+// AddTags adds the "tags" edges to the Tag entity.
+func (_c *CampaignCreate) AddTags(v ...*Tag) *CampaignCreate {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddTagIDs(ids...)
+}
+
+// AddAuditEntryIDs adds the "audit_entries" edge to the AuditEntry entity by IDs.
+func (_c *CampaignCreate) AddAuditEntryIDs(ids ...causeway.ID) *CampaignCreate {
+	_c.mutation.AddAuditEntryIDs(ids...)
+	return _c
+}
+
+// AddAuditEntries adds the "audit_entries" edges to the AuditEntry entity.
+func (_c *CampaignCreate) AddAuditEntries(v ...*AuditEntry) *CampaignCreate {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddAuditEntryIDs(ids...)
 }
 
 // Mutation returns the CampaignMutation object of the builder.
@@ -293,6 +357,70 @@ func (_c *CampaignCreate) createSpec() (*Campaign, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(conversation.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.QueuesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.QueuesTable,
+			Columns: []string{campaign.QueuesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(queue.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.QuickRepliesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.QuickRepliesTable,
+			Columns: []string{campaign.QuickRepliesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(quickreply.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.TagsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.TagsTable,
+			Columns: []string{campaign.TagsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(tag.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.AuditEntriesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.AuditEntriesTable,
+			Columns: []string{campaign.AuditEntriesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(auditentry.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

@@ -4,11 +4,15 @@ package ent
 
 import (
 	"causeway"
+	"causeway/ent/auditentry"
 	"causeway/ent/campaign"
 	"causeway/ent/campaignmember"
 	"causeway/ent/connection"
 	"causeway/ent/conversation"
 	"causeway/ent/predicate"
+	"causeway/ent/queue"
+	"causeway/ent/quickreply"
+	"causeway/ent/tag"
 	"context"
 	"database/sql/driver"
 	"fmt"
@@ -31,11 +35,19 @@ type CampaignQuery struct {
 	withMembers            *CampaignMemberQuery
 	withConnections        *ConnectionQuery
 	withConversations      *ConversationQuery
+	withQueues             *QueueQuery
+	withQuickReplies       *QuickReplyQuery
+	withTags               *TagQuery
+	withAuditEntries       *AuditEntryQuery
 	loadTotal              []func(context.Context, []*Campaign) error
 	modifiers              []func(*sql.Selector)
 	withNamedMembers       map[string]*CampaignMemberQuery
 	withNamedConnections   map[string]*ConnectionQuery
 	withNamedConversations map[string]*ConversationQuery
+	withNamedQueues        map[string]*QueueQuery
+	withNamedQuickReplies  map[string]*QuickReplyQuery
+	withNamedTags          map[string]*TagQuery
+	withNamedAuditEntries  map[string]*AuditEntryQuery
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)
@@ -131,6 +143,94 @@ func (_q *CampaignQuery) QueryConversations() *ConversationQuery {
 			sqlgraph.From(campaign.Table, campaign.FieldID, selector),
 			sqlgraph.To(conversation.Table, conversation.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, true, campaign.ConversationsTable, campaign.ConversationsColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryQueues chains the current query on the "queues" edge.
+func (_q *CampaignQuery) QueryQueues() *QueueQuery {
+	query := (&QueueClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(campaign.Table, campaign.FieldID, selector),
+			sqlgraph.To(queue.Table, queue.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, campaign.QueuesTable, campaign.QueuesColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryQuickReplies chains the current query on the "quick_replies" edge.
+func (_q *CampaignQuery) QueryQuickReplies() *QuickReplyQuery {
+	query := (&QuickReplyClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(campaign.Table, campaign.FieldID, selector),
+			sqlgraph.To(quickreply.Table, quickreply.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, campaign.QuickRepliesTable, campaign.QuickRepliesColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryTags chains the current query on the "tags" edge.
+func (_q *CampaignQuery) QueryTags() *TagQuery {
+	query := (&TagClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(campaign.Table, campaign.FieldID, selector),
+			sqlgraph.To(tag.Table, tag.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, campaign.TagsTable, campaign.TagsColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryAuditEntries chains the current query on the "audit_entries" edge.
+func (_q *CampaignQuery) QueryAuditEntries() *AuditEntryQuery {
+	query := (&AuditEntryClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(campaign.Table, campaign.FieldID, selector),
+			sqlgraph.To(auditentry.Table, auditentry.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, campaign.AuditEntriesTable, campaign.AuditEntriesColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -333,6 +433,10 @@ func (_q *CampaignQuery) Clone() *CampaignQuery {
 		withMembers:       _q.withMembers.Clone(),
 		withConnections:   _q.withConnections.Clone(),
 		withConversations: _q.withConversations.Clone(),
+		withQueues:        _q.withQueues.Clone(),
+		withQuickReplies:  _q.withQuickReplies.Clone(),
+		withTags:          _q.withTags.Clone(),
+		withAuditEntries:  _q.withAuditEntries.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
@@ -370,6 +474,50 @@ func (_q *CampaignQuery) WithConversations(opts ...func(*ConversationQuery)) *Ca
 		opt(query)
 	}
 	_q.withConversations = query
+	return _q
+}
+
+// WithQueues tells the query-builder to eager-load the nodes that are connected to
+// the "queues" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *CampaignQuery) WithQueues(opts ...func(*QueueQuery)) *CampaignQuery {
+	query := (&QueueClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withQueues = query
+	return _q
+}
+
+// WithQuickReplies tells the query-builder to eager-load the nodes that are connected to
+// the "quick_replies" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *CampaignQuery) WithQuickReplies(opts ...func(*QuickReplyQuery)) *CampaignQuery {
+	query := (&QuickReplyClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withQuickReplies = query
+	return _q
+}
+
+// WithTags tells the query-builder to eager-load the nodes that are connected to
+// the "tags" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *CampaignQuery) WithTags(opts ...func(*TagQuery)) *CampaignQuery {
+	query := (&TagClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withTags = query
+	return _q
+}
+
+// WithAuditEntries tells the query-builder to eager-load the nodes that are connected to
+// the "audit_entries" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *CampaignQuery) WithAuditEntries(opts ...func(*AuditEntryQuery)) *CampaignQuery {
+	query := (&AuditEntryClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withAuditEntries = query
 	return _q
 }
 
@@ -451,10 +599,14 @@ func (_q *CampaignQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Cam
 	var (
 		nodes       = []*Campaign{}
 		_spec       = _q.querySpec()
-		loadedTypes = [3]bool{
+		loadedTypes = [7]bool{
 			_q.withMembers != nil,
 			_q.withConnections != nil,
 			_q.withConversations != nil,
+			_q.withQueues != nil,
+			_q.withQuickReplies != nil,
+			_q.withTags != nil,
+			_q.withAuditEntries != nil,
 		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
@@ -499,6 +651,34 @@ func (_q *CampaignQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Cam
 			return nil, err
 		}
 	}
+	if query := _q.withQueues; query != nil {
+		if err := _q.loadQueues(ctx, query, nodes,
+			func(n *Campaign) { n.Edges.Queues = []*Queue{} },
+			func(n *Campaign, e *Queue) { n.Edges.Queues = append(n.Edges.Queues, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withQuickReplies; query != nil {
+		if err := _q.loadQuickReplies(ctx, query, nodes,
+			func(n *Campaign) { n.Edges.QuickReplies = []*QuickReply{} },
+			func(n *Campaign, e *QuickReply) { n.Edges.QuickReplies = append(n.Edges.QuickReplies, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withTags; query != nil {
+		if err := _q.loadTags(ctx, query, nodes,
+			func(n *Campaign) { n.Edges.Tags = []*Tag{} },
+			func(n *Campaign, e *Tag) { n.Edges.Tags = append(n.Edges.Tags, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withAuditEntries; query != nil {
+		if err := _q.loadAuditEntries(ctx, query, nodes,
+			func(n *Campaign) { n.Edges.AuditEntries = []*AuditEntry{} },
+			func(n *Campaign, e *AuditEntry) { n.Edges.AuditEntries = append(n.Edges.AuditEntries, e) }); err != nil {
+			return nil, err
+		}
+	}
 	for name, query := range _q.withNamedMembers {
 		if err := _q.loadMembers(ctx, query, nodes,
 			func(n *Campaign) { n.appendNamedMembers(name) },
@@ -517,6 +697,34 @@ func (_q *CampaignQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Cam
 		if err := _q.loadConversations(ctx, query, nodes,
 			func(n *Campaign) { n.appendNamedConversations(name) },
 			func(n *Campaign, e *Conversation) { n.appendNamedConversations(name, e) }); err != nil {
+			return nil, err
+		}
+	}
+	for name, query := range _q.withNamedQueues {
+		if err := _q.loadQueues(ctx, query, nodes,
+			func(n *Campaign) { n.appendNamedQueues(name) },
+			func(n *Campaign, e *Queue) { n.appendNamedQueues(name, e) }); err != nil {
+			return nil, err
+		}
+	}
+	for name, query := range _q.withNamedQuickReplies {
+		if err := _q.loadQuickReplies(ctx, query, nodes,
+			func(n *Campaign) { n.appendNamedQuickReplies(name) },
+			func(n *Campaign, e *QuickReply) { n.appendNamedQuickReplies(name, e) }); err != nil {
+			return nil, err
+		}
+	}
+	for name, query := range _q.withNamedTags {
+		if err := _q.loadTags(ctx, query, nodes,
+			func(n *Campaign) { n.appendNamedTags(name) },
+			func(n *Campaign, e *Tag) { n.appendNamedTags(name, e) }); err != nil {
+			return nil, err
+		}
+	}
+	for name, query := range _q.withNamedAuditEntries {
+		if err := _q.loadAuditEntries(ctx, query, nodes,
+			func(n *Campaign) { n.appendNamedAuditEntries(name) },
+			func(n *Campaign, e *AuditEntry) { n.appendNamedAuditEntries(name, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -603,6 +811,126 @@ func (_q *CampaignQuery) loadConversations(ctx context.Context, query *Conversat
 	}
 	query.Where(predicate.Conversation(func(s *sql.Selector) {
 		s.Where(sql.InValues(s.C(campaign.ConversationsColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.CampaignID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "campaign_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *CampaignQuery) loadQueues(ctx context.Context, query *QueueQuery, nodes []*Campaign, init func(*Campaign), assign func(*Campaign, *Queue)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[causeway.ID]*Campaign)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(queue.FieldCampaignID)
+	}
+	query.Where(predicate.Queue(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(campaign.QueuesColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.CampaignID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "campaign_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *CampaignQuery) loadQuickReplies(ctx context.Context, query *QuickReplyQuery, nodes []*Campaign, init func(*Campaign), assign func(*Campaign, *QuickReply)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[causeway.ID]*Campaign)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(quickreply.FieldCampaignID)
+	}
+	query.Where(predicate.QuickReply(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(campaign.QuickRepliesColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.CampaignID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "campaign_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *CampaignQuery) loadTags(ctx context.Context, query *TagQuery, nodes []*Campaign, init func(*Campaign), assign func(*Campaign, *Tag)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[causeway.ID]*Campaign)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(tag.FieldCampaignID)
+	}
+	query.Where(predicate.Tag(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(campaign.TagsColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.CampaignID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "campaign_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *CampaignQuery) loadAuditEntries(ctx context.Context, query *AuditEntryQuery, nodes []*Campaign, init func(*Campaign), assign func(*Campaign, *AuditEntry)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[causeway.ID]*Campaign)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(auditentry.FieldCampaignID)
+	}
+	query.Where(predicate.AuditEntry(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(campaign.AuditEntriesColumn), fks...))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {
@@ -777,6 +1105,62 @@ func (_q *CampaignQuery) WithNamedConversations(name string, opts ...func(*Conve
 		_q.withNamedConversations = make(map[string]*ConversationQuery)
 	}
 	_q.withNamedConversations[name] = query
+	return _q
+}
+
+// WithNamedQueues tells the query-builder to eager-load the nodes that are connected to the "queues"
+// edge with the given name. The optional arguments are used to configure the query builder of the edge.
+func (_q *CampaignQuery) WithNamedQueues(name string, opts ...func(*QueueQuery)) *CampaignQuery {
+	query := (&QueueClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	if _q.withNamedQueues == nil {
+		_q.withNamedQueues = make(map[string]*QueueQuery)
+	}
+	_q.withNamedQueues[name] = query
+	return _q
+}
+
+// WithNamedQuickReplies tells the query-builder to eager-load the nodes that are connected to the "quick_replies"
+// edge with the given name. The optional arguments are used to configure the query builder of the edge.
+func (_q *CampaignQuery) WithNamedQuickReplies(name string, opts ...func(*QuickReplyQuery)) *CampaignQuery {
+	query := (&QuickReplyClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	if _q.withNamedQuickReplies == nil {
+		_q.withNamedQuickReplies = make(map[string]*QuickReplyQuery)
+	}
+	_q.withNamedQuickReplies[name] = query
+	return _q
+}
+
+// WithNamedTags tells the query-builder to eager-load the nodes that are connected to the "tags"
+// edge with the given name. The optional arguments are used to configure the query builder of the edge.
+func (_q *CampaignQuery) WithNamedTags(name string, opts ...func(*TagQuery)) *CampaignQuery {
+	query := (&TagClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	if _q.withNamedTags == nil {
+		_q.withNamedTags = make(map[string]*TagQuery)
+	}
+	_q.withNamedTags[name] = query
+	return _q
+}
+
+// WithNamedAuditEntries tells the query-builder to eager-load the nodes that are connected to the "audit_entries"
+// edge with the given name. The optional arguments are used to configure the query builder of the edge.
+func (_q *CampaignQuery) WithNamedAuditEntries(name string, opts ...func(*AuditEntryQuery)) *CampaignQuery {
+	query := (&AuditEntryClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	if _q.withNamedAuditEntries == nil {
+		_q.withNamedAuditEntries = make(map[string]*AuditEntryQuery)
+	}
+	_q.withNamedAuditEntries[name] = query
 	return _q
 }
 

@@ -4,11 +4,15 @@ package ent
 
 import (
 	"causeway"
+	"causeway/ent/auditentry"
 	"causeway/ent/campaign"
 	"causeway/ent/campaignmember"
 	"causeway/ent/connection"
 	"causeway/ent/conversation"
 	"causeway/ent/predicate"
+	"causeway/ent/queue"
+	"causeway/ent/quickreply"
+	"causeway/ent/tag"
 	"context"
 	"errors"
 	"fmt"
@@ -153,6 +157,66 @@ func (_u *CampaignUpdate) AddConversations(v ...*Conversation) *CampaignUpdate {
 	return _u.AddConversationIDs(ids...)
 }
 
+// AddQueueIDs adds the "queues" edge to the Queue entity by IDs.
+func (_u *CampaignUpdate) AddQueueIDs(ids ...causeway.ID) *CampaignUpdate {
+	_u.mutation.AddQueueIDs(ids...)
+	return _u
+}
+
+// AddQueues adds the "queues" edges to the Queue entity.
+func (_u *CampaignUpdate) AddQueues(v ...*Queue) *CampaignUpdate {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddQueueIDs(ids...)
+}
+
+// AddQuickReplyIDs adds the "quick_replies" edge to the QuickReply entity by IDs.
+func (_u *CampaignUpdate) AddQuickReplyIDs(ids ...causeway.ID) *CampaignUpdate {
+	_u.mutation.AddQuickReplyIDs(ids...)
+	return _u
+}
+
+// AddQuickReplies adds the "quick_replies" edges to the QuickReply entity.
+func (_u *CampaignUpdate) AddQuickReplies(v ...*QuickReply) *CampaignUpdate {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddQuickReplyIDs(ids...)
+}
+
+// AddTagIDs adds the "tags" edge to the Tag entity by IDs.
+func (_u *CampaignUpdate) AddTagIDs(ids ...causeway.ID) *CampaignUpdate {
+	_u.mutation.AddTagIDs(ids...)
+	return _u
+}
+
+// AddTags adds the "tags" edges to the Tag entity.
+func (_u *CampaignUpdate) AddTags(v ...*Tag) *CampaignUpdate {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddTagIDs(ids...)
+}
+
+// AddAuditEntryIDs adds the "audit_entries" edge to the AuditEntry entity by IDs.
+func (_u *CampaignUpdate) AddAuditEntryIDs(ids ...causeway.ID) *CampaignUpdate {
+	_u.mutation.AddAuditEntryIDs(ids...)
+	return _u
+}
+
+// AddAuditEntries adds the "audit_entries" edges to the AuditEntry entity.
+func (_u *CampaignUpdate) AddAuditEntries(v ...*AuditEntry) *CampaignUpdate {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddAuditEntryIDs(ids...)
+}
+
 // Mutation returns the CampaignMutation object of the builder.
 func (_u *CampaignUpdate) Mutation() *CampaignMutation {
 	return _u.mutation
@@ -219,6 +283,90 @@ func (_u *CampaignUpdate) RemoveConversations(v ...*Conversation) *CampaignUpdat
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveConversationIDs(ids...)
+}
+
+// ClearQueues clears all "queues" edges to the Queue entity.
+func (_u *CampaignUpdate) ClearQueues() *CampaignUpdate {
+	_u.mutation.ClearQueues()
+	return _u
+}
+
+// RemoveQueueIDs removes the "queues" edge to Queue entities by IDs.
+func (_u *CampaignUpdate) RemoveQueueIDs(ids ...causeway.ID) *CampaignUpdate {
+	_u.mutation.RemoveQueueIDs(ids...)
+	return _u
+}
+
+// RemoveQueues removes "queues" edges to Queue entities.
+func (_u *CampaignUpdate) RemoveQueues(v ...*Queue) *CampaignUpdate {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveQueueIDs(ids...)
+}
+
+// ClearQuickReplies clears all "quick_replies" edges to the QuickReply entity.
+func (_u *CampaignUpdate) ClearQuickReplies() *CampaignUpdate {
+	_u.mutation.ClearQuickReplies()
+	return _u
+}
+
+// RemoveQuickReplyIDs removes the "quick_replies" edge to QuickReply entities by IDs.
+func (_u *CampaignUpdate) RemoveQuickReplyIDs(ids ...causeway.ID) *CampaignUpdate {
+	_u.mutation.RemoveQuickReplyIDs(ids...)
+	return _u
+}
+
+// RemoveQuickReplies removes "quick_replies" edges to QuickReply entities.
+func (_u *CampaignUpdate) RemoveQuickReplies(v ...*QuickReply) *CampaignUpdate {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveQuickReplyIDs(ids...)
+}
+
+// ClearTags clears all "tags" edges to the Tag entity.
+func (_u *CampaignUpdate) ClearTags() *CampaignUpdate {
+	_u.mutation.ClearTags()
+	return _u
+}
+
+// RemoveTagIDs removes the "tags" edge to Tag entities by IDs.
+func (_u *CampaignUpdate) RemoveTagIDs(ids ...causeway.ID) *CampaignUpdate {
+	_u.mutation.RemoveTagIDs(ids...)
+	return _u
+}
+
+// RemoveTags removes "tags" edges to Tag entities.
+func (_u *CampaignUpdate) RemoveTags(v ...*Tag) *CampaignUpdate {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveTagIDs(ids...)
+}
+
+// ClearAuditEntries clears all "audit_entries" edges to the AuditEntry entity.
+func (_u *CampaignUpdate) ClearAuditEntries() *CampaignUpdate {
+	_u.mutation.ClearAuditEntries()
+	return _u
+}
+
+// RemoveAuditEntryIDs removes the "audit_entries" edge to AuditEntry entities by IDs.
+func (_u *CampaignUpdate) RemoveAuditEntryIDs(ids ...causeway.ID) *CampaignUpdate {
+	_u.mutation.RemoveAuditEntryIDs(ids...)
+	return _u
+}
+
+// RemoveAuditEntries removes "audit_entries" edges to AuditEntry entities.
+func (_u *CampaignUpdate) RemoveAuditEntries(v ...*AuditEntry) *CampaignUpdate {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveAuditEntryIDs(ids...)
 }
 
 // Save executes the query and returns the number of nodes affected by the update operation.
@@ -419,6 +567,186 @@ func (_u *CampaignUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 		}
 		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
+	if _u.mutation.QueuesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.QueuesTable,
+			Columns: []string{campaign.QueuesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(queue.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedQueuesIDs(); len(nodes) > 0 && !_u.mutation.QueuesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.QueuesTable,
+			Columns: []string{campaign.QueuesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(queue.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.QueuesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.QueuesTable,
+			Columns: []string{campaign.QueuesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(queue.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.QuickRepliesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.QuickRepliesTable,
+			Columns: []string{campaign.QuickRepliesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(quickreply.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedQuickRepliesIDs(); len(nodes) > 0 && !_u.mutation.QuickRepliesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.QuickRepliesTable,
+			Columns: []string{campaign.QuickRepliesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(quickreply.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.QuickRepliesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.QuickRepliesTable,
+			Columns: []string{campaign.QuickRepliesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(quickreply.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.TagsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.TagsTable,
+			Columns: []string{campaign.TagsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(tag.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedTagsIDs(); len(nodes) > 0 && !_u.mutation.TagsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.TagsTable,
+			Columns: []string{campaign.TagsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(tag.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.TagsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.TagsTable,
+			Columns: []string{campaign.TagsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(tag.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.AuditEntriesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.AuditEntriesTable,
+			Columns: []string{campaign.AuditEntriesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(auditentry.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedAuditEntriesIDs(); len(nodes) > 0 && !_u.mutation.AuditEntriesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.AuditEntriesTable,
+			Columns: []string{campaign.AuditEntriesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(auditentry.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.AuditEntriesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.AuditEntriesTable,
+			Columns: []string{campaign.AuditEntriesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(auditentry.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -561,6 +889,66 @@ func (_u *CampaignUpdateOne) AddConversations(v ...*Conversation) *CampaignUpdat
 	return _u.AddConversationIDs(ids...)
 }
 
+// AddQueueIDs adds the "queues" edge to the Queue entity by IDs.
+func (_u *CampaignUpdateOne) AddQueueIDs(ids ...causeway.ID) *CampaignUpdateOne {
+	_u.mutation.AddQueueIDs(ids...)
+	return _u
+}
+
+// AddQueues adds the "queues" edges to the Queue entity.
+func (_u *CampaignUpdateOne) AddQueues(v ...*Queue) *CampaignUpdateOne {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddQueueIDs(ids...)
+}
+
+// AddQuickReplyIDs adds the "quick_replies" edge to the QuickReply entity by IDs.
+func (_u *CampaignUpdateOne) AddQuickReplyIDs(ids ...causeway.ID) *CampaignUpdateOne {
+	_u.mutation.AddQuickReplyIDs(ids...)
+	return _u
+}
+
+// AddQuickReplies adds the "quick_replies" edges to the QuickReply entity.
+func (_u *CampaignUpdateOne) AddQuickReplies(v ...*QuickReply) *CampaignUpdateOne {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddQuickReplyIDs(ids...)
+}
+
+// AddTagIDs adds the "tags" edge to the Tag entity by IDs.
+func (_u *CampaignUpdateOne) AddTagIDs(ids ...causeway.ID) *CampaignUpdateOne {
+	_u.mutation.AddTagIDs(ids...)
+	return _u
+}
+
+// AddTags adds the "tags" edges to the Tag entity.
+func (_u *CampaignUpdateOne) AddTags(v ...*Tag) *CampaignUpdateOne {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddTagIDs(ids...)
+}
+
+// AddAuditEntryIDs adds the "audit_entries" edge to the AuditEntry entity by IDs.
+func (_u *CampaignUpdateOne) AddAuditEntryIDs(ids ...causeway.ID) *CampaignUpdateOne {
+	_u.mutation.AddAuditEntryIDs(ids...)
+	return _u
+}
+
+// AddAuditEntries adds the "audit_entries" edges to the AuditEntry entity.
+func (_u *CampaignUpdateOne) AddAuditEntries(v ...*AuditEntry) *CampaignUpdateOne {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddAuditEntryIDs(ids...)
+}
+
 // Mutation returns the CampaignMutation object of the builder.
 func (_u *CampaignUpdateOne) Mutation() *CampaignMutation {
 	return _u.mutation
@@ -627,6 +1015,90 @@ func (_u *CampaignUpdateOne) RemoveConversations(v ...*Conversation) *CampaignUp
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveConversationIDs(ids...)
+}
+
+// ClearQueues clears all "queues" edges to the Queue entity.
+func (_u *CampaignUpdateOne) ClearQueues() *CampaignUpdateOne {
+	_u.mutation.ClearQueues()
+	return _u
+}
+
+// RemoveQueueIDs removes the "queues" edge to Queue entities by IDs.
+func (_u *CampaignUpdateOne) RemoveQueueIDs(ids ...causeway.ID) *CampaignUpdateOne {
+	_u.mutation.RemoveQueueIDs(ids...)
+	return _u
+}
+
+// RemoveQueues removes "queues" edges to Queue entities.
+func (_u *CampaignUpdateOne) RemoveQueues(v ...*Queue) *CampaignUpdateOne {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveQueueIDs(ids...)
+}
+
+// ClearQuickReplies clears all "quick_replies" edges to the QuickReply entity.
+func (_u *CampaignUpdateOne) ClearQuickReplies() *CampaignUpdateOne {
+	_u.mutation.ClearQuickReplies()
+	return _u
+}
+
+// RemoveQuickReplyIDs removes the "quick_replies" edge to QuickReply entities by IDs.
+func (_u *CampaignUpdateOne) RemoveQuickReplyIDs(ids ...causeway.ID) *CampaignUpdateOne {
+	_u.mutation.RemoveQuickReplyIDs(ids...)
+	return _u
+}
+
+// RemoveQuickReplies removes "quick_replies" edges to QuickReply entities.
+func (_u *CampaignUpdateOne) RemoveQuickReplies(v ...*QuickReply) *CampaignUpdateOne {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveQuickReplyIDs(ids...)
+}
+
+// ClearTags clears all "tags" edges to the Tag entity.
+func (_u *CampaignUpdateOne) ClearTags() *CampaignUpdateOne {
+	_u.mutation.ClearTags()
+	return _u
+}
+
+// RemoveTagIDs removes the "tags" edge to Tag entities by IDs.
+func (_u *CampaignUpdateOne) RemoveTagIDs(ids ...causeway.ID) *CampaignUpdateOne {
+	_u.mutation.RemoveTagIDs(ids...)
+	return _u
+}
+
+// RemoveTags removes "tags" edges to Tag entities.
+func (_u *CampaignUpdateOne) RemoveTags(v ...*Tag) *CampaignUpdateOne {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveTagIDs(ids...)
+}
+
+// ClearAuditEntries clears all "audit_entries" edges to the AuditEntry entity.
+func (_u *CampaignUpdateOne) ClearAuditEntries() *CampaignUpdateOne {
+	_u.mutation.ClearAuditEntries()
+	return _u
+}
+
+// RemoveAuditEntryIDs removes the "audit_entries" edge to AuditEntry entities by IDs.
+func (_u *CampaignUpdateOne) RemoveAuditEntryIDs(ids ...causeway.ID) *CampaignUpdateOne {
+	_u.mutation.RemoveAuditEntryIDs(ids...)
+	return _u
+}
+
+// RemoveAuditEntries removes "audit_entries" edges to AuditEntry entities.
+func (_u *CampaignUpdateOne) RemoveAuditEntries(v ...*AuditEntry) *CampaignUpdateOne {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveAuditEntryIDs(ids...)
 }
 
 // Where appends a list predicates to the CampaignUpdate builder.
@@ -850,6 +1322,186 @@ func (_u *CampaignUpdateOne) sqlSave(ctx context.Context) (_node *Campaign, err 
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(conversation.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.QueuesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.QueuesTable,
+			Columns: []string{campaign.QueuesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(queue.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedQueuesIDs(); len(nodes) > 0 && !_u.mutation.QueuesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.QueuesTable,
+			Columns: []string{campaign.QueuesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(queue.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.QueuesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.QueuesTable,
+			Columns: []string{campaign.QueuesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(queue.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.QuickRepliesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.QuickRepliesTable,
+			Columns: []string{campaign.QuickRepliesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(quickreply.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedQuickRepliesIDs(); len(nodes) > 0 && !_u.mutation.QuickRepliesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.QuickRepliesTable,
+			Columns: []string{campaign.QuickRepliesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(quickreply.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.QuickRepliesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.QuickRepliesTable,
+			Columns: []string{campaign.QuickRepliesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(quickreply.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.TagsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.TagsTable,
+			Columns: []string{campaign.TagsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(tag.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedTagsIDs(); len(nodes) > 0 && !_u.mutation.TagsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.TagsTable,
+			Columns: []string{campaign.TagsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(tag.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.TagsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.TagsTable,
+			Columns: []string{campaign.TagsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(tag.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.AuditEntriesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.AuditEntriesTable,
+			Columns: []string{campaign.AuditEntriesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(auditentry.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedAuditEntriesIDs(); len(nodes) > 0 && !_u.mutation.AuditEntriesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.AuditEntriesTable,
+			Columns: []string{campaign.AuditEntriesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(auditentry.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.AuditEntriesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   campaign.AuditEntriesTable,
+			Columns: []string{campaign.AuditEntriesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(auditentry.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

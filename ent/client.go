@@ -14,15 +14,23 @@ import (
 
 	"causeway/ent/accesstoken"
 	"causeway/ent/attachment"
+	"causeway/ent/auditentry"
 	"causeway/ent/campaign"
 	"causeway/ent/campaignmember"
 	"causeway/ent/connection"
 	"causeway/ent/contact"
 	"causeway/ent/conversation"
+	"causeway/ent/facebooklogin"
 	"causeway/ent/feedevent"
 	"causeway/ent/feedtrim"
 	"causeway/ent/message"
+	"causeway/ent/messagepart"
+	"causeway/ent/queue"
+	"causeway/ent/queuemember"
+	"causeway/ent/quickreply"
 	"causeway/ent/reaction"
+	"causeway/ent/tag"
+	"causeway/ent/tagging"
 	"causeway/ent/testreport"
 	"causeway/ent/user"
 	"causeway/ent/webhooklog"
@@ -44,6 +52,8 @@ type Client struct {
 	AccessToken *AccessTokenClient
 	// Attachment is the client for interacting with the Attachment builders.
 	Attachment *AttachmentClient
+	// AuditEntry is the client for interacting with the AuditEntry builders.
+	AuditEntry *AuditEntryClient
 	// Campaign is the client for interacting with the Campaign builders.
 	Campaign *CampaignClient
 	// CampaignMember is the client for interacting with the CampaignMember builders.
@@ -54,14 +64,28 @@ type Client struct {
 	Contact *ContactClient
 	// Conversation is the client for interacting with the Conversation builders.
 	Conversation *ConversationClient
+	// FacebookLogin is the client for interacting with the FacebookLogin builders.
+	FacebookLogin *FacebookLoginClient
 	// FeedEvent is the client for interacting with the FeedEvent builders.
 	FeedEvent *FeedEventClient
 	// FeedTrim is the client for interacting with the FeedTrim builders.
 	FeedTrim *FeedTrimClient
 	// Message is the client for interacting with the Message builders.
 	Message *MessageClient
+	// MessagePart is the client for interacting with the MessagePart builders.
+	MessagePart *MessagePartClient
+	// Queue is the client for interacting with the Queue builders.
+	Queue *QueueClient
+	// QueueMember is the client for interacting with the QueueMember builders.
+	QueueMember *QueueMemberClient
+	// QuickReply is the client for interacting with the QuickReply builders.
+	QuickReply *QuickReplyClient
 	// Reaction is the client for interacting with the Reaction builders.
 	Reaction *ReactionClient
+	// Tag is the client for interacting with the Tag builders.
+	Tag *TagClient
+	// Tagging is the client for interacting with the Tagging builders.
+	Tagging *TaggingClient
 	// TestReport is the client for interacting with the TestReport builders.
 	TestReport *TestReportClient
 	// User is the client for interacting with the User builders.
@@ -81,15 +105,23 @@ func (c *Client) init() {
 	c.Schema = migrate.NewSchema(c.driver)
 	c.AccessToken = NewAccessTokenClient(c.config)
 	c.Attachment = NewAttachmentClient(c.config)
+	c.AuditEntry = NewAuditEntryClient(c.config)
 	c.Campaign = NewCampaignClient(c.config)
 	c.CampaignMember = NewCampaignMemberClient(c.config)
 	c.Connection = NewConnectionClient(c.config)
 	c.Contact = NewContactClient(c.config)
 	c.Conversation = NewConversationClient(c.config)
+	c.FacebookLogin = NewFacebookLoginClient(c.config)
 	c.FeedEvent = NewFeedEventClient(c.config)
 	c.FeedTrim = NewFeedTrimClient(c.config)
 	c.Message = NewMessageClient(c.config)
+	c.MessagePart = NewMessagePartClient(c.config)
+	c.Queue = NewQueueClient(c.config)
+	c.QueueMember = NewQueueMemberClient(c.config)
+	c.QuickReply = NewQuickReplyClient(c.config)
 	c.Reaction = NewReactionClient(c.config)
+	c.Tag = NewTagClient(c.config)
+	c.Tagging = NewTaggingClient(c.config)
 	c.TestReport = NewTestReportClient(c.config)
 	c.User = NewUserClient(c.config)
 	c.WebhookLog = NewWebhookLogClient(c.config)
@@ -187,15 +219,23 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		config:         cfg,
 		AccessToken:    NewAccessTokenClient(cfg),
 		Attachment:     NewAttachmentClient(cfg),
+		AuditEntry:     NewAuditEntryClient(cfg),
 		Campaign:       NewCampaignClient(cfg),
 		CampaignMember: NewCampaignMemberClient(cfg),
 		Connection:     NewConnectionClient(cfg),
 		Contact:        NewContactClient(cfg),
 		Conversation:   NewConversationClient(cfg),
+		FacebookLogin:  NewFacebookLoginClient(cfg),
 		FeedEvent:      NewFeedEventClient(cfg),
 		FeedTrim:       NewFeedTrimClient(cfg),
 		Message:        NewMessageClient(cfg),
+		MessagePart:    NewMessagePartClient(cfg),
+		Queue:          NewQueueClient(cfg),
+		QueueMember:    NewQueueMemberClient(cfg),
+		QuickReply:     NewQuickReplyClient(cfg),
 		Reaction:       NewReactionClient(cfg),
+		Tag:            NewTagClient(cfg),
+		Tagging:        NewTaggingClient(cfg),
 		TestReport:     NewTestReportClient(cfg),
 		User:           NewUserClient(cfg),
 		WebhookLog:     NewWebhookLogClient(cfg),
@@ -220,15 +260,23 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		config:         cfg,
 		AccessToken:    NewAccessTokenClient(cfg),
 		Attachment:     NewAttachmentClient(cfg),
+		AuditEntry:     NewAuditEntryClient(cfg),
 		Campaign:       NewCampaignClient(cfg),
 		CampaignMember: NewCampaignMemberClient(cfg),
 		Connection:     NewConnectionClient(cfg),
 		Contact:        NewContactClient(cfg),
 		Conversation:   NewConversationClient(cfg),
+		FacebookLogin:  NewFacebookLoginClient(cfg),
 		FeedEvent:      NewFeedEventClient(cfg),
 		FeedTrim:       NewFeedTrimClient(cfg),
 		Message:        NewMessageClient(cfg),
+		MessagePart:    NewMessagePartClient(cfg),
+		Queue:          NewQueueClient(cfg),
+		QueueMember:    NewQueueMemberClient(cfg),
+		QuickReply:     NewQuickReplyClient(cfg),
 		Reaction:       NewReactionClient(cfg),
+		Tag:            NewTagClient(cfg),
+		Tagging:        NewTaggingClient(cfg),
 		TestReport:     NewTestReportClient(cfg),
 		User:           NewUserClient(cfg),
 		WebhookLog:     NewWebhookLogClient(cfg),
@@ -261,9 +309,10 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.AccessToken, c.Attachment, c.Campaign, c.CampaignMember, c.Connection,
-		c.Contact, c.Conversation, c.FeedEvent, c.FeedTrim, c.Message, c.Reaction,
-		c.TestReport, c.User, c.WebhookLog,
+		c.AccessToken, c.Attachment, c.AuditEntry, c.Campaign, c.CampaignMember,
+		c.Connection, c.Contact, c.Conversation, c.FacebookLogin, c.FeedEvent,
+		c.FeedTrim, c.Message, c.MessagePart, c.Queue, c.QueueMember, c.QuickReply,
+		c.Reaction, c.Tag, c.Tagging, c.TestReport, c.User, c.WebhookLog,
 	} {
 		n.Use(hooks...)
 	}
@@ -273,9 +322,10 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.AccessToken, c.Attachment, c.Campaign, c.CampaignMember, c.Connection,
-		c.Contact, c.Conversation, c.FeedEvent, c.FeedTrim, c.Message, c.Reaction,
-		c.TestReport, c.User, c.WebhookLog,
+		c.AccessToken, c.Attachment, c.AuditEntry, c.Campaign, c.CampaignMember,
+		c.Connection, c.Contact, c.Conversation, c.FacebookLogin, c.FeedEvent,
+		c.FeedTrim, c.Message, c.MessagePart, c.Queue, c.QueueMember, c.QuickReply,
+		c.Reaction, c.Tag, c.Tagging, c.TestReport, c.User, c.WebhookLog,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -288,6 +338,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.AccessToken.mutate(ctx, m)
 	case *AttachmentMutation:
 		return c.Attachment.mutate(ctx, m)
+	case *AuditEntryMutation:
+		return c.AuditEntry.mutate(ctx, m)
 	case *CampaignMutation:
 		return c.Campaign.mutate(ctx, m)
 	case *CampaignMemberMutation:
@@ -298,14 +350,28 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Contact.mutate(ctx, m)
 	case *ConversationMutation:
 		return c.Conversation.mutate(ctx, m)
+	case *FacebookLoginMutation:
+		return c.FacebookLogin.mutate(ctx, m)
 	case *FeedEventMutation:
 		return c.FeedEvent.mutate(ctx, m)
 	case *FeedTrimMutation:
 		return c.FeedTrim.mutate(ctx, m)
 	case *MessageMutation:
 		return c.Message.mutate(ctx, m)
+	case *MessagePartMutation:
+		return c.MessagePart.mutate(ctx, m)
+	case *QueueMutation:
+		return c.Queue.mutate(ctx, m)
+	case *QueueMemberMutation:
+		return c.QueueMember.mutate(ctx, m)
+	case *QuickReplyMutation:
+		return c.QuickReply.mutate(ctx, m)
 	case *ReactionMutation:
 		return c.Reaction.mutate(ctx, m)
+	case *TagMutation:
+		return c.Tag.mutate(ctx, m)
+	case *TaggingMutation:
+		return c.Tagging.mutate(ctx, m)
 	case *TestReportMutation:
 		return c.TestReport.mutate(ctx, m)
 	case *UserMutation:
@@ -615,6 +681,155 @@ func (c *AttachmentClient) mutate(ctx context.Context, m *AttachmentMutation) (V
 	}
 }
 
+// AuditEntryClient is a client for the AuditEntry schema.
+type AuditEntryClient struct {
+	config
+}
+
+// NewAuditEntryClient returns a client for the AuditEntry from the given config.
+func NewAuditEntryClient(c config) *AuditEntryClient {
+	return &AuditEntryClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `auditentry.Hooks(f(g(h())))`.
+func (c *AuditEntryClient) Use(hooks ...Hook) {
+	c.hooks.AuditEntry = append(c.hooks.AuditEntry, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `auditentry.Intercept(f(g(h())))`.
+func (c *AuditEntryClient) Intercept(interceptors ...Interceptor) {
+	c.inters.AuditEntry = append(c.inters.AuditEntry, interceptors...)
+}
+
+// Create returns a builder for creating a AuditEntry entity.
+func (c *AuditEntryClient) Create() *AuditEntryCreate {
+	mutation := newAuditEntryMutation(c.config, OpCreate)
+	return &AuditEntryCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of AuditEntry entities.
+func (c *AuditEntryClient) CreateBulk(builders ...*AuditEntryCreate) *AuditEntryCreateBulk {
+	return &AuditEntryCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *AuditEntryClient) MapCreateBulk(slice any, setFunc func(*AuditEntryCreate, int)) *AuditEntryCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &AuditEntryCreateBulk{err: fmt.Errorf("calling to AuditEntryClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*AuditEntryCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &AuditEntryCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for AuditEntry.
+func (c *AuditEntryClient) Update() *AuditEntryUpdate {
+	mutation := newAuditEntryMutation(c.config, OpUpdate)
+	return &AuditEntryUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *AuditEntryClient) UpdateOne(_m *AuditEntry) *AuditEntryUpdateOne {
+	mutation := newAuditEntryMutation(c.config, OpUpdateOne, withAuditEntry(_m))
+	return &AuditEntryUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *AuditEntryClient) UpdateOneID(id causeway.ID) *AuditEntryUpdateOne {
+	mutation := newAuditEntryMutation(c.config, OpUpdateOne, withAuditEntryID(id))
+	return &AuditEntryUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for AuditEntry.
+func (c *AuditEntryClient) Delete() *AuditEntryDelete {
+	mutation := newAuditEntryMutation(c.config, OpDelete)
+	return &AuditEntryDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *AuditEntryClient) DeleteOne(_m *AuditEntry) *AuditEntryDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *AuditEntryClient) DeleteOneID(id causeway.ID) *AuditEntryDeleteOne {
+	builder := c.Delete().Where(auditentry.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &AuditEntryDeleteOne{builder}
+}
+
+// Query returns a query builder for AuditEntry.
+func (c *AuditEntryClient) Query() *AuditEntryQuery {
+	return &AuditEntryQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeAuditEntry},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a AuditEntry entity by its id.
+func (c *AuditEntryClient) Get(ctx context.Context, id causeway.ID) (*AuditEntry, error) {
+	return c.Query().Where(auditentry.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *AuditEntryClient) GetX(ctx context.Context, id causeway.ID) *AuditEntry {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryCampaign queries the campaign edge of a AuditEntry.
+func (c *AuditEntryClient) QueryCampaign(_m *AuditEntry) *CampaignQuery {
+	query := (&CampaignClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(auditentry.Table, auditentry.FieldID, id),
+			sqlgraph.To(campaign.Table, campaign.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, auditentry.CampaignTable, auditentry.CampaignColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *AuditEntryClient) Hooks() []Hook {
+	return c.hooks.AuditEntry
+}
+
+// Interceptors returns the client interceptors.
+func (c *AuditEntryClient) Interceptors() []Interceptor {
+	return c.inters.AuditEntry
+}
+
+func (c *AuditEntryClient) mutate(ctx context.Context, m *AuditEntryMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&AuditEntryCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&AuditEntryUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&AuditEntryUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&AuditEntryDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown AuditEntry mutation op: %q", m.Op())
+	}
+}
+
 // CampaignClient is a client for the Campaign schema.
 type CampaignClient struct {
 	config
@@ -764,6 +979,70 @@ func (c *CampaignClient) QueryConversations(_m *Campaign) *ConversationQuery {
 			sqlgraph.From(campaign.Table, campaign.FieldID, id),
 			sqlgraph.To(conversation.Table, conversation.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, true, campaign.ConversationsTable, campaign.ConversationsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryQueues queries the queues edge of a Campaign.
+func (c *CampaignClient) QueryQueues(_m *Campaign) *QueueQuery {
+	query := (&QueueClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(campaign.Table, campaign.FieldID, id),
+			sqlgraph.To(queue.Table, queue.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, campaign.QueuesTable, campaign.QueuesColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryQuickReplies queries the quick_replies edge of a Campaign.
+func (c *CampaignClient) QueryQuickReplies(_m *Campaign) *QuickReplyQuery {
+	query := (&QuickReplyClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(campaign.Table, campaign.FieldID, id),
+			sqlgraph.To(quickreply.Table, quickreply.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, campaign.QuickRepliesTable, campaign.QuickRepliesColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryTags queries the tags edge of a Campaign.
+func (c *CampaignClient) QueryTags(_m *Campaign) *TagQuery {
+	query := (&TagClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(campaign.Table, campaign.FieldID, id),
+			sqlgraph.To(tag.Table, tag.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, campaign.TagsTable, campaign.TagsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryAuditEntries queries the audit_entries edge of a Campaign.
+func (c *CampaignClient) QueryAuditEntries(_m *Campaign) *AuditEntryQuery {
+	query := (&AuditEntryClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(campaign.Table, campaign.FieldID, id),
+			sqlgraph.To(auditentry.Table, auditentry.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, campaign.AuditEntriesTable, campaign.AuditEntriesColumn),
 		)
 		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
 		return fromV, nil
@@ -1078,6 +1357,38 @@ func (c *ConnectionClient) QueryCampaign(_m *Connection) *CampaignQuery {
 			sqlgraph.From(connection.Table, connection.FieldID, id),
 			sqlgraph.To(campaign.Table, campaign.FieldID),
 			sqlgraph.Edge(sqlgraph.M2O, false, connection.CampaignTable, connection.CampaignColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryQueue queries the queue edge of a Connection.
+func (c *ConnectionClient) QueryQueue(_m *Connection) *QueueQuery {
+	query := (&QueueClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(connection.Table, connection.FieldID, id),
+			sqlgraph.To(queue.Table, queue.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, connection.QueueTable, connection.QueueColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryAssignee queries the assignee edge of a Connection.
+func (c *ConnectionClient) QueryAssignee(_m *Connection) *UserQuery {
+	query := (&UserClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(connection.Table, connection.FieldID, id),
+			sqlgraph.To(user.Table, user.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, connection.AssigneeTable, connection.AssigneeColumn),
 		)
 		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
 		return fromV, nil
@@ -1479,6 +1790,54 @@ func (c *ConversationClient) QueryLastMessage(_m *Conversation) *MessageQuery {
 	return query
 }
 
+// QueryAssignee queries the assignee edge of a Conversation.
+func (c *ConversationClient) QueryAssignee(_m *Conversation) *UserQuery {
+	query := (&UserClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(conversation.Table, conversation.FieldID, id),
+			sqlgraph.To(user.Table, user.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, conversation.AssigneeTable, conversation.AssigneeColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryQueue queries the queue edge of a Conversation.
+func (c *ConversationClient) QueryQueue(_m *Conversation) *QueueQuery {
+	query := (&QueueClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(conversation.Table, conversation.FieldID, id),
+			sqlgraph.To(queue.Table, queue.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, conversation.QueueTable, conversation.QueueColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryTags queries the tags edge of a Conversation.
+func (c *ConversationClient) QueryTags(_m *Conversation) *TagQuery {
+	query := (&TagClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(conversation.Table, conversation.FieldID, id),
+			sqlgraph.To(tag.Table, tag.FieldID),
+			sqlgraph.Edge(sqlgraph.M2M, false, conversation.TagsTable, conversation.TagsPrimaryKey...),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // QueryMessages queries the messages edge of a Conversation.
 func (c *ConversationClient) QueryMessages(_m *Conversation) *MessageQuery {
 	query := (&MessageClient{config: c.config}).Query()
@@ -1488,6 +1847,22 @@ func (c *ConversationClient) QueryMessages(_m *Conversation) *MessageQuery {
 			sqlgraph.From(conversation.Table, conversation.FieldID, id),
 			sqlgraph.To(message.Table, message.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, true, conversation.MessagesTable, conversation.MessagesColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryTaggings queries the taggings edge of a Conversation.
+func (c *ConversationClient) QueryTaggings(_m *Conversation) *TaggingQuery {
+	query := (&TaggingClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(conversation.Table, conversation.FieldID, id),
+			sqlgraph.To(tagging.Table, tagging.ConversationColumn),
+			sqlgraph.Edge(sqlgraph.O2M, true, conversation.TaggingsTable, conversation.TaggingsColumn),
 		)
 		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
 		return fromV, nil
@@ -1517,6 +1892,155 @@ func (c *ConversationClient) mutate(ctx context.Context, m *ConversationMutation
 		return (&ConversationDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown Conversation mutation op: %q", m.Op())
+	}
+}
+
+// FacebookLoginClient is a client for the FacebookLogin schema.
+type FacebookLoginClient struct {
+	config
+}
+
+// NewFacebookLoginClient returns a client for the FacebookLogin from the given config.
+func NewFacebookLoginClient(c config) *FacebookLoginClient {
+	return &FacebookLoginClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `facebooklogin.Hooks(f(g(h())))`.
+func (c *FacebookLoginClient) Use(hooks ...Hook) {
+	c.hooks.FacebookLogin = append(c.hooks.FacebookLogin, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `facebooklogin.Intercept(f(g(h())))`.
+func (c *FacebookLoginClient) Intercept(interceptors ...Interceptor) {
+	c.inters.FacebookLogin = append(c.inters.FacebookLogin, interceptors...)
+}
+
+// Create returns a builder for creating a FacebookLogin entity.
+func (c *FacebookLoginClient) Create() *FacebookLoginCreate {
+	mutation := newFacebookLoginMutation(c.config, OpCreate)
+	return &FacebookLoginCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of FacebookLogin entities.
+func (c *FacebookLoginClient) CreateBulk(builders ...*FacebookLoginCreate) *FacebookLoginCreateBulk {
+	return &FacebookLoginCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *FacebookLoginClient) MapCreateBulk(slice any, setFunc func(*FacebookLoginCreate, int)) *FacebookLoginCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &FacebookLoginCreateBulk{err: fmt.Errorf("calling to FacebookLoginClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*FacebookLoginCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &FacebookLoginCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for FacebookLogin.
+func (c *FacebookLoginClient) Update() *FacebookLoginUpdate {
+	mutation := newFacebookLoginMutation(c.config, OpUpdate)
+	return &FacebookLoginUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *FacebookLoginClient) UpdateOne(_m *FacebookLogin) *FacebookLoginUpdateOne {
+	mutation := newFacebookLoginMutation(c.config, OpUpdateOne, withFacebookLogin(_m))
+	return &FacebookLoginUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *FacebookLoginClient) UpdateOneID(id causeway.ID) *FacebookLoginUpdateOne {
+	mutation := newFacebookLoginMutation(c.config, OpUpdateOne, withFacebookLoginID(id))
+	return &FacebookLoginUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for FacebookLogin.
+func (c *FacebookLoginClient) Delete() *FacebookLoginDelete {
+	mutation := newFacebookLoginMutation(c.config, OpDelete)
+	return &FacebookLoginDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *FacebookLoginClient) DeleteOne(_m *FacebookLogin) *FacebookLoginDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *FacebookLoginClient) DeleteOneID(id causeway.ID) *FacebookLoginDeleteOne {
+	builder := c.Delete().Where(facebooklogin.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &FacebookLoginDeleteOne{builder}
+}
+
+// Query returns a query builder for FacebookLogin.
+func (c *FacebookLoginClient) Query() *FacebookLoginQuery {
+	return &FacebookLoginQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeFacebookLogin},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a FacebookLogin entity by its id.
+func (c *FacebookLoginClient) Get(ctx context.Context, id causeway.ID) (*FacebookLogin, error) {
+	return c.Query().Where(facebooklogin.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *FacebookLoginClient) GetX(ctx context.Context, id causeway.ID) *FacebookLogin {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryCampaign queries the campaign edge of a FacebookLogin.
+func (c *FacebookLoginClient) QueryCampaign(_m *FacebookLogin) *CampaignQuery {
+	query := (&CampaignClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(facebooklogin.Table, facebooklogin.FieldID, id),
+			sqlgraph.To(campaign.Table, campaign.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, facebooklogin.CampaignTable, facebooklogin.CampaignColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *FacebookLoginClient) Hooks() []Hook {
+	return c.hooks.FacebookLogin
+}
+
+// Interceptors returns the client interceptors.
+func (c *FacebookLoginClient) Interceptors() []Interceptor {
+	return c.inters.FacebookLogin
+}
+
+func (c *FacebookLoginClient) mutate(ctx context.Context, m *FacebookLoginMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&FacebookLoginCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&FacebookLoginUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&FacebookLoginUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&FacebookLoginDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown FacebookLogin mutation op: %q", m.Op())
 	}
 }
 
@@ -2022,6 +2546,22 @@ func (c *MessageClient) QueryAttachments(_m *Message) *AttachmentQuery {
 	return query
 }
 
+// QueryParts queries the parts edge of a Message.
+func (c *MessageClient) QueryParts(_m *Message) *MessagePartQuery {
+	query := (&MessagePartClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(message.Table, message.FieldID, id),
+			sqlgraph.To(messagepart.Table, messagepart.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, message.PartsTable, message.PartsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // QueryReactions queries the reactions edge of a Message.
 func (c *MessageClient) QueryReactions(_m *Message) *ReactionQuery {
 	query := (&ReactionClient{config: c.config}).Query()
@@ -2060,6 +2600,634 @@ func (c *MessageClient) mutate(ctx context.Context, m *MessageMutation) (Value, 
 		return (&MessageDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown Message mutation op: %q", m.Op())
+	}
+}
+
+// MessagePartClient is a client for the MessagePart schema.
+type MessagePartClient struct {
+	config
+}
+
+// NewMessagePartClient returns a client for the MessagePart from the given config.
+func NewMessagePartClient(c config) *MessagePartClient {
+	return &MessagePartClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `messagepart.Hooks(f(g(h())))`.
+func (c *MessagePartClient) Use(hooks ...Hook) {
+	c.hooks.MessagePart = append(c.hooks.MessagePart, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `messagepart.Intercept(f(g(h())))`.
+func (c *MessagePartClient) Intercept(interceptors ...Interceptor) {
+	c.inters.MessagePart = append(c.inters.MessagePart, interceptors...)
+}
+
+// Create returns a builder for creating a MessagePart entity.
+func (c *MessagePartClient) Create() *MessagePartCreate {
+	mutation := newMessagePartMutation(c.config, OpCreate)
+	return &MessagePartCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of MessagePart entities.
+func (c *MessagePartClient) CreateBulk(builders ...*MessagePartCreate) *MessagePartCreateBulk {
+	return &MessagePartCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *MessagePartClient) MapCreateBulk(slice any, setFunc func(*MessagePartCreate, int)) *MessagePartCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &MessagePartCreateBulk{err: fmt.Errorf("calling to MessagePartClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*MessagePartCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &MessagePartCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for MessagePart.
+func (c *MessagePartClient) Update() *MessagePartUpdate {
+	mutation := newMessagePartMutation(c.config, OpUpdate)
+	return &MessagePartUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *MessagePartClient) UpdateOne(_m *MessagePart) *MessagePartUpdateOne {
+	mutation := newMessagePartMutation(c.config, OpUpdateOne, withMessagePart(_m))
+	return &MessagePartUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *MessagePartClient) UpdateOneID(id causeway.ID) *MessagePartUpdateOne {
+	mutation := newMessagePartMutation(c.config, OpUpdateOne, withMessagePartID(id))
+	return &MessagePartUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for MessagePart.
+func (c *MessagePartClient) Delete() *MessagePartDelete {
+	mutation := newMessagePartMutation(c.config, OpDelete)
+	return &MessagePartDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *MessagePartClient) DeleteOne(_m *MessagePart) *MessagePartDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *MessagePartClient) DeleteOneID(id causeway.ID) *MessagePartDeleteOne {
+	builder := c.Delete().Where(messagepart.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &MessagePartDeleteOne{builder}
+}
+
+// Query returns a query builder for MessagePart.
+func (c *MessagePartClient) Query() *MessagePartQuery {
+	return &MessagePartQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeMessagePart},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a MessagePart entity by its id.
+func (c *MessagePartClient) Get(ctx context.Context, id causeway.ID) (*MessagePart, error) {
+	return c.Query().Where(messagepart.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *MessagePartClient) GetX(ctx context.Context, id causeway.ID) *MessagePart {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryMessage queries the message edge of a MessagePart.
+func (c *MessagePartClient) QueryMessage(_m *MessagePart) *MessageQuery {
+	query := (&MessageClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(messagepart.Table, messagepart.FieldID, id),
+			sqlgraph.To(message.Table, message.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, messagepart.MessageTable, messagepart.MessageColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *MessagePartClient) Hooks() []Hook {
+	return c.hooks.MessagePart
+}
+
+// Interceptors returns the client interceptors.
+func (c *MessagePartClient) Interceptors() []Interceptor {
+	return c.inters.MessagePart
+}
+
+func (c *MessagePartClient) mutate(ctx context.Context, m *MessagePartMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&MessagePartCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&MessagePartUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&MessagePartUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&MessagePartDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown MessagePart mutation op: %q", m.Op())
+	}
+}
+
+// QueueClient is a client for the Queue schema.
+type QueueClient struct {
+	config
+}
+
+// NewQueueClient returns a client for the Queue from the given config.
+func NewQueueClient(c config) *QueueClient {
+	return &QueueClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `queue.Hooks(f(g(h())))`.
+func (c *QueueClient) Use(hooks ...Hook) {
+	c.hooks.Queue = append(c.hooks.Queue, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `queue.Intercept(f(g(h())))`.
+func (c *QueueClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Queue = append(c.inters.Queue, interceptors...)
+}
+
+// Create returns a builder for creating a Queue entity.
+func (c *QueueClient) Create() *QueueCreate {
+	mutation := newQueueMutation(c.config, OpCreate)
+	return &QueueCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Queue entities.
+func (c *QueueClient) CreateBulk(builders ...*QueueCreate) *QueueCreateBulk {
+	return &QueueCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *QueueClient) MapCreateBulk(slice any, setFunc func(*QueueCreate, int)) *QueueCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &QueueCreateBulk{err: fmt.Errorf("calling to QueueClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*QueueCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &QueueCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Queue.
+func (c *QueueClient) Update() *QueueUpdate {
+	mutation := newQueueMutation(c.config, OpUpdate)
+	return &QueueUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *QueueClient) UpdateOne(_m *Queue) *QueueUpdateOne {
+	mutation := newQueueMutation(c.config, OpUpdateOne, withQueue(_m))
+	return &QueueUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *QueueClient) UpdateOneID(id causeway.ID) *QueueUpdateOne {
+	mutation := newQueueMutation(c.config, OpUpdateOne, withQueueID(id))
+	return &QueueUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Queue.
+func (c *QueueClient) Delete() *QueueDelete {
+	mutation := newQueueMutation(c.config, OpDelete)
+	return &QueueDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *QueueClient) DeleteOne(_m *Queue) *QueueDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *QueueClient) DeleteOneID(id causeway.ID) *QueueDeleteOne {
+	builder := c.Delete().Where(queue.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &QueueDeleteOne{builder}
+}
+
+// Query returns a query builder for Queue.
+func (c *QueueClient) Query() *QueueQuery {
+	return &QueueQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeQueue},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Queue entity by its id.
+func (c *QueueClient) Get(ctx context.Context, id causeway.ID) (*Queue, error) {
+	return c.Query().Where(queue.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *QueueClient) GetX(ctx context.Context, id causeway.ID) *Queue {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryCampaign queries the campaign edge of a Queue.
+func (c *QueueClient) QueryCampaign(_m *Queue) *CampaignQuery {
+	query := (&CampaignClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(queue.Table, queue.FieldID, id),
+			sqlgraph.To(campaign.Table, campaign.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, queue.CampaignTable, queue.CampaignColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryMemberships queries the memberships edge of a Queue.
+func (c *QueueClient) QueryMemberships(_m *Queue) *QueueMemberQuery {
+	query := (&QueueMemberClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(queue.Table, queue.FieldID, id),
+			sqlgraph.To(queuemember.Table, queuemember.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, queue.MembershipsTable, queue.MembershipsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *QueueClient) Hooks() []Hook {
+	return c.hooks.Queue
+}
+
+// Interceptors returns the client interceptors.
+func (c *QueueClient) Interceptors() []Interceptor {
+	return c.inters.Queue
+}
+
+func (c *QueueClient) mutate(ctx context.Context, m *QueueMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&QueueCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&QueueUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&QueueUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&QueueDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Queue mutation op: %q", m.Op())
+	}
+}
+
+// QueueMemberClient is a client for the QueueMember schema.
+type QueueMemberClient struct {
+	config
+}
+
+// NewQueueMemberClient returns a client for the QueueMember from the given config.
+func NewQueueMemberClient(c config) *QueueMemberClient {
+	return &QueueMemberClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `queuemember.Hooks(f(g(h())))`.
+func (c *QueueMemberClient) Use(hooks ...Hook) {
+	c.hooks.QueueMember = append(c.hooks.QueueMember, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `queuemember.Intercept(f(g(h())))`.
+func (c *QueueMemberClient) Intercept(interceptors ...Interceptor) {
+	c.inters.QueueMember = append(c.inters.QueueMember, interceptors...)
+}
+
+// Create returns a builder for creating a QueueMember entity.
+func (c *QueueMemberClient) Create() *QueueMemberCreate {
+	mutation := newQueueMemberMutation(c.config, OpCreate)
+	return &QueueMemberCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of QueueMember entities.
+func (c *QueueMemberClient) CreateBulk(builders ...*QueueMemberCreate) *QueueMemberCreateBulk {
+	return &QueueMemberCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *QueueMemberClient) MapCreateBulk(slice any, setFunc func(*QueueMemberCreate, int)) *QueueMemberCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &QueueMemberCreateBulk{err: fmt.Errorf("calling to QueueMemberClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*QueueMemberCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &QueueMemberCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for QueueMember.
+func (c *QueueMemberClient) Update() *QueueMemberUpdate {
+	mutation := newQueueMemberMutation(c.config, OpUpdate)
+	return &QueueMemberUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *QueueMemberClient) UpdateOne(_m *QueueMember) *QueueMemberUpdateOne {
+	mutation := newQueueMemberMutation(c.config, OpUpdateOne, withQueueMember(_m))
+	return &QueueMemberUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *QueueMemberClient) UpdateOneID(id causeway.ID) *QueueMemberUpdateOne {
+	mutation := newQueueMemberMutation(c.config, OpUpdateOne, withQueueMemberID(id))
+	return &QueueMemberUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for QueueMember.
+func (c *QueueMemberClient) Delete() *QueueMemberDelete {
+	mutation := newQueueMemberMutation(c.config, OpDelete)
+	return &QueueMemberDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *QueueMemberClient) DeleteOne(_m *QueueMember) *QueueMemberDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *QueueMemberClient) DeleteOneID(id causeway.ID) *QueueMemberDeleteOne {
+	builder := c.Delete().Where(queuemember.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &QueueMemberDeleteOne{builder}
+}
+
+// Query returns a query builder for QueueMember.
+func (c *QueueMemberClient) Query() *QueueMemberQuery {
+	return &QueueMemberQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeQueueMember},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a QueueMember entity by its id.
+func (c *QueueMemberClient) Get(ctx context.Context, id causeway.ID) (*QueueMember, error) {
+	return c.Query().Where(queuemember.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *QueueMemberClient) GetX(ctx context.Context, id causeway.ID) *QueueMember {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryQueue queries the queue edge of a QueueMember.
+func (c *QueueMemberClient) QueryQueue(_m *QueueMember) *QueueQuery {
+	query := (&QueueClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(queuemember.Table, queuemember.FieldID, id),
+			sqlgraph.To(queue.Table, queue.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, queuemember.QueueTable, queuemember.QueueColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryUser queries the user edge of a QueueMember.
+func (c *QueueMemberClient) QueryUser(_m *QueueMember) *UserQuery {
+	query := (&UserClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(queuemember.Table, queuemember.FieldID, id),
+			sqlgraph.To(user.Table, user.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, queuemember.UserTable, queuemember.UserColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *QueueMemberClient) Hooks() []Hook {
+	return c.hooks.QueueMember
+}
+
+// Interceptors returns the client interceptors.
+func (c *QueueMemberClient) Interceptors() []Interceptor {
+	return c.inters.QueueMember
+}
+
+func (c *QueueMemberClient) mutate(ctx context.Context, m *QueueMemberMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&QueueMemberCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&QueueMemberUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&QueueMemberUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&QueueMemberDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown QueueMember mutation op: %q", m.Op())
+	}
+}
+
+// QuickReplyClient is a client for the QuickReply schema.
+type QuickReplyClient struct {
+	config
+}
+
+// NewQuickReplyClient returns a client for the QuickReply from the given config.
+func NewQuickReplyClient(c config) *QuickReplyClient {
+	return &QuickReplyClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `quickreply.Hooks(f(g(h())))`.
+func (c *QuickReplyClient) Use(hooks ...Hook) {
+	c.hooks.QuickReply = append(c.hooks.QuickReply, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `quickreply.Intercept(f(g(h())))`.
+func (c *QuickReplyClient) Intercept(interceptors ...Interceptor) {
+	c.inters.QuickReply = append(c.inters.QuickReply, interceptors...)
+}
+
+// Create returns a builder for creating a QuickReply entity.
+func (c *QuickReplyClient) Create() *QuickReplyCreate {
+	mutation := newQuickReplyMutation(c.config, OpCreate)
+	return &QuickReplyCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of QuickReply entities.
+func (c *QuickReplyClient) CreateBulk(builders ...*QuickReplyCreate) *QuickReplyCreateBulk {
+	return &QuickReplyCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *QuickReplyClient) MapCreateBulk(slice any, setFunc func(*QuickReplyCreate, int)) *QuickReplyCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &QuickReplyCreateBulk{err: fmt.Errorf("calling to QuickReplyClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*QuickReplyCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &QuickReplyCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for QuickReply.
+func (c *QuickReplyClient) Update() *QuickReplyUpdate {
+	mutation := newQuickReplyMutation(c.config, OpUpdate)
+	return &QuickReplyUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *QuickReplyClient) UpdateOne(_m *QuickReply) *QuickReplyUpdateOne {
+	mutation := newQuickReplyMutation(c.config, OpUpdateOne, withQuickReply(_m))
+	return &QuickReplyUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *QuickReplyClient) UpdateOneID(id causeway.ID) *QuickReplyUpdateOne {
+	mutation := newQuickReplyMutation(c.config, OpUpdateOne, withQuickReplyID(id))
+	return &QuickReplyUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for QuickReply.
+func (c *QuickReplyClient) Delete() *QuickReplyDelete {
+	mutation := newQuickReplyMutation(c.config, OpDelete)
+	return &QuickReplyDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *QuickReplyClient) DeleteOne(_m *QuickReply) *QuickReplyDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *QuickReplyClient) DeleteOneID(id causeway.ID) *QuickReplyDeleteOne {
+	builder := c.Delete().Where(quickreply.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &QuickReplyDeleteOne{builder}
+}
+
+// Query returns a query builder for QuickReply.
+func (c *QuickReplyClient) Query() *QuickReplyQuery {
+	return &QuickReplyQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeQuickReply},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a QuickReply entity by its id.
+func (c *QuickReplyClient) Get(ctx context.Context, id causeway.ID) (*QuickReply, error) {
+	return c.Query().Where(quickreply.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *QuickReplyClient) GetX(ctx context.Context, id causeway.ID) *QuickReply {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryCampaign queries the campaign edge of a QuickReply.
+func (c *QuickReplyClient) QueryCampaign(_m *QuickReply) *CampaignQuery {
+	query := (&CampaignClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(quickreply.Table, quickreply.FieldID, id),
+			sqlgraph.To(campaign.Table, campaign.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, quickreply.CampaignTable, quickreply.CampaignColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *QuickReplyClient) Hooks() []Hook {
+	return c.hooks.QuickReply
+}
+
+// Interceptors returns the client interceptors.
+func (c *QuickReplyClient) Interceptors() []Interceptor {
+	return c.inters.QuickReply
+}
+
+func (c *QuickReplyClient) mutate(ctx context.Context, m *QuickReplyMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&QuickReplyCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&QuickReplyUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&QuickReplyUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&QuickReplyDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown QuickReply mutation op: %q", m.Op())
 	}
 }
 
@@ -2225,6 +3393,303 @@ func (c *ReactionClient) mutate(ctx context.Context, m *ReactionMutation) (Value
 		return (&ReactionDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown Reaction mutation op: %q", m.Op())
+	}
+}
+
+// TagClient is a client for the Tag schema.
+type TagClient struct {
+	config
+}
+
+// NewTagClient returns a client for the Tag from the given config.
+func NewTagClient(c config) *TagClient {
+	return &TagClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `tag.Hooks(f(g(h())))`.
+func (c *TagClient) Use(hooks ...Hook) {
+	c.hooks.Tag = append(c.hooks.Tag, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `tag.Intercept(f(g(h())))`.
+func (c *TagClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Tag = append(c.inters.Tag, interceptors...)
+}
+
+// Create returns a builder for creating a Tag entity.
+func (c *TagClient) Create() *TagCreate {
+	mutation := newTagMutation(c.config, OpCreate)
+	return &TagCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Tag entities.
+func (c *TagClient) CreateBulk(builders ...*TagCreate) *TagCreateBulk {
+	return &TagCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *TagClient) MapCreateBulk(slice any, setFunc func(*TagCreate, int)) *TagCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &TagCreateBulk{err: fmt.Errorf("calling to TagClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*TagCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &TagCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Tag.
+func (c *TagClient) Update() *TagUpdate {
+	mutation := newTagMutation(c.config, OpUpdate)
+	return &TagUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *TagClient) UpdateOne(_m *Tag) *TagUpdateOne {
+	mutation := newTagMutation(c.config, OpUpdateOne, withTag(_m))
+	return &TagUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *TagClient) UpdateOneID(id causeway.ID) *TagUpdateOne {
+	mutation := newTagMutation(c.config, OpUpdateOne, withTagID(id))
+	return &TagUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Tag.
+func (c *TagClient) Delete() *TagDelete {
+	mutation := newTagMutation(c.config, OpDelete)
+	return &TagDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *TagClient) DeleteOne(_m *Tag) *TagDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *TagClient) DeleteOneID(id causeway.ID) *TagDeleteOne {
+	builder := c.Delete().Where(tag.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &TagDeleteOne{builder}
+}
+
+// Query returns a query builder for Tag.
+func (c *TagClient) Query() *TagQuery {
+	return &TagQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeTag},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Tag entity by its id.
+func (c *TagClient) Get(ctx context.Context, id causeway.ID) (*Tag, error) {
+	return c.Query().Where(tag.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *TagClient) GetX(ctx context.Context, id causeway.ID) *Tag {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryCampaign queries the campaign edge of a Tag.
+func (c *TagClient) QueryCampaign(_m *Tag) *CampaignQuery {
+	query := (&CampaignClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(tag.Table, tag.FieldID, id),
+			sqlgraph.To(campaign.Table, campaign.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, tag.CampaignTable, tag.CampaignColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryConversations queries the conversations edge of a Tag.
+func (c *TagClient) QueryConversations(_m *Tag) *ConversationQuery {
+	query := (&ConversationClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(tag.Table, tag.FieldID, id),
+			sqlgraph.To(conversation.Table, conversation.FieldID),
+			sqlgraph.Edge(sqlgraph.M2M, true, tag.ConversationsTable, tag.ConversationsPrimaryKey...),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryTaggings queries the taggings edge of a Tag.
+func (c *TagClient) QueryTaggings(_m *Tag) *TaggingQuery {
+	query := (&TaggingClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(tag.Table, tag.FieldID, id),
+			sqlgraph.To(tagging.Table, tagging.TagColumn),
+			sqlgraph.Edge(sqlgraph.O2M, true, tag.TaggingsTable, tag.TaggingsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *TagClient) Hooks() []Hook {
+	return c.hooks.Tag
+}
+
+// Interceptors returns the client interceptors.
+func (c *TagClient) Interceptors() []Interceptor {
+	return c.inters.Tag
+}
+
+func (c *TagClient) mutate(ctx context.Context, m *TagMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&TagCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&TagUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&TagUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&TagDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Tag mutation op: %q", m.Op())
+	}
+}
+
+// TaggingClient is a client for the Tagging schema.
+type TaggingClient struct {
+	config
+}
+
+// NewTaggingClient returns a client for the Tagging from the given config.
+func NewTaggingClient(c config) *TaggingClient {
+	return &TaggingClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `tagging.Hooks(f(g(h())))`.
+func (c *TaggingClient) Use(hooks ...Hook) {
+	c.hooks.Tagging = append(c.hooks.Tagging, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `tagging.Intercept(f(g(h())))`.
+func (c *TaggingClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Tagging = append(c.inters.Tagging, interceptors...)
+}
+
+// Create returns a builder for creating a Tagging entity.
+func (c *TaggingClient) Create() *TaggingCreate {
+	mutation := newTaggingMutation(c.config, OpCreate)
+	return &TaggingCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Tagging entities.
+func (c *TaggingClient) CreateBulk(builders ...*TaggingCreate) *TaggingCreateBulk {
+	return &TaggingCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *TaggingClient) MapCreateBulk(slice any, setFunc func(*TaggingCreate, int)) *TaggingCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &TaggingCreateBulk{err: fmt.Errorf("calling to TaggingClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*TaggingCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &TaggingCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Tagging.
+func (c *TaggingClient) Update() *TaggingUpdate {
+	mutation := newTaggingMutation(c.config, OpUpdate)
+	return &TaggingUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *TaggingClient) UpdateOne(_m *Tagging) *TaggingUpdateOne {
+	mutation := newTaggingMutation(c.config, OpUpdateOne)
+	mutation.conversation = &_m.ConversationID
+	mutation.tag = &_m.TagID
+	return &TaggingUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Tagging.
+func (c *TaggingClient) Delete() *TaggingDelete {
+	mutation := newTaggingMutation(c.config, OpDelete)
+	return &TaggingDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Query returns a query builder for Tagging.
+func (c *TaggingClient) Query() *TaggingQuery {
+	return &TaggingQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeTagging},
+		inters: c.Interceptors(),
+	}
+}
+
+// QueryConversation queries the conversation edge of a Tagging.
+func (c *TaggingClient) QueryConversation(_m *Tagging) *ConversationQuery {
+	return c.Query().
+		Where(tagging.ConversationID(_m.ConversationID), tagging.TagID(_m.TagID)).
+		QueryConversation()
+}
+
+// QueryTag queries the tag edge of a Tagging.
+func (c *TaggingClient) QueryTag(_m *Tagging) *TagQuery {
+	return c.Query().
+		Where(tagging.ConversationID(_m.ConversationID), tagging.TagID(_m.TagID)).
+		QueryTag()
+}
+
+// Hooks returns the client hooks.
+func (c *TaggingClient) Hooks() []Hook {
+	return c.hooks.Tagging
+}
+
+// Interceptors returns the client interceptors.
+func (c *TaggingClient) Interceptors() []Interceptor {
+	return c.inters.Tagging
+}
+
+func (c *TaggingClient) mutate(ctx context.Context, m *TaggingMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&TaggingCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&TaggingUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&TaggingUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&TaggingDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Tagging mutation op: %q", m.Op())
 	}
 }
 
@@ -2710,14 +4175,16 @@ func (c *WebhookLogClient) mutate(ctx context.Context, m *WebhookLogMutation) (V
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		AccessToken, Attachment, Campaign, CampaignMember, Connection, Contact,
-		Conversation, FeedEvent, FeedTrim, Message, Reaction, TestReport, User,
-		WebhookLog []ent.Hook
+		AccessToken, Attachment, AuditEntry, Campaign, CampaignMember, Connection,
+		Contact, Conversation, FacebookLogin, FeedEvent, FeedTrim, Message,
+		MessagePart, Queue, QueueMember, QuickReply, Reaction, Tag, Tagging,
+		TestReport, User, WebhookLog []ent.Hook
 	}
 	inters struct {
-		AccessToken, Attachment, Campaign, CampaignMember, Connection, Contact,
-		Conversation, FeedEvent, FeedTrim, Message, Reaction, TestReport, User,
-		WebhookLog []ent.Interceptor
+		AccessToken, Attachment, AuditEntry, Campaign, CampaignMember, Connection,
+		Contact, Conversation, FacebookLogin, FeedEvent, FeedTrim, Message,
+		MessagePart, Queue, QueueMember, QuickReply, Reaction, Tag, Tagging,
+		TestReport, User, WebhookLog []ent.Interceptor
 	}
 )
 

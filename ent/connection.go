@@ -6,6 +6,8 @@ import (
 	"causeway"
 	"causeway/ent/campaign"
 	"causeway/ent/connection"
+	"causeway/ent/queue"
+	"causeway/ent/user"
 	"causeway/internal/platform"
 	"encoding/json"
 	"fmt"
@@ -37,6 +39,16 @@ type Connection struct {
 	Enabled bool `json:"enabled,omitempty"`
 	// AuthorizedBy holds the value of the "authorized_by" field.
 	AuthorizedBy *string `json:"authorized_by,omitempty"`
+	// QueueID holds the value of the "queue_id" field.
+	QueueID *causeway.ID `json:"queue_id,omitempty"`
+	// AssigneeID holds the value of the "assignee_id" field.
+	AssigneeID *causeway.ID `json:"assignee_id,omitempty"`
+	// what the picture kept was fetched by
+	AvatarRef *string `json:"-"`
+	// of the picture kept, in the room media
+	AvatarHash *string `json:"avatar_hash,omitempty"`
+	// AvatarType holds the value of the "avatar_type" field.
+	AvatarType *string `json:"avatar_type,omitempty"`
 	// Status holds the value of the "status" field.
 	Status connection.Status `json:"status,omitempty"`
 	// Problem holds the value of the "problem" field.
@@ -49,6 +61,22 @@ type Connection struct {
 	TokenValid bool `json:"token_valid,omitempty"`
 	// TokenRefreshedAt holds the value of the "token_refreshed_at" field.
 	TokenRefreshedAt *time.Time `json:"token_refreshed_at,omitempty"`
+	// TokenExpiresAt holds the value of the "token_expires_at" field.
+	TokenExpiresAt *time.Time `json:"token_expires_at,omitempty"`
+	// when the server renews it
+	TokenRefreshAt *time.Time `json:"token_refresh_at,omitempty"`
+	// DataAccessExpiresAt holds the value of the "data_access_expires_at" field.
+	DataAccessExpiresAt *time.Time `json:"data_access_expires_at,omitempty"`
+	// the long-lived token of the person who logged in, from which the page's is had again
+	SealedUserToken *[]byte `json:"-"`
+	// the platform's app that the token belongs to
+	AppID *string `json:"app_id,omitempty"`
+	// of the person's own app; empty where it is this server's
+	SealedAppSecret *[]byte `json:"-"`
+	// of the person's own app's webhook
+	SealedVerifyToken *[]byte `json:"-"`
+	// Permissions holds the value of the "permissions" field.
+	Permissions []platform.Permission `json:"permissions,omitempty"`
 	// Delivery holds the value of the "delivery" field.
 	Delivery connection.Delivery `json:"delivery,omitempty"`
 	// in the webhook's address; random, not the token
@@ -101,15 +129,19 @@ type Connection struct {
 type ConnectionEdges struct {
 	// Campaign holds the value of the campaign edge.
 	Campaign *Campaign `json:"campaign,omitempty"`
+	// Queue holds the value of the queue edge.
+	Queue *Queue `json:"queue,omitempty"`
+	// Assignee holds the value of the assignee edge.
+	Assignee *User `json:"assignee,omitempty"`
 	// WebhookLogs holds the value of the webhook_logs edge.
 	WebhookLogs []*WebhookLog `json:"webhook_logs,omitempty"`
 	// TestReports holds the value of the test_reports edge.
 	TestReports []*TestReport `json:"test_reports,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [3]bool
+	loadedTypes [5]bool
 	// totalCount holds the count of the edges above.
-	totalCount [3]map[string]int
+	totalCount [5]map[string]int
 
 	namedWebhookLogs map[string][]*WebhookLog
 	namedTestReports map[string][]*TestReport
@@ -126,10 +158,32 @@ func (e ConnectionEdges) CampaignOrErr() (*Campaign, error) {
 	return nil, &NotLoadedError{edge: "campaign"}
 }
 
+// QueueOrErr returns the Queue value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e ConnectionEdges) QueueOrErr() (*Queue, error) {
+	if e.Queue != nil {
+		return e.Queue, nil
+	} else if e.loadedTypes[1] {
+		return nil, &NotFoundError{label: queue.Label}
+	}
+	return nil, &NotLoadedError{edge: "queue"}
+}
+
+// AssigneeOrErr returns the Assignee value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e ConnectionEdges) AssigneeOrErr() (*User, error) {
+	if e.Assignee != nil {
+		return e.Assignee, nil
+	} else if e.loadedTypes[2] {
+		return nil, &NotFoundError{label: user.Label}
+	}
+	return nil, &NotLoadedError{edge: "assignee"}
+}
+
 // WebhookLogsOrErr returns the WebhookLogs value or an error if the edge
 // was not loaded in eager-loading.
 func (e ConnectionEdges) WebhookLogsOrErr() ([]*WebhookLog, error) {
-	if e.loadedTypes[1] {
+	if e.loadedTypes[3] {
 		return e.WebhookLogs, nil
 	}
 	return nil, &NotLoadedError{edge: "webhook_logs"}
@@ -138,7 +192,7 @@ func (e ConnectionEdges) WebhookLogsOrErr() ([]*WebhookLog, error) {
 // TestReportsOrErr returns the TestReports value or an error if the edge
 // was not loaded in eager-loading.
 func (e ConnectionEdges) TestReportsOrErr() ([]*TestReport, error) {
-	if e.loadedTypes[2] {
+	if e.loadedTypes[4] {
 		return e.TestReports, nil
 	}
 	return nil, &NotLoadedError{edge: "test_reports"}
@@ -149,7 +203,9 @@ func (*Connection) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case connection.FieldProfile, connection.FieldProblem, connection.FieldWarnings, connection.FieldSealedToken, connection.FieldSealedWebhookSecret, connection.FieldWebhookProblem, connection.FieldSubscribedFields:
+		case connection.FieldQueueID, connection.FieldAssigneeID:
+			values[i] = &sql.NullScanner{S: new(causeway.ID)}
+		case connection.FieldProfile, connection.FieldProblem, connection.FieldWarnings, connection.FieldSealedToken, connection.FieldSealedUserToken, connection.FieldSealedAppSecret, connection.FieldSealedVerifyToken, connection.FieldPermissions, connection.FieldSealedWebhookSecret, connection.FieldWebhookProblem, connection.FieldSubscribedFields:
 			values[i] = new([]byte)
 		case connection.FieldID, connection.FieldCampaignID:
 			values[i] = new(causeway.ID)
@@ -157,9 +213,9 @@ func (*Connection) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullBool)
 		case connection.FieldPollOffset, connection.FieldPlatformPending, connection.FieldTotalReceived, connection.FieldErrorCount, connection.FieldRejectedCount, connection.FieldFailedChecks:
 			values[i] = new(sql.NullInt64)
-		case connection.FieldPlatform, connection.FieldAccountID, connection.FieldName, connection.FieldLanguage, connection.FieldAuthorizedBy, connection.FieldStatus, connection.FieldDelivery, connection.FieldWebhookKey, connection.FieldWebhookStatus:
+		case connection.FieldPlatform, connection.FieldAccountID, connection.FieldName, connection.FieldLanguage, connection.FieldAuthorizedBy, connection.FieldAvatarRef, connection.FieldAvatarHash, connection.FieldAvatarType, connection.FieldStatus, connection.FieldAppID, connection.FieldDelivery, connection.FieldWebhookKey, connection.FieldWebhookStatus:
 			values[i] = new(sql.NullString)
-		case connection.FieldTokenRefreshedAt, connection.FieldRegisteredAt, connection.FieldPollLeasedUntil, connection.FieldLastReceivedAt, connection.FieldConnectedAt, connection.FieldReconnectedAt, connection.FieldDisconnectedAt, connection.FieldLastSyncedAt, connection.FieldNextCheckAt, connection.FieldLeasedUntil:
+		case connection.FieldTokenRefreshedAt, connection.FieldTokenExpiresAt, connection.FieldTokenRefreshAt, connection.FieldDataAccessExpiresAt, connection.FieldRegisteredAt, connection.FieldPollLeasedUntil, connection.FieldLastReceivedAt, connection.FieldConnectedAt, connection.FieldReconnectedAt, connection.FieldDisconnectedAt, connection.FieldLastSyncedAt, connection.FieldNextCheckAt, connection.FieldLeasedUntil:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -234,6 +290,41 @@ func (_m *Connection) assignValues(columns []string, values []any) error {
 				_m.AuthorizedBy = new(string)
 				*_m.AuthorizedBy = value.String
 			}
+		case connection.FieldQueueID:
+			if value, ok := values[i].(*sql.NullScanner); !ok {
+				return fmt.Errorf("unexpected type %T for field queue_id", values[i])
+			} else if value.Valid {
+				_m.QueueID = new(causeway.ID)
+				*_m.QueueID = *value.S.(*causeway.ID)
+			}
+		case connection.FieldAssigneeID:
+			if value, ok := values[i].(*sql.NullScanner); !ok {
+				return fmt.Errorf("unexpected type %T for field assignee_id", values[i])
+			} else if value.Valid {
+				_m.AssigneeID = new(causeway.ID)
+				*_m.AssigneeID = *value.S.(*causeway.ID)
+			}
+		case connection.FieldAvatarRef:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field avatar_ref", values[i])
+			} else if value.Valid {
+				_m.AvatarRef = new(string)
+				*_m.AvatarRef = value.String
+			}
+		case connection.FieldAvatarHash:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field avatar_hash", values[i])
+			} else if value.Valid {
+				_m.AvatarHash = new(string)
+				*_m.AvatarHash = value.String
+			}
+		case connection.FieldAvatarType:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field avatar_type", values[i])
+			} else if value.Valid {
+				_m.AvatarType = new(string)
+				*_m.AvatarType = value.String
+			}
 		case connection.FieldStatus:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field status", values[i])
@@ -274,6 +365,60 @@ func (_m *Connection) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.TokenRefreshedAt = new(time.Time)
 				*_m.TokenRefreshedAt = value.Time
+			}
+		case connection.FieldTokenExpiresAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field token_expires_at", values[i])
+			} else if value.Valid {
+				_m.TokenExpiresAt = new(time.Time)
+				*_m.TokenExpiresAt = value.Time
+			}
+		case connection.FieldTokenRefreshAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field token_refresh_at", values[i])
+			} else if value.Valid {
+				_m.TokenRefreshAt = new(time.Time)
+				*_m.TokenRefreshAt = value.Time
+			}
+		case connection.FieldDataAccessExpiresAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field data_access_expires_at", values[i])
+			} else if value.Valid {
+				_m.DataAccessExpiresAt = new(time.Time)
+				*_m.DataAccessExpiresAt = value.Time
+			}
+		case connection.FieldSealedUserToken:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field sealed_user_token", values[i])
+			} else if value != nil {
+				_m.SealedUserToken = value
+			}
+		case connection.FieldAppID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field app_id", values[i])
+			} else if value.Valid {
+				_m.AppID = new(string)
+				*_m.AppID = value.String
+			}
+		case connection.FieldSealedAppSecret:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field sealed_app_secret", values[i])
+			} else if value != nil {
+				_m.SealedAppSecret = value
+			}
+		case connection.FieldSealedVerifyToken:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field sealed_verify_token", values[i])
+			} else if value != nil {
+				_m.SealedVerifyToken = value
+			}
+		case connection.FieldPermissions:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field permissions", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Permissions); err != nil {
+					return fmt.Errorf("unmarshal field permissions: %w", err)
+				}
 			}
 		case connection.FieldDelivery:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -431,6 +576,16 @@ func (_m *Connection) QueryCampaign() *CampaignQuery {
 	return NewConnectionClient(_m.config).QueryCampaign(_m)
 }
 
+// QueryQueue queries the "queue" edge of the Connection entity.
+func (_m *Connection) QueryQueue() *QueueQuery {
+	return NewConnectionClient(_m.config).QueryQueue(_m)
+}
+
+// QueryAssignee queries the "assignee" edge of the Connection entity.
+func (_m *Connection) QueryAssignee() *UserQuery {
+	return NewConnectionClient(_m.config).QueryAssignee(_m)
+}
+
 // QueryWebhookLogs queries the "webhook_logs" edge of the Connection entity.
 func (_m *Connection) QueryWebhookLogs() *WebhookLogQuery {
 	return NewConnectionClient(_m.config).QueryWebhookLogs(_m)
@@ -492,6 +647,28 @@ func (_m *Connection) String() string {
 		builder.WriteString(*v)
 	}
 	builder.WriteString(", ")
+	if v := _m.QueueID; v != nil {
+		builder.WriteString("queue_id=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.AssigneeID; v != nil {
+		builder.WriteString("assignee_id=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("avatar_ref=<sensitive>")
+	builder.WriteString(", ")
+	if v := _m.AvatarHash; v != nil {
+		builder.WriteString("avatar_hash=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	if v := _m.AvatarType; v != nil {
+		builder.WriteString("avatar_type=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
 	builder.WriteString("status=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Status))
 	builder.WriteString(", ")
@@ -510,6 +687,35 @@ func (_m *Connection) String() string {
 		builder.WriteString("token_refreshed_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
+	builder.WriteString(", ")
+	if v := _m.TokenExpiresAt; v != nil {
+		builder.WriteString("token_expires_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.TokenRefreshAt; v != nil {
+		builder.WriteString("token_refresh_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.DataAccessExpiresAt; v != nil {
+		builder.WriteString("data_access_expires_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("sealed_user_token=<sensitive>")
+	builder.WriteString(", ")
+	if v := _m.AppID; v != nil {
+		builder.WriteString("app_id=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	builder.WriteString("sealed_app_secret=<sensitive>")
+	builder.WriteString(", ")
+	builder.WriteString("sealed_verify_token=<sensitive>")
+	builder.WriteString(", ")
+	builder.WriteString("permissions=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Permissions))
 	builder.WriteString(", ")
 	builder.WriteString("delivery=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Delivery))

@@ -6,7 +6,9 @@ import (
 	"causeway"
 	"causeway/ent/campaign"
 	"causeway/ent/connection"
+	"causeway/ent/queue"
 	"causeway/ent/testreport"
+	"causeway/ent/user"
 	"causeway/ent/webhooklog"
 	"causeway/internal/platform"
 	"context"
@@ -100,6 +102,76 @@ func (_c *ConnectionCreate) SetNillableAuthorizedBy(v *string) *ConnectionCreate
 	return _c
 }
 
+// SetQueueID sets the "queue_id" field.
+func (_c *ConnectionCreate) SetQueueID(v causeway.ID) *ConnectionCreate {
+	_c.mutation.SetQueueID(v)
+	return _c
+}
+
+// SetNillableQueueID sets the "queue_id" field if the given value is not nil.
+func (_c *ConnectionCreate) SetNillableQueueID(v *causeway.ID) *ConnectionCreate {
+	if v != nil {
+		_c.SetQueueID(*v)
+	}
+	return _c
+}
+
+// SetAssigneeID sets the "assignee_id" field.
+func (_c *ConnectionCreate) SetAssigneeID(v causeway.ID) *ConnectionCreate {
+	_c.mutation.SetAssigneeID(v)
+	return _c
+}
+
+// SetNillableAssigneeID sets the "assignee_id" field if the given value is not nil.
+func (_c *ConnectionCreate) SetNillableAssigneeID(v *causeway.ID) *ConnectionCreate {
+	if v != nil {
+		_c.SetAssigneeID(*v)
+	}
+	return _c
+}
+
+// SetAvatarRef sets the "avatar_ref" field.
+func (_c *ConnectionCreate) SetAvatarRef(v string) *ConnectionCreate {
+	_c.mutation.SetAvatarRef(v)
+	return _c
+}
+
+// SetNillableAvatarRef sets the "avatar_ref" field if the given value is not nil.
+func (_c *ConnectionCreate) SetNillableAvatarRef(v *string) *ConnectionCreate {
+	if v != nil {
+		_c.SetAvatarRef(*v)
+	}
+	return _c
+}
+
+// SetAvatarHash sets the "avatar_hash" field.
+func (_c *ConnectionCreate) SetAvatarHash(v string) *ConnectionCreate {
+	_c.mutation.SetAvatarHash(v)
+	return _c
+}
+
+// SetNillableAvatarHash sets the "avatar_hash" field if the given value is not nil.
+func (_c *ConnectionCreate) SetNillableAvatarHash(v *string) *ConnectionCreate {
+	if v != nil {
+		_c.SetAvatarHash(*v)
+	}
+	return _c
+}
+
+// SetAvatarType sets the "avatar_type" field.
+func (_c *ConnectionCreate) SetAvatarType(v string) *ConnectionCreate {
+	_c.mutation.SetAvatarType(v)
+	return _c
+}
+
+// SetNillableAvatarType sets the "avatar_type" field if the given value is not nil.
+func (_c *ConnectionCreate) SetNillableAvatarType(v *string) *ConnectionCreate {
+	if v != nil {
+		_c.SetAvatarType(*v)
+	}
+	return _c
+}
+
 // SetStatus sets the "status" field.
 func (_c *ConnectionCreate) SetStatus(v connection.Status) *ConnectionCreate {
 	_c.mutation.SetStatus(v)
@@ -149,6 +221,86 @@ func (_c *ConnectionCreate) SetNillableTokenRefreshedAt(v *time.Time) *Connectio
 	if v != nil {
 		_c.SetTokenRefreshedAt(*v)
 	}
+	return _c
+}
+
+// SetTokenExpiresAt sets the "token_expires_at" field.
+func (_c *ConnectionCreate) SetTokenExpiresAt(v time.Time) *ConnectionCreate {
+	_c.mutation.SetTokenExpiresAt(v)
+	return _c
+}
+
+// SetNillableTokenExpiresAt sets the "token_expires_at" field if the given value is not nil.
+func (_c *ConnectionCreate) SetNillableTokenExpiresAt(v *time.Time) *ConnectionCreate {
+	if v != nil {
+		_c.SetTokenExpiresAt(*v)
+	}
+	return _c
+}
+
+// SetTokenRefreshAt sets the "token_refresh_at" field.
+func (_c *ConnectionCreate) SetTokenRefreshAt(v time.Time) *ConnectionCreate {
+	_c.mutation.SetTokenRefreshAt(v)
+	return _c
+}
+
+// SetNillableTokenRefreshAt sets the "token_refresh_at" field if the given value is not nil.
+func (_c *ConnectionCreate) SetNillableTokenRefreshAt(v *time.Time) *ConnectionCreate {
+	if v != nil {
+		_c.SetTokenRefreshAt(*v)
+	}
+	return _c
+}
+
+// SetDataAccessExpiresAt sets the "data_access_expires_at" field.
+func (_c *ConnectionCreate) SetDataAccessExpiresAt(v time.Time) *ConnectionCreate {
+	_c.mutation.SetDataAccessExpiresAt(v)
+	return _c
+}
+
+// SetNillableDataAccessExpiresAt sets the "data_access_expires_at" field if the given value is not nil.
+func (_c *ConnectionCreate) SetNillableDataAccessExpiresAt(v *time.Time) *ConnectionCreate {
+	if v != nil {
+		_c.SetDataAccessExpiresAt(*v)
+	}
+	return _c
+}
+
+// SetSealedUserToken sets the "sealed_user_token" field.
+func (_c *ConnectionCreate) SetSealedUserToken(v []byte) *ConnectionCreate {
+	_c.mutation.SetSealedUserToken(v)
+	return _c
+}
+
+// SetAppID sets the "app_id" field.
+func (_c *ConnectionCreate) SetAppID(v string) *ConnectionCreate {
+	_c.mutation.SetAppID(v)
+	return _c
+}
+
+// SetNillableAppID sets the "app_id" field if the given value is not nil.
+func (_c *ConnectionCreate) SetNillableAppID(v *string) *ConnectionCreate {
+	if v != nil {
+		_c.SetAppID(*v)
+	}
+	return _c
+}
+
+// SetSealedAppSecret sets the "sealed_app_secret" field.
+func (_c *ConnectionCreate) SetSealedAppSecret(v []byte) *ConnectionCreate {
+	_c.mutation.SetSealedAppSecret(v)
+	return _c
+}
+
+// SetSealedVerifyToken sets the "sealed_verify_token" field.
+func (_c *ConnectionCreate) SetSealedVerifyToken(v []byte) *ConnectionCreate {
+	_c.mutation.SetSealedVerifyToken(v)
+	return _c
+}
+
+// SetPermissions sets the "permissions" field.
+func (_c *ConnectionCreate) SetPermissions(v []platform.Permission) *ConnectionCreate {
+	_c.mutation.SetPermissions(v)
 	return _c
 }
 
@@ -409,6 +561,16 @@ func (_c *ConnectionCreate) SetCampaign(v *Campaign) *ConnectionCreate {
 	return _c.SetCampaignID(v.ID)
 }
 
+// SetQueue sets the "queue" edge to the Queue entity.
+func (_c *ConnectionCreate) SetQueue(v *Queue) *ConnectionCreate {
+	return _c.SetQueueID(v.ID)
+}
+
+// SetAssignee sets the "assignee" edge to the User entity.
+func (_c *ConnectionCreate) SetAssignee(v *User) *ConnectionCreate {
+	return _c.SetAssigneeID(v.ID)
+}
+
 // AddWebhookLogIDs adds the "webhook_logs" edge to the WebhookLog entity by IDs.
 func (_c *ConnectionCreate) AddWebhookLogIDs(ids ...causeway.ID) *ConnectionCreate {
 	_c.mutation.AddWebhookLogIDs(ids...)
@@ -655,6 +817,18 @@ func (_c *ConnectionCreate) createSpec() (*Connection, *sqlgraph.CreateSpec) {
 		_spec.SetField(connection.FieldAuthorizedBy, field.TypeString, value)
 		_node.AuthorizedBy = &value
 	}
+	if value, ok := _c.mutation.AvatarRef(); ok {
+		_spec.SetField(connection.FieldAvatarRef, field.TypeString, value)
+		_node.AvatarRef = &value
+	}
+	if value, ok := _c.mutation.AvatarHash(); ok {
+		_spec.SetField(connection.FieldAvatarHash, field.TypeString, value)
+		_node.AvatarHash = &value
+	}
+	if value, ok := _c.mutation.AvatarType(); ok {
+		_spec.SetField(connection.FieldAvatarType, field.TypeString, value)
+		_node.AvatarType = &value
+	}
 	if value, ok := _c.mutation.Status(); ok {
 		_spec.SetField(connection.FieldStatus, field.TypeEnum, value)
 		_node.Status = value
@@ -678,6 +852,38 @@ func (_c *ConnectionCreate) createSpec() (*Connection, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.TokenRefreshedAt(); ok {
 		_spec.SetField(connection.FieldTokenRefreshedAt, field.TypeTime, value)
 		_node.TokenRefreshedAt = &value
+	}
+	if value, ok := _c.mutation.TokenExpiresAt(); ok {
+		_spec.SetField(connection.FieldTokenExpiresAt, field.TypeTime, value)
+		_node.TokenExpiresAt = &value
+	}
+	if value, ok := _c.mutation.TokenRefreshAt(); ok {
+		_spec.SetField(connection.FieldTokenRefreshAt, field.TypeTime, value)
+		_node.TokenRefreshAt = &value
+	}
+	if value, ok := _c.mutation.DataAccessExpiresAt(); ok {
+		_spec.SetField(connection.FieldDataAccessExpiresAt, field.TypeTime, value)
+		_node.DataAccessExpiresAt = &value
+	}
+	if value, ok := _c.mutation.SealedUserToken(); ok {
+		_spec.SetField(connection.FieldSealedUserToken, field.TypeBytes, value)
+		_node.SealedUserToken = &value
+	}
+	if value, ok := _c.mutation.AppID(); ok {
+		_spec.SetField(connection.FieldAppID, field.TypeString, value)
+		_node.AppID = &value
+	}
+	if value, ok := _c.mutation.SealedAppSecret(); ok {
+		_spec.SetField(connection.FieldSealedAppSecret, field.TypeBytes, value)
+		_node.SealedAppSecret = &value
+	}
+	if value, ok := _c.mutation.SealedVerifyToken(); ok {
+		_spec.SetField(connection.FieldSealedVerifyToken, field.TypeBytes, value)
+		_node.SealedVerifyToken = &value
+	}
+	if value, ok := _c.mutation.Permissions(); ok {
+		_spec.SetField(connection.FieldPermissions, field.TypeJSON, value)
+		_node.Permissions = value
 	}
 	if value, ok := _c.mutation.Delivery(); ok {
 		_spec.SetField(connection.FieldDelivery, field.TypeEnum, value)
@@ -778,6 +984,40 @@ func (_c *ConnectionCreate) createSpec() (*Connection, *sqlgraph.CreateSpec) {
 			edge.Target.Nodes = append(edge.Target.Nodes, k)
 		}
 		_node.CampaignID = nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.QueueIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   connection.QueueTable,
+			Columns: []string{connection.QueueColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(queue.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.QueueID = &nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.AssigneeIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   connection.AssigneeTable,
+			Columns: []string{connection.AssigneeColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(user.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.AssigneeID = &nodes[0]
 		_spec.Edges = append(_spec.Edges, edge)
 	}
 	if nodes := _c.mutation.WebhookLogsIDs(); len(nodes) > 0 {
@@ -948,6 +1188,96 @@ func (u *ConnectionUpsert) ClearAuthorizedBy() *ConnectionUpsert {
 	return u
 }
 
+// SetQueueID sets the "queue_id" field.
+func (u *ConnectionUpsert) SetQueueID(v causeway.ID) *ConnectionUpsert {
+	u.Set(connection.FieldQueueID, v)
+	return u
+}
+
+// UpdateQueueID sets the "queue_id" field to the value that was provided on create.
+func (u *ConnectionUpsert) UpdateQueueID() *ConnectionUpsert {
+	u.SetExcluded(connection.FieldQueueID)
+	return u
+}
+
+// ClearQueueID clears the value of the "queue_id" field.
+func (u *ConnectionUpsert) ClearQueueID() *ConnectionUpsert {
+	u.SetNull(connection.FieldQueueID)
+	return u
+}
+
+// SetAssigneeID sets the "assignee_id" field.
+func (u *ConnectionUpsert) SetAssigneeID(v causeway.ID) *ConnectionUpsert {
+	u.Set(connection.FieldAssigneeID, v)
+	return u
+}
+
+// UpdateAssigneeID sets the "assignee_id" field to the value that was provided on create.
+func (u *ConnectionUpsert) UpdateAssigneeID() *ConnectionUpsert {
+	u.SetExcluded(connection.FieldAssigneeID)
+	return u
+}
+
+// ClearAssigneeID clears the value of the "assignee_id" field.
+func (u *ConnectionUpsert) ClearAssigneeID() *ConnectionUpsert {
+	u.SetNull(connection.FieldAssigneeID)
+	return u
+}
+
+// SetAvatarRef sets the "avatar_ref" field.
+func (u *ConnectionUpsert) SetAvatarRef(v string) *ConnectionUpsert {
+	u.Set(connection.FieldAvatarRef, v)
+	return u
+}
+
+// UpdateAvatarRef sets the "avatar_ref" field to the value that was provided on create.
+func (u *ConnectionUpsert) UpdateAvatarRef() *ConnectionUpsert {
+	u.SetExcluded(connection.FieldAvatarRef)
+	return u
+}
+
+// ClearAvatarRef clears the value of the "avatar_ref" field.
+func (u *ConnectionUpsert) ClearAvatarRef() *ConnectionUpsert {
+	u.SetNull(connection.FieldAvatarRef)
+	return u
+}
+
+// SetAvatarHash sets the "avatar_hash" field.
+func (u *ConnectionUpsert) SetAvatarHash(v string) *ConnectionUpsert {
+	u.Set(connection.FieldAvatarHash, v)
+	return u
+}
+
+// UpdateAvatarHash sets the "avatar_hash" field to the value that was provided on create.
+func (u *ConnectionUpsert) UpdateAvatarHash() *ConnectionUpsert {
+	u.SetExcluded(connection.FieldAvatarHash)
+	return u
+}
+
+// ClearAvatarHash clears the value of the "avatar_hash" field.
+func (u *ConnectionUpsert) ClearAvatarHash() *ConnectionUpsert {
+	u.SetNull(connection.FieldAvatarHash)
+	return u
+}
+
+// SetAvatarType sets the "avatar_type" field.
+func (u *ConnectionUpsert) SetAvatarType(v string) *ConnectionUpsert {
+	u.Set(connection.FieldAvatarType, v)
+	return u
+}
+
+// UpdateAvatarType sets the "avatar_type" field to the value that was provided on create.
+func (u *ConnectionUpsert) UpdateAvatarType() *ConnectionUpsert {
+	u.SetExcluded(connection.FieldAvatarType)
+	return u
+}
+
+// ClearAvatarType clears the value of the "avatar_type" field.
+func (u *ConnectionUpsert) ClearAvatarType() *ConnectionUpsert {
+	u.SetNull(connection.FieldAvatarType)
+	return u
+}
+
 // SetStatus sets the "status" field.
 func (u *ConnectionUpsert) SetStatus(v connection.Status) *ConnectionUpsert {
 	u.Set(connection.FieldStatus, v)
@@ -1041,6 +1371,150 @@ func (u *ConnectionUpsert) UpdateTokenRefreshedAt() *ConnectionUpsert {
 // ClearTokenRefreshedAt clears the value of the "token_refreshed_at" field.
 func (u *ConnectionUpsert) ClearTokenRefreshedAt() *ConnectionUpsert {
 	u.SetNull(connection.FieldTokenRefreshedAt)
+	return u
+}
+
+// SetTokenExpiresAt sets the "token_expires_at" field.
+func (u *ConnectionUpsert) SetTokenExpiresAt(v time.Time) *ConnectionUpsert {
+	u.Set(connection.FieldTokenExpiresAt, v)
+	return u
+}
+
+// UpdateTokenExpiresAt sets the "token_expires_at" field to the value that was provided on create.
+func (u *ConnectionUpsert) UpdateTokenExpiresAt() *ConnectionUpsert {
+	u.SetExcluded(connection.FieldTokenExpiresAt)
+	return u
+}
+
+// ClearTokenExpiresAt clears the value of the "token_expires_at" field.
+func (u *ConnectionUpsert) ClearTokenExpiresAt() *ConnectionUpsert {
+	u.SetNull(connection.FieldTokenExpiresAt)
+	return u
+}
+
+// SetTokenRefreshAt sets the "token_refresh_at" field.
+func (u *ConnectionUpsert) SetTokenRefreshAt(v time.Time) *ConnectionUpsert {
+	u.Set(connection.FieldTokenRefreshAt, v)
+	return u
+}
+
+// UpdateTokenRefreshAt sets the "token_refresh_at" field to the value that was provided on create.
+func (u *ConnectionUpsert) UpdateTokenRefreshAt() *ConnectionUpsert {
+	u.SetExcluded(connection.FieldTokenRefreshAt)
+	return u
+}
+
+// ClearTokenRefreshAt clears the value of the "token_refresh_at" field.
+func (u *ConnectionUpsert) ClearTokenRefreshAt() *ConnectionUpsert {
+	u.SetNull(connection.FieldTokenRefreshAt)
+	return u
+}
+
+// SetDataAccessExpiresAt sets the "data_access_expires_at" field.
+func (u *ConnectionUpsert) SetDataAccessExpiresAt(v time.Time) *ConnectionUpsert {
+	u.Set(connection.FieldDataAccessExpiresAt, v)
+	return u
+}
+
+// UpdateDataAccessExpiresAt sets the "data_access_expires_at" field to the value that was provided on create.
+func (u *ConnectionUpsert) UpdateDataAccessExpiresAt() *ConnectionUpsert {
+	u.SetExcluded(connection.FieldDataAccessExpiresAt)
+	return u
+}
+
+// ClearDataAccessExpiresAt clears the value of the "data_access_expires_at" field.
+func (u *ConnectionUpsert) ClearDataAccessExpiresAt() *ConnectionUpsert {
+	u.SetNull(connection.FieldDataAccessExpiresAt)
+	return u
+}
+
+// SetSealedUserToken sets the "sealed_user_token" field.
+func (u *ConnectionUpsert) SetSealedUserToken(v []byte) *ConnectionUpsert {
+	u.Set(connection.FieldSealedUserToken, v)
+	return u
+}
+
+// UpdateSealedUserToken sets the "sealed_user_token" field to the value that was provided on create.
+func (u *ConnectionUpsert) UpdateSealedUserToken() *ConnectionUpsert {
+	u.SetExcluded(connection.FieldSealedUserToken)
+	return u
+}
+
+// ClearSealedUserToken clears the value of the "sealed_user_token" field.
+func (u *ConnectionUpsert) ClearSealedUserToken() *ConnectionUpsert {
+	u.SetNull(connection.FieldSealedUserToken)
+	return u
+}
+
+// SetAppID sets the "app_id" field.
+func (u *ConnectionUpsert) SetAppID(v string) *ConnectionUpsert {
+	u.Set(connection.FieldAppID, v)
+	return u
+}
+
+// UpdateAppID sets the "app_id" field to the value that was provided on create.
+func (u *ConnectionUpsert) UpdateAppID() *ConnectionUpsert {
+	u.SetExcluded(connection.FieldAppID)
+	return u
+}
+
+// ClearAppID clears the value of the "app_id" field.
+func (u *ConnectionUpsert) ClearAppID() *ConnectionUpsert {
+	u.SetNull(connection.FieldAppID)
+	return u
+}
+
+// SetSealedAppSecret sets the "sealed_app_secret" field.
+func (u *ConnectionUpsert) SetSealedAppSecret(v []byte) *ConnectionUpsert {
+	u.Set(connection.FieldSealedAppSecret, v)
+	return u
+}
+
+// UpdateSealedAppSecret sets the "sealed_app_secret" field to the value that was provided on create.
+func (u *ConnectionUpsert) UpdateSealedAppSecret() *ConnectionUpsert {
+	u.SetExcluded(connection.FieldSealedAppSecret)
+	return u
+}
+
+// ClearSealedAppSecret clears the value of the "sealed_app_secret" field.
+func (u *ConnectionUpsert) ClearSealedAppSecret() *ConnectionUpsert {
+	u.SetNull(connection.FieldSealedAppSecret)
+	return u
+}
+
+// SetSealedVerifyToken sets the "sealed_verify_token" field.
+func (u *ConnectionUpsert) SetSealedVerifyToken(v []byte) *ConnectionUpsert {
+	u.Set(connection.FieldSealedVerifyToken, v)
+	return u
+}
+
+// UpdateSealedVerifyToken sets the "sealed_verify_token" field to the value that was provided on create.
+func (u *ConnectionUpsert) UpdateSealedVerifyToken() *ConnectionUpsert {
+	u.SetExcluded(connection.FieldSealedVerifyToken)
+	return u
+}
+
+// ClearSealedVerifyToken clears the value of the "sealed_verify_token" field.
+func (u *ConnectionUpsert) ClearSealedVerifyToken() *ConnectionUpsert {
+	u.SetNull(connection.FieldSealedVerifyToken)
+	return u
+}
+
+// SetPermissions sets the "permissions" field.
+func (u *ConnectionUpsert) SetPermissions(v []platform.Permission) *ConnectionUpsert {
+	u.Set(connection.FieldPermissions, v)
+	return u
+}
+
+// UpdatePermissions sets the "permissions" field to the value that was provided on create.
+func (u *ConnectionUpsert) UpdatePermissions() *ConnectionUpsert {
+	u.SetExcluded(connection.FieldPermissions)
+	return u
+}
+
+// ClearPermissions clears the value of the "permissions" field.
+func (u *ConnectionUpsert) ClearPermissions() *ConnectionUpsert {
+	u.SetNull(connection.FieldPermissions)
 	return u
 }
 
@@ -1541,6 +2015,111 @@ func (u *ConnectionUpsertOne) ClearAuthorizedBy() *ConnectionUpsertOne {
 	})
 }
 
+// SetQueueID sets the "queue_id" field.
+func (u *ConnectionUpsertOne) SetQueueID(v causeway.ID) *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetQueueID(v)
+	})
+}
+
+// UpdateQueueID sets the "queue_id" field to the value that was provided on create.
+func (u *ConnectionUpsertOne) UpdateQueueID() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateQueueID()
+	})
+}
+
+// ClearQueueID clears the value of the "queue_id" field.
+func (u *ConnectionUpsertOne) ClearQueueID() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearQueueID()
+	})
+}
+
+// SetAssigneeID sets the "assignee_id" field.
+func (u *ConnectionUpsertOne) SetAssigneeID(v causeway.ID) *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetAssigneeID(v)
+	})
+}
+
+// UpdateAssigneeID sets the "assignee_id" field to the value that was provided on create.
+func (u *ConnectionUpsertOne) UpdateAssigneeID() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateAssigneeID()
+	})
+}
+
+// ClearAssigneeID clears the value of the "assignee_id" field.
+func (u *ConnectionUpsertOne) ClearAssigneeID() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearAssigneeID()
+	})
+}
+
+// SetAvatarRef sets the "avatar_ref" field.
+func (u *ConnectionUpsertOne) SetAvatarRef(v string) *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetAvatarRef(v)
+	})
+}
+
+// UpdateAvatarRef sets the "avatar_ref" field to the value that was provided on create.
+func (u *ConnectionUpsertOne) UpdateAvatarRef() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateAvatarRef()
+	})
+}
+
+// ClearAvatarRef clears the value of the "avatar_ref" field.
+func (u *ConnectionUpsertOne) ClearAvatarRef() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearAvatarRef()
+	})
+}
+
+// SetAvatarHash sets the "avatar_hash" field.
+func (u *ConnectionUpsertOne) SetAvatarHash(v string) *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetAvatarHash(v)
+	})
+}
+
+// UpdateAvatarHash sets the "avatar_hash" field to the value that was provided on create.
+func (u *ConnectionUpsertOne) UpdateAvatarHash() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateAvatarHash()
+	})
+}
+
+// ClearAvatarHash clears the value of the "avatar_hash" field.
+func (u *ConnectionUpsertOne) ClearAvatarHash() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearAvatarHash()
+	})
+}
+
+// SetAvatarType sets the "avatar_type" field.
+func (u *ConnectionUpsertOne) SetAvatarType(v string) *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetAvatarType(v)
+	})
+}
+
+// UpdateAvatarType sets the "avatar_type" field to the value that was provided on create.
+func (u *ConnectionUpsertOne) UpdateAvatarType() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateAvatarType()
+	})
+}
+
+// ClearAvatarType clears the value of the "avatar_type" field.
+func (u *ConnectionUpsertOne) ClearAvatarType() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearAvatarType()
+	})
+}
+
 // SetStatus sets the "status" field.
 func (u *ConnectionUpsertOne) SetStatus(v connection.Status) *ConnectionUpsertOne {
 	return u.Update(func(s *ConnectionUpsert) {
@@ -1650,6 +2229,174 @@ func (u *ConnectionUpsertOne) UpdateTokenRefreshedAt() *ConnectionUpsertOne {
 func (u *ConnectionUpsertOne) ClearTokenRefreshedAt() *ConnectionUpsertOne {
 	return u.Update(func(s *ConnectionUpsert) {
 		s.ClearTokenRefreshedAt()
+	})
+}
+
+// SetTokenExpiresAt sets the "token_expires_at" field.
+func (u *ConnectionUpsertOne) SetTokenExpiresAt(v time.Time) *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetTokenExpiresAt(v)
+	})
+}
+
+// UpdateTokenExpiresAt sets the "token_expires_at" field to the value that was provided on create.
+func (u *ConnectionUpsertOne) UpdateTokenExpiresAt() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateTokenExpiresAt()
+	})
+}
+
+// ClearTokenExpiresAt clears the value of the "token_expires_at" field.
+func (u *ConnectionUpsertOne) ClearTokenExpiresAt() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearTokenExpiresAt()
+	})
+}
+
+// SetTokenRefreshAt sets the "token_refresh_at" field.
+func (u *ConnectionUpsertOne) SetTokenRefreshAt(v time.Time) *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetTokenRefreshAt(v)
+	})
+}
+
+// UpdateTokenRefreshAt sets the "token_refresh_at" field to the value that was provided on create.
+func (u *ConnectionUpsertOne) UpdateTokenRefreshAt() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateTokenRefreshAt()
+	})
+}
+
+// ClearTokenRefreshAt clears the value of the "token_refresh_at" field.
+func (u *ConnectionUpsertOne) ClearTokenRefreshAt() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearTokenRefreshAt()
+	})
+}
+
+// SetDataAccessExpiresAt sets the "data_access_expires_at" field.
+func (u *ConnectionUpsertOne) SetDataAccessExpiresAt(v time.Time) *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetDataAccessExpiresAt(v)
+	})
+}
+
+// UpdateDataAccessExpiresAt sets the "data_access_expires_at" field to the value that was provided on create.
+func (u *ConnectionUpsertOne) UpdateDataAccessExpiresAt() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateDataAccessExpiresAt()
+	})
+}
+
+// ClearDataAccessExpiresAt clears the value of the "data_access_expires_at" field.
+func (u *ConnectionUpsertOne) ClearDataAccessExpiresAt() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearDataAccessExpiresAt()
+	})
+}
+
+// SetSealedUserToken sets the "sealed_user_token" field.
+func (u *ConnectionUpsertOne) SetSealedUserToken(v []byte) *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetSealedUserToken(v)
+	})
+}
+
+// UpdateSealedUserToken sets the "sealed_user_token" field to the value that was provided on create.
+func (u *ConnectionUpsertOne) UpdateSealedUserToken() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateSealedUserToken()
+	})
+}
+
+// ClearSealedUserToken clears the value of the "sealed_user_token" field.
+func (u *ConnectionUpsertOne) ClearSealedUserToken() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearSealedUserToken()
+	})
+}
+
+// SetAppID sets the "app_id" field.
+func (u *ConnectionUpsertOne) SetAppID(v string) *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetAppID(v)
+	})
+}
+
+// UpdateAppID sets the "app_id" field to the value that was provided on create.
+func (u *ConnectionUpsertOne) UpdateAppID() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateAppID()
+	})
+}
+
+// ClearAppID clears the value of the "app_id" field.
+func (u *ConnectionUpsertOne) ClearAppID() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearAppID()
+	})
+}
+
+// SetSealedAppSecret sets the "sealed_app_secret" field.
+func (u *ConnectionUpsertOne) SetSealedAppSecret(v []byte) *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetSealedAppSecret(v)
+	})
+}
+
+// UpdateSealedAppSecret sets the "sealed_app_secret" field to the value that was provided on create.
+func (u *ConnectionUpsertOne) UpdateSealedAppSecret() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateSealedAppSecret()
+	})
+}
+
+// ClearSealedAppSecret clears the value of the "sealed_app_secret" field.
+func (u *ConnectionUpsertOne) ClearSealedAppSecret() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearSealedAppSecret()
+	})
+}
+
+// SetSealedVerifyToken sets the "sealed_verify_token" field.
+func (u *ConnectionUpsertOne) SetSealedVerifyToken(v []byte) *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetSealedVerifyToken(v)
+	})
+}
+
+// UpdateSealedVerifyToken sets the "sealed_verify_token" field to the value that was provided on create.
+func (u *ConnectionUpsertOne) UpdateSealedVerifyToken() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateSealedVerifyToken()
+	})
+}
+
+// ClearSealedVerifyToken clears the value of the "sealed_verify_token" field.
+func (u *ConnectionUpsertOne) ClearSealedVerifyToken() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearSealedVerifyToken()
+	})
+}
+
+// SetPermissions sets the "permissions" field.
+func (u *ConnectionUpsertOne) SetPermissions(v []platform.Permission) *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetPermissions(v)
+	})
+}
+
+// UpdatePermissions sets the "permissions" field to the value that was provided on create.
+func (u *ConnectionUpsertOne) UpdatePermissions() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdatePermissions()
+	})
+}
+
+// ClearPermissions clears the value of the "permissions" field.
+func (u *ConnectionUpsertOne) ClearPermissions() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearPermissions()
 	})
 }
 
@@ -2374,6 +3121,111 @@ func (u *ConnectionUpsertBulk) ClearAuthorizedBy() *ConnectionUpsertBulk {
 	})
 }
 
+// SetQueueID sets the "queue_id" field.
+func (u *ConnectionUpsertBulk) SetQueueID(v causeway.ID) *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetQueueID(v)
+	})
+}
+
+// UpdateQueueID sets the "queue_id" field to the value that was provided on create.
+func (u *ConnectionUpsertBulk) UpdateQueueID() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateQueueID()
+	})
+}
+
+// ClearQueueID clears the value of the "queue_id" field.
+func (u *ConnectionUpsertBulk) ClearQueueID() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearQueueID()
+	})
+}
+
+// SetAssigneeID sets the "assignee_id" field.
+func (u *ConnectionUpsertBulk) SetAssigneeID(v causeway.ID) *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetAssigneeID(v)
+	})
+}
+
+// UpdateAssigneeID sets the "assignee_id" field to the value that was provided on create.
+func (u *ConnectionUpsertBulk) UpdateAssigneeID() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateAssigneeID()
+	})
+}
+
+// ClearAssigneeID clears the value of the "assignee_id" field.
+func (u *ConnectionUpsertBulk) ClearAssigneeID() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearAssigneeID()
+	})
+}
+
+// SetAvatarRef sets the "avatar_ref" field.
+func (u *ConnectionUpsertBulk) SetAvatarRef(v string) *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetAvatarRef(v)
+	})
+}
+
+// UpdateAvatarRef sets the "avatar_ref" field to the value that was provided on create.
+func (u *ConnectionUpsertBulk) UpdateAvatarRef() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateAvatarRef()
+	})
+}
+
+// ClearAvatarRef clears the value of the "avatar_ref" field.
+func (u *ConnectionUpsertBulk) ClearAvatarRef() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearAvatarRef()
+	})
+}
+
+// SetAvatarHash sets the "avatar_hash" field.
+func (u *ConnectionUpsertBulk) SetAvatarHash(v string) *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetAvatarHash(v)
+	})
+}
+
+// UpdateAvatarHash sets the "avatar_hash" field to the value that was provided on create.
+func (u *ConnectionUpsertBulk) UpdateAvatarHash() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateAvatarHash()
+	})
+}
+
+// ClearAvatarHash clears the value of the "avatar_hash" field.
+func (u *ConnectionUpsertBulk) ClearAvatarHash() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearAvatarHash()
+	})
+}
+
+// SetAvatarType sets the "avatar_type" field.
+func (u *ConnectionUpsertBulk) SetAvatarType(v string) *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetAvatarType(v)
+	})
+}
+
+// UpdateAvatarType sets the "avatar_type" field to the value that was provided on create.
+func (u *ConnectionUpsertBulk) UpdateAvatarType() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateAvatarType()
+	})
+}
+
+// ClearAvatarType clears the value of the "avatar_type" field.
+func (u *ConnectionUpsertBulk) ClearAvatarType() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearAvatarType()
+	})
+}
+
 // SetStatus sets the "status" field.
 func (u *ConnectionUpsertBulk) SetStatus(v connection.Status) *ConnectionUpsertBulk {
 	return u.Update(func(s *ConnectionUpsert) {
@@ -2483,6 +3335,174 @@ func (u *ConnectionUpsertBulk) UpdateTokenRefreshedAt() *ConnectionUpsertBulk {
 func (u *ConnectionUpsertBulk) ClearTokenRefreshedAt() *ConnectionUpsertBulk {
 	return u.Update(func(s *ConnectionUpsert) {
 		s.ClearTokenRefreshedAt()
+	})
+}
+
+// SetTokenExpiresAt sets the "token_expires_at" field.
+func (u *ConnectionUpsertBulk) SetTokenExpiresAt(v time.Time) *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetTokenExpiresAt(v)
+	})
+}
+
+// UpdateTokenExpiresAt sets the "token_expires_at" field to the value that was provided on create.
+func (u *ConnectionUpsertBulk) UpdateTokenExpiresAt() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateTokenExpiresAt()
+	})
+}
+
+// ClearTokenExpiresAt clears the value of the "token_expires_at" field.
+func (u *ConnectionUpsertBulk) ClearTokenExpiresAt() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearTokenExpiresAt()
+	})
+}
+
+// SetTokenRefreshAt sets the "token_refresh_at" field.
+func (u *ConnectionUpsertBulk) SetTokenRefreshAt(v time.Time) *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetTokenRefreshAt(v)
+	})
+}
+
+// UpdateTokenRefreshAt sets the "token_refresh_at" field to the value that was provided on create.
+func (u *ConnectionUpsertBulk) UpdateTokenRefreshAt() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateTokenRefreshAt()
+	})
+}
+
+// ClearTokenRefreshAt clears the value of the "token_refresh_at" field.
+func (u *ConnectionUpsertBulk) ClearTokenRefreshAt() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearTokenRefreshAt()
+	})
+}
+
+// SetDataAccessExpiresAt sets the "data_access_expires_at" field.
+func (u *ConnectionUpsertBulk) SetDataAccessExpiresAt(v time.Time) *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetDataAccessExpiresAt(v)
+	})
+}
+
+// UpdateDataAccessExpiresAt sets the "data_access_expires_at" field to the value that was provided on create.
+func (u *ConnectionUpsertBulk) UpdateDataAccessExpiresAt() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateDataAccessExpiresAt()
+	})
+}
+
+// ClearDataAccessExpiresAt clears the value of the "data_access_expires_at" field.
+func (u *ConnectionUpsertBulk) ClearDataAccessExpiresAt() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearDataAccessExpiresAt()
+	})
+}
+
+// SetSealedUserToken sets the "sealed_user_token" field.
+func (u *ConnectionUpsertBulk) SetSealedUserToken(v []byte) *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetSealedUserToken(v)
+	})
+}
+
+// UpdateSealedUserToken sets the "sealed_user_token" field to the value that was provided on create.
+func (u *ConnectionUpsertBulk) UpdateSealedUserToken() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateSealedUserToken()
+	})
+}
+
+// ClearSealedUserToken clears the value of the "sealed_user_token" field.
+func (u *ConnectionUpsertBulk) ClearSealedUserToken() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearSealedUserToken()
+	})
+}
+
+// SetAppID sets the "app_id" field.
+func (u *ConnectionUpsertBulk) SetAppID(v string) *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetAppID(v)
+	})
+}
+
+// UpdateAppID sets the "app_id" field to the value that was provided on create.
+func (u *ConnectionUpsertBulk) UpdateAppID() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateAppID()
+	})
+}
+
+// ClearAppID clears the value of the "app_id" field.
+func (u *ConnectionUpsertBulk) ClearAppID() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearAppID()
+	})
+}
+
+// SetSealedAppSecret sets the "sealed_app_secret" field.
+func (u *ConnectionUpsertBulk) SetSealedAppSecret(v []byte) *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetSealedAppSecret(v)
+	})
+}
+
+// UpdateSealedAppSecret sets the "sealed_app_secret" field to the value that was provided on create.
+func (u *ConnectionUpsertBulk) UpdateSealedAppSecret() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateSealedAppSecret()
+	})
+}
+
+// ClearSealedAppSecret clears the value of the "sealed_app_secret" field.
+func (u *ConnectionUpsertBulk) ClearSealedAppSecret() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearSealedAppSecret()
+	})
+}
+
+// SetSealedVerifyToken sets the "sealed_verify_token" field.
+func (u *ConnectionUpsertBulk) SetSealedVerifyToken(v []byte) *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetSealedVerifyToken(v)
+	})
+}
+
+// UpdateSealedVerifyToken sets the "sealed_verify_token" field to the value that was provided on create.
+func (u *ConnectionUpsertBulk) UpdateSealedVerifyToken() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateSealedVerifyToken()
+	})
+}
+
+// ClearSealedVerifyToken clears the value of the "sealed_verify_token" field.
+func (u *ConnectionUpsertBulk) ClearSealedVerifyToken() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearSealedVerifyToken()
+	})
+}
+
+// SetPermissions sets the "permissions" field.
+func (u *ConnectionUpsertBulk) SetPermissions(v []platform.Permission) *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetPermissions(v)
+	})
+}
+
+// UpdatePermissions sets the "permissions" field to the value that was provided on create.
+func (u *ConnectionUpsertBulk) UpdatePermissions() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdatePermissions()
+	})
+}
+
+// ClearPermissions clears the value of the "permissions" field.
+func (u *ConnectionUpsertBulk) ClearPermissions() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearPermissions()
 	})
 }
 

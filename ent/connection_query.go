@@ -7,7 +7,9 @@ import (
 	"causeway/ent/campaign"
 	"causeway/ent/connection"
 	"causeway/ent/predicate"
+	"causeway/ent/queue"
 	"causeway/ent/testreport"
+	"causeway/ent/user"
 	"causeway/ent/webhooklog"
 	"context"
 	"database/sql/driver"
@@ -29,6 +31,8 @@ type ConnectionQuery struct {
 	inters               []Interceptor
 	predicates           []predicate.Connection
 	withCampaign         *CampaignQuery
+	withQueue            *QueueQuery
+	withAssignee         *UserQuery
 	withWebhookLogs      *WebhookLogQuery
 	withTestReports      *TestReportQuery
 	loadTotal            []func(context.Context, []*Connection) error
@@ -86,6 +90,50 @@ func (_q *ConnectionQuery) QueryCampaign() *CampaignQuery {
 			sqlgraph.From(connection.Table, connection.FieldID, selector),
 			sqlgraph.To(campaign.Table, campaign.FieldID),
 			sqlgraph.Edge(sqlgraph.M2O, false, connection.CampaignTable, connection.CampaignColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryQueue chains the current query on the "queue" edge.
+func (_q *ConnectionQuery) QueryQueue() *QueueQuery {
+	query := (&QueueClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(connection.Table, connection.FieldID, selector),
+			sqlgraph.To(queue.Table, queue.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, connection.QueueTable, connection.QueueColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryAssignee chains the current query on the "assignee" edge.
+func (_q *ConnectionQuery) QueryAssignee() *UserQuery {
+	query := (&UserClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(connection.Table, connection.FieldID, selector),
+			sqlgraph.To(user.Table, user.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, connection.AssigneeTable, connection.AssigneeColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -330,6 +378,8 @@ func (_q *ConnectionQuery) Clone() *ConnectionQuery {
 		inters:          append([]Interceptor{}, _q.inters...),
 		predicates:      append([]predicate.Connection{}, _q.predicates...),
 		withCampaign:    _q.withCampaign.Clone(),
+		withQueue:       _q.withQueue.Clone(),
+		withAssignee:    _q.withAssignee.Clone(),
 		withWebhookLogs: _q.withWebhookLogs.Clone(),
 		withTestReports: _q.withTestReports.Clone(),
 		// clone intermediate query.
@@ -347,6 +397,28 @@ func (_q *ConnectionQuery) WithCampaign(opts ...func(*CampaignQuery)) *Connectio
 		opt(query)
 	}
 	_q.withCampaign = query
+	return _q
+}
+
+// WithQueue tells the query-builder to eager-load the nodes that are connected to
+// the "queue" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *ConnectionQuery) WithQueue(opts ...func(*QueueQuery)) *ConnectionQuery {
+	query := (&QueueClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withQueue = query
+	return _q
+}
+
+// WithAssignee tells the query-builder to eager-load the nodes that are connected to
+// the "assignee" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *ConnectionQuery) WithAssignee(opts ...func(*UserQuery)) *ConnectionQuery {
+	query := (&UserClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withAssignee = query
 	return _q
 }
 
@@ -450,8 +522,10 @@ func (_q *ConnectionQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*C
 	var (
 		nodes       = []*Connection{}
 		_spec       = _q.querySpec()
-		loadedTypes = [3]bool{
+		loadedTypes = [5]bool{
 			_q.withCampaign != nil,
+			_q.withQueue != nil,
+			_q.withAssignee != nil,
 			_q.withWebhookLogs != nil,
 			_q.withTestReports != nil,
 		}
@@ -480,6 +554,18 @@ func (_q *ConnectionQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*C
 	if query := _q.withCampaign; query != nil {
 		if err := _q.loadCampaign(ctx, query, nodes, nil,
 			func(n *Connection, e *Campaign) { n.Edges.Campaign = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withQueue; query != nil {
+		if err := _q.loadQueue(ctx, query, nodes, nil,
+			func(n *Connection, e *Queue) { n.Edges.Queue = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withAssignee; query != nil {
+		if err := _q.loadAssignee(ctx, query, nodes, nil,
+			func(n *Connection, e *User) { n.Edges.Assignee = e }); err != nil {
 			return nil, err
 		}
 	}
@@ -541,6 +627,70 @@ func (_q *ConnectionQuery) loadCampaign(ctx context.Context, query *CampaignQuer
 		nodes, ok := nodeids[n.ID]
 		if !ok {
 			return fmt.Errorf(`unexpected foreign-key "campaign_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
+func (_q *ConnectionQuery) loadQueue(ctx context.Context, query *QueueQuery, nodes []*Connection, init func(*Connection), assign func(*Connection, *Queue)) error {
+	ids := make([]causeway.ID, 0, len(nodes))
+	nodeids := make(map[causeway.ID][]*Connection)
+	for i := range nodes {
+		if nodes[i].QueueID == nil {
+			continue
+		}
+		fk := *nodes[i].QueueID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(queue.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "queue_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
+func (_q *ConnectionQuery) loadAssignee(ctx context.Context, query *UserQuery, nodes []*Connection, init func(*Connection), assign func(*Connection, *User)) error {
+	ids := make([]causeway.ID, 0, len(nodes))
+	nodeids := make(map[causeway.ID][]*Connection)
+	for i := range nodes {
+		if nodes[i].AssigneeID == nil {
+			continue
+		}
+		fk := *nodes[i].AssigneeID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(user.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "assignee_id" returned %v`, n.ID)
 		}
 		for i := range nodes {
 			assign(nodes[i], n)
@@ -639,6 +789,12 @@ func (_q *ConnectionQuery) querySpec() *sqlgraph.QuerySpec {
 		}
 		if _q.withCampaign != nil {
 			_spec.Node.AddColumnOnce(connection.FieldCampaignID)
+		}
+		if _q.withQueue != nil {
+			_spec.Node.AddColumnOnce(connection.FieldQueueID)
+		}
+		if _q.withAssignee != nil {
+			_spec.Node.AddColumnOnce(connection.FieldAssigneeID)
 		}
 	}
 	if ps := _q.predicates; len(ps) > 0 {

@@ -6,7 +6,9 @@ import (
 	"causeway"
 	"causeway/ent/connection"
 	"causeway/ent/predicate"
+	"causeway/ent/queue"
 	"causeway/ent/testreport"
+	"causeway/ent/user"
 	"causeway/ent/webhooklog"
 	"causeway/internal/platform"
 	"context"
@@ -130,6 +132,106 @@ func (_u *ConnectionUpdate) ClearAuthorizedBy() *ConnectionUpdate {
 	return _u
 }
 
+// SetQueueID sets the "queue_id" field.
+func (_u *ConnectionUpdate) SetQueueID(v causeway.ID) *ConnectionUpdate {
+	_u.mutation.SetQueueID(v)
+	return _u
+}
+
+// SetNillableQueueID sets the "queue_id" field if the given value is not nil.
+func (_u *ConnectionUpdate) SetNillableQueueID(v *causeway.ID) *ConnectionUpdate {
+	if v != nil {
+		_u.SetQueueID(*v)
+	}
+	return _u
+}
+
+// ClearQueueID clears the value of the "queue_id" field.
+func (_u *ConnectionUpdate) ClearQueueID() *ConnectionUpdate {
+	_u.mutation.ClearQueueID()
+	return _u
+}
+
+// SetAssigneeID sets the "assignee_id" field.
+func (_u *ConnectionUpdate) SetAssigneeID(v causeway.ID) *ConnectionUpdate {
+	_u.mutation.SetAssigneeID(v)
+	return _u
+}
+
+// SetNillableAssigneeID sets the "assignee_id" field if the given value is not nil.
+func (_u *ConnectionUpdate) SetNillableAssigneeID(v *causeway.ID) *ConnectionUpdate {
+	if v != nil {
+		_u.SetAssigneeID(*v)
+	}
+	return _u
+}
+
+// ClearAssigneeID clears the value of the "assignee_id" field.
+func (_u *ConnectionUpdate) ClearAssigneeID() *ConnectionUpdate {
+	_u.mutation.ClearAssigneeID()
+	return _u
+}
+
+// SetAvatarRef sets the "avatar_ref" field.
+func (_u *ConnectionUpdate) SetAvatarRef(v string) *ConnectionUpdate {
+	_u.mutation.SetAvatarRef(v)
+	return _u
+}
+
+// SetNillableAvatarRef sets the "avatar_ref" field if the given value is not nil.
+func (_u *ConnectionUpdate) SetNillableAvatarRef(v *string) *ConnectionUpdate {
+	if v != nil {
+		_u.SetAvatarRef(*v)
+	}
+	return _u
+}
+
+// ClearAvatarRef clears the value of the "avatar_ref" field.
+func (_u *ConnectionUpdate) ClearAvatarRef() *ConnectionUpdate {
+	_u.mutation.ClearAvatarRef()
+	return _u
+}
+
+// SetAvatarHash sets the "avatar_hash" field.
+func (_u *ConnectionUpdate) SetAvatarHash(v string) *ConnectionUpdate {
+	_u.mutation.SetAvatarHash(v)
+	return _u
+}
+
+// SetNillableAvatarHash sets the "avatar_hash" field if the given value is not nil.
+func (_u *ConnectionUpdate) SetNillableAvatarHash(v *string) *ConnectionUpdate {
+	if v != nil {
+		_u.SetAvatarHash(*v)
+	}
+	return _u
+}
+
+// ClearAvatarHash clears the value of the "avatar_hash" field.
+func (_u *ConnectionUpdate) ClearAvatarHash() *ConnectionUpdate {
+	_u.mutation.ClearAvatarHash()
+	return _u
+}
+
+// SetAvatarType sets the "avatar_type" field.
+func (_u *ConnectionUpdate) SetAvatarType(v string) *ConnectionUpdate {
+	_u.mutation.SetAvatarType(v)
+	return _u
+}
+
+// SetNillableAvatarType sets the "avatar_type" field if the given value is not nil.
+func (_u *ConnectionUpdate) SetNillableAvatarType(v *string) *ConnectionUpdate {
+	if v != nil {
+		_u.SetAvatarType(*v)
+	}
+	return _u
+}
+
+// ClearAvatarType clears the value of the "avatar_type" field.
+func (_u *ConnectionUpdate) ClearAvatarType() *ConnectionUpdate {
+	_u.mutation.ClearAvatarType()
+	return _u
+}
+
 // SetStatus sets the "status" field.
 func (_u *ConnectionUpdate) SetStatus(v connection.Status) *ConnectionUpdate {
 	_u.mutation.SetStatus(v)
@@ -217,6 +319,140 @@ func (_u *ConnectionUpdate) SetNillableTokenRefreshedAt(v *time.Time) *Connectio
 // ClearTokenRefreshedAt clears the value of the "token_refreshed_at" field.
 func (_u *ConnectionUpdate) ClearTokenRefreshedAt() *ConnectionUpdate {
 	_u.mutation.ClearTokenRefreshedAt()
+	return _u
+}
+
+// SetTokenExpiresAt sets the "token_expires_at" field.
+func (_u *ConnectionUpdate) SetTokenExpiresAt(v time.Time) *ConnectionUpdate {
+	_u.mutation.SetTokenExpiresAt(v)
+	return _u
+}
+
+// SetNillableTokenExpiresAt sets the "token_expires_at" field if the given value is not nil.
+func (_u *ConnectionUpdate) SetNillableTokenExpiresAt(v *time.Time) *ConnectionUpdate {
+	if v != nil {
+		_u.SetTokenExpiresAt(*v)
+	}
+	return _u
+}
+
+// ClearTokenExpiresAt clears the value of the "token_expires_at" field.
+func (_u *ConnectionUpdate) ClearTokenExpiresAt() *ConnectionUpdate {
+	_u.mutation.ClearTokenExpiresAt()
+	return _u
+}
+
+// SetTokenRefreshAt sets the "token_refresh_at" field.
+func (_u *ConnectionUpdate) SetTokenRefreshAt(v time.Time) *ConnectionUpdate {
+	_u.mutation.SetTokenRefreshAt(v)
+	return _u
+}
+
+// SetNillableTokenRefreshAt sets the "token_refresh_at" field if the given value is not nil.
+func (_u *ConnectionUpdate) SetNillableTokenRefreshAt(v *time.Time) *ConnectionUpdate {
+	if v != nil {
+		_u.SetTokenRefreshAt(*v)
+	}
+	return _u
+}
+
+// ClearTokenRefreshAt clears the value of the "token_refresh_at" field.
+func (_u *ConnectionUpdate) ClearTokenRefreshAt() *ConnectionUpdate {
+	_u.mutation.ClearTokenRefreshAt()
+	return _u
+}
+
+// SetDataAccessExpiresAt sets the "data_access_expires_at" field.
+func (_u *ConnectionUpdate) SetDataAccessExpiresAt(v time.Time) *ConnectionUpdate {
+	_u.mutation.SetDataAccessExpiresAt(v)
+	return _u
+}
+
+// SetNillableDataAccessExpiresAt sets the "data_access_expires_at" field if the given value is not nil.
+func (_u *ConnectionUpdate) SetNillableDataAccessExpiresAt(v *time.Time) *ConnectionUpdate {
+	if v != nil {
+		_u.SetDataAccessExpiresAt(*v)
+	}
+	return _u
+}
+
+// ClearDataAccessExpiresAt clears the value of the "data_access_expires_at" field.
+func (_u *ConnectionUpdate) ClearDataAccessExpiresAt() *ConnectionUpdate {
+	_u.mutation.ClearDataAccessExpiresAt()
+	return _u
+}
+
+// SetSealedUserToken sets the "sealed_user_token" field.
+func (_u *ConnectionUpdate) SetSealedUserToken(v []byte) *ConnectionUpdate {
+	_u.mutation.SetSealedUserToken(v)
+	return _u
+}
+
+// ClearSealedUserToken clears the value of the "sealed_user_token" field.
+func (_u *ConnectionUpdate) ClearSealedUserToken() *ConnectionUpdate {
+	_u.mutation.ClearSealedUserToken()
+	return _u
+}
+
+// SetAppID sets the "app_id" field.
+func (_u *ConnectionUpdate) SetAppID(v string) *ConnectionUpdate {
+	_u.mutation.SetAppID(v)
+	return _u
+}
+
+// SetNillableAppID sets the "app_id" field if the given value is not nil.
+func (_u *ConnectionUpdate) SetNillableAppID(v *string) *ConnectionUpdate {
+	if v != nil {
+		_u.SetAppID(*v)
+	}
+	return _u
+}
+
+// ClearAppID clears the value of the "app_id" field.
+func (_u *ConnectionUpdate) ClearAppID() *ConnectionUpdate {
+	_u.mutation.ClearAppID()
+	return _u
+}
+
+// SetSealedAppSecret sets the "sealed_app_secret" field.
+func (_u *ConnectionUpdate) SetSealedAppSecret(v []byte) *ConnectionUpdate {
+	_u.mutation.SetSealedAppSecret(v)
+	return _u
+}
+
+// ClearSealedAppSecret clears the value of the "sealed_app_secret" field.
+func (_u *ConnectionUpdate) ClearSealedAppSecret() *ConnectionUpdate {
+	_u.mutation.ClearSealedAppSecret()
+	return _u
+}
+
+// SetSealedVerifyToken sets the "sealed_verify_token" field.
+func (_u *ConnectionUpdate) SetSealedVerifyToken(v []byte) *ConnectionUpdate {
+	_u.mutation.SetSealedVerifyToken(v)
+	return _u
+}
+
+// ClearSealedVerifyToken clears the value of the "sealed_verify_token" field.
+func (_u *ConnectionUpdate) ClearSealedVerifyToken() *ConnectionUpdate {
+	_u.mutation.ClearSealedVerifyToken()
+	return _u
+}
+
+// SetPermissions sets the "permissions" field.
+func (_u *ConnectionUpdate) SetPermissions(v []platform.Permission) *ConnectionUpdate {
+	_u.mutation.SetPermissions(v)
+	return _u
+}
+
+// AppendPermissions appends value to the "permissions" field.
+func (_u *ConnectionUpdate) AppendPermissions(v []platform.Permission) *ConnectionUpdate {
+	_u.mutation.AppendPermissions(v)
+	return _u
+}
+
+// ClearPermissions clears the value of the "permissions" field.
+func (_u *ConnectionUpdate) ClearPermissions() *ConnectionUpdate {
+	_u.mutation.ClearPermissions()
 	return _u
 }
 
@@ -590,6 +826,16 @@ func (_u *ConnectionUpdate) ClearLeasedUntil() *ConnectionUpdate {
 	return _u
 }
 
+// SetQueue sets the "queue" edge to the Queue entity.
+func (_u *ConnectionUpdate) SetQueue(v *Queue) *ConnectionUpdate {
+	return _u.SetQueueID(v.ID)
+}
+
+// SetAssignee sets the "assignee" edge to the User entity.
+func (_u *ConnectionUpdate) SetAssignee(v *User) *ConnectionUpdate {
+	return _u.SetAssigneeID(v.ID)
+}
+
 // AddWebhookLogIDs adds the "webhook_logs" edge to the WebhookLog entity by IDs.
 func (_u *ConnectionUpdate) AddWebhookLogIDs(ids ...causeway.ID) *ConnectionUpdate {
 	_u.mutation.AddWebhookLogIDs(ids...)
@@ -623,6 +869,18 @@ func (_u *ConnectionUpdate) AddTestReports(v ...*TestReport) *ConnectionUpdate {
 // Mutation returns the ConnectionMutation object of the builder.
 func (_u *ConnectionUpdate) Mutation() *ConnectionMutation {
 	return _u.mutation
+}
+
+// ClearQueue clears the "queue" edge to the Queue entity.
+func (_u *ConnectionUpdate) ClearQueue() *ConnectionUpdate {
+	_u.mutation.ClearQueue()
+	return _u
+}
+
+// ClearAssignee clears the "assignee" edge to the User entity.
+func (_u *ConnectionUpdate) ClearAssignee() *ConnectionUpdate {
+	_u.mutation.ClearAssignee()
+	return _u
 }
 
 // ClearWebhookLogs clears all "webhook_logs" edges to the WebhookLog entity.
@@ -759,6 +1017,24 @@ func (_u *ConnectionUpdate) sqlSave(ctx context.Context) (_node int, err error) 
 	if _u.mutation.AuthorizedByCleared() {
 		_spec.ClearField(connection.FieldAuthorizedBy, field.TypeString)
 	}
+	if value, ok := _u.mutation.AvatarRef(); ok {
+		_spec.SetField(connection.FieldAvatarRef, field.TypeString, value)
+	}
+	if _u.mutation.AvatarRefCleared() {
+		_spec.ClearField(connection.FieldAvatarRef, field.TypeString)
+	}
+	if value, ok := _u.mutation.AvatarHash(); ok {
+		_spec.SetField(connection.FieldAvatarHash, field.TypeString, value)
+	}
+	if _u.mutation.AvatarHashCleared() {
+		_spec.ClearField(connection.FieldAvatarHash, field.TypeString)
+	}
+	if value, ok := _u.mutation.AvatarType(); ok {
+		_spec.SetField(connection.FieldAvatarType, field.TypeString, value)
+	}
+	if _u.mutation.AvatarTypeCleared() {
+		_spec.ClearField(connection.FieldAvatarType, field.TypeString)
+	}
 	if value, ok := _u.mutation.Status(); ok {
 		_spec.SetField(connection.FieldStatus, field.TypeEnum, value)
 	}
@@ -793,6 +1069,59 @@ func (_u *ConnectionUpdate) sqlSave(ctx context.Context) (_node int, err error) 
 	}
 	if _u.mutation.TokenRefreshedAtCleared() {
 		_spec.ClearField(connection.FieldTokenRefreshedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.TokenExpiresAt(); ok {
+		_spec.SetField(connection.FieldTokenExpiresAt, field.TypeTime, value)
+	}
+	if _u.mutation.TokenExpiresAtCleared() {
+		_spec.ClearField(connection.FieldTokenExpiresAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.TokenRefreshAt(); ok {
+		_spec.SetField(connection.FieldTokenRefreshAt, field.TypeTime, value)
+	}
+	if _u.mutation.TokenRefreshAtCleared() {
+		_spec.ClearField(connection.FieldTokenRefreshAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.DataAccessExpiresAt(); ok {
+		_spec.SetField(connection.FieldDataAccessExpiresAt, field.TypeTime, value)
+	}
+	if _u.mutation.DataAccessExpiresAtCleared() {
+		_spec.ClearField(connection.FieldDataAccessExpiresAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.SealedUserToken(); ok {
+		_spec.SetField(connection.FieldSealedUserToken, field.TypeBytes, value)
+	}
+	if _u.mutation.SealedUserTokenCleared() {
+		_spec.ClearField(connection.FieldSealedUserToken, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.AppID(); ok {
+		_spec.SetField(connection.FieldAppID, field.TypeString, value)
+	}
+	if _u.mutation.AppIDCleared() {
+		_spec.ClearField(connection.FieldAppID, field.TypeString)
+	}
+	if value, ok := _u.mutation.SealedAppSecret(); ok {
+		_spec.SetField(connection.FieldSealedAppSecret, field.TypeBytes, value)
+	}
+	if _u.mutation.SealedAppSecretCleared() {
+		_spec.ClearField(connection.FieldSealedAppSecret, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.SealedVerifyToken(); ok {
+		_spec.SetField(connection.FieldSealedVerifyToken, field.TypeBytes, value)
+	}
+	if _u.mutation.SealedVerifyTokenCleared() {
+		_spec.ClearField(connection.FieldSealedVerifyToken, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.Permissions(); ok {
+		_spec.SetField(connection.FieldPermissions, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedPermissions(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, connection.FieldPermissions, value)
+		})
+	}
+	if _u.mutation.PermissionsCleared() {
+		_spec.ClearField(connection.FieldPermissions, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.Delivery(); ok {
 		_spec.SetField(connection.FieldDelivery, field.TypeEnum, value)
@@ -909,6 +1238,64 @@ func (_u *ConnectionUpdate) sqlSave(ctx context.Context) (_node int, err error) 
 	}
 	if _u.mutation.LeasedUntilCleared() {
 		_spec.ClearField(connection.FieldLeasedUntil, field.TypeTime)
+	}
+	if _u.mutation.QueueCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   connection.QueueTable,
+			Columns: []string{connection.QueueColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(queue.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.QueueIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   connection.QueueTable,
+			Columns: []string{connection.QueueColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(queue.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.AssigneeCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   connection.AssigneeTable,
+			Columns: []string{connection.AssigneeColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(user.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.AssigneeIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   connection.AssigneeTable,
+			Columns: []string{connection.AssigneeColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(user.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
 	if _u.mutation.WebhookLogsCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -1118,6 +1505,106 @@ func (_u *ConnectionUpdateOne) ClearAuthorizedBy() *ConnectionUpdateOne {
 	return _u
 }
 
+// SetQueueID sets the "queue_id" field.
+func (_u *ConnectionUpdateOne) SetQueueID(v causeway.ID) *ConnectionUpdateOne {
+	_u.mutation.SetQueueID(v)
+	return _u
+}
+
+// SetNillableQueueID sets the "queue_id" field if the given value is not nil.
+func (_u *ConnectionUpdateOne) SetNillableQueueID(v *causeway.ID) *ConnectionUpdateOne {
+	if v != nil {
+		_u.SetQueueID(*v)
+	}
+	return _u
+}
+
+// ClearQueueID clears the value of the "queue_id" field.
+func (_u *ConnectionUpdateOne) ClearQueueID() *ConnectionUpdateOne {
+	_u.mutation.ClearQueueID()
+	return _u
+}
+
+// SetAssigneeID sets the "assignee_id" field.
+func (_u *ConnectionUpdateOne) SetAssigneeID(v causeway.ID) *ConnectionUpdateOne {
+	_u.mutation.SetAssigneeID(v)
+	return _u
+}
+
+// SetNillableAssigneeID sets the "assignee_id" field if the given value is not nil.
+func (_u *ConnectionUpdateOne) SetNillableAssigneeID(v *causeway.ID) *ConnectionUpdateOne {
+	if v != nil {
+		_u.SetAssigneeID(*v)
+	}
+	return _u
+}
+
+// ClearAssigneeID clears the value of the "assignee_id" field.
+func (_u *ConnectionUpdateOne) ClearAssigneeID() *ConnectionUpdateOne {
+	_u.mutation.ClearAssigneeID()
+	return _u
+}
+
+// SetAvatarRef sets the "avatar_ref" field.
+func (_u *ConnectionUpdateOne) SetAvatarRef(v string) *ConnectionUpdateOne {
+	_u.mutation.SetAvatarRef(v)
+	return _u
+}
+
+// SetNillableAvatarRef sets the "avatar_ref" field if the given value is not nil.
+func (_u *ConnectionUpdateOne) SetNillableAvatarRef(v *string) *ConnectionUpdateOne {
+	if v != nil {
+		_u.SetAvatarRef(*v)
+	}
+	return _u
+}
+
+// ClearAvatarRef clears the value of the "avatar_ref" field.
+func (_u *ConnectionUpdateOne) ClearAvatarRef() *ConnectionUpdateOne {
+	_u.mutation.ClearAvatarRef()
+	return _u
+}
+
+// SetAvatarHash sets the "avatar_hash" field.
+func (_u *ConnectionUpdateOne) SetAvatarHash(v string) *ConnectionUpdateOne {
+	_u.mutation.SetAvatarHash(v)
+	return _u
+}
+
+// SetNillableAvatarHash sets the "avatar_hash" field if the given value is not nil.
+func (_u *ConnectionUpdateOne) SetNillableAvatarHash(v *string) *ConnectionUpdateOne {
+	if v != nil {
+		_u.SetAvatarHash(*v)
+	}
+	return _u
+}
+
+// ClearAvatarHash clears the value of the "avatar_hash" field.
+func (_u *ConnectionUpdateOne) ClearAvatarHash() *ConnectionUpdateOne {
+	_u.mutation.ClearAvatarHash()
+	return _u
+}
+
+// SetAvatarType sets the "avatar_type" field.
+func (_u *ConnectionUpdateOne) SetAvatarType(v string) *ConnectionUpdateOne {
+	_u.mutation.SetAvatarType(v)
+	return _u
+}
+
+// SetNillableAvatarType sets the "avatar_type" field if the given value is not nil.
+func (_u *ConnectionUpdateOne) SetNillableAvatarType(v *string) *ConnectionUpdateOne {
+	if v != nil {
+		_u.SetAvatarType(*v)
+	}
+	return _u
+}
+
+// ClearAvatarType clears the value of the "avatar_type" field.
+func (_u *ConnectionUpdateOne) ClearAvatarType() *ConnectionUpdateOne {
+	_u.mutation.ClearAvatarType()
+	return _u
+}
+
 // SetStatus sets the "status" field.
 func (_u *ConnectionUpdateOne) SetStatus(v connection.Status) *ConnectionUpdateOne {
 	_u.mutation.SetStatus(v)
@@ -1205,6 +1692,140 @@ func (_u *ConnectionUpdateOne) SetNillableTokenRefreshedAt(v *time.Time) *Connec
 // ClearTokenRefreshedAt clears the value of the "token_refreshed_at" field.
 func (_u *ConnectionUpdateOne) ClearTokenRefreshedAt() *ConnectionUpdateOne {
 	_u.mutation.ClearTokenRefreshedAt()
+	return _u
+}
+
+// SetTokenExpiresAt sets the "token_expires_at" field.
+func (_u *ConnectionUpdateOne) SetTokenExpiresAt(v time.Time) *ConnectionUpdateOne {
+	_u.mutation.SetTokenExpiresAt(v)
+	return _u
+}
+
+// SetNillableTokenExpiresAt sets the "token_expires_at" field if the given value is not nil.
+func (_u *ConnectionUpdateOne) SetNillableTokenExpiresAt(v *time.Time) *ConnectionUpdateOne {
+	if v != nil {
+		_u.SetTokenExpiresAt(*v)
+	}
+	return _u
+}
+
+// ClearTokenExpiresAt clears the value of the "token_expires_at" field.
+func (_u *ConnectionUpdateOne) ClearTokenExpiresAt() *ConnectionUpdateOne {
+	_u.mutation.ClearTokenExpiresAt()
+	return _u
+}
+
+// SetTokenRefreshAt sets the "token_refresh_at" field.
+func (_u *ConnectionUpdateOne) SetTokenRefreshAt(v time.Time) *ConnectionUpdateOne {
+	_u.mutation.SetTokenRefreshAt(v)
+	return _u
+}
+
+// SetNillableTokenRefreshAt sets the "token_refresh_at" field if the given value is not nil.
+func (_u *ConnectionUpdateOne) SetNillableTokenRefreshAt(v *time.Time) *ConnectionUpdateOne {
+	if v != nil {
+		_u.SetTokenRefreshAt(*v)
+	}
+	return _u
+}
+
+// ClearTokenRefreshAt clears the value of the "token_refresh_at" field.
+func (_u *ConnectionUpdateOne) ClearTokenRefreshAt() *ConnectionUpdateOne {
+	_u.mutation.ClearTokenRefreshAt()
+	return _u
+}
+
+// SetDataAccessExpiresAt sets the "data_access_expires_at" field.
+func (_u *ConnectionUpdateOne) SetDataAccessExpiresAt(v time.Time) *ConnectionUpdateOne {
+	_u.mutation.SetDataAccessExpiresAt(v)
+	return _u
+}
+
+// SetNillableDataAccessExpiresAt sets the "data_access_expires_at" field if the given value is not nil.
+func (_u *ConnectionUpdateOne) SetNillableDataAccessExpiresAt(v *time.Time) *ConnectionUpdateOne {
+	if v != nil {
+		_u.SetDataAccessExpiresAt(*v)
+	}
+	return _u
+}
+
+// ClearDataAccessExpiresAt clears the value of the "data_access_expires_at" field.
+func (_u *ConnectionUpdateOne) ClearDataAccessExpiresAt() *ConnectionUpdateOne {
+	_u.mutation.ClearDataAccessExpiresAt()
+	return _u
+}
+
+// SetSealedUserToken sets the "sealed_user_token" field.
+func (_u *ConnectionUpdateOne) SetSealedUserToken(v []byte) *ConnectionUpdateOne {
+	_u.mutation.SetSealedUserToken(v)
+	return _u
+}
+
+// ClearSealedUserToken clears the value of the "sealed_user_token" field.
+func (_u *ConnectionUpdateOne) ClearSealedUserToken() *ConnectionUpdateOne {
+	_u.mutation.ClearSealedUserToken()
+	return _u
+}
+
+// SetAppID sets the "app_id" field.
+func (_u *ConnectionUpdateOne) SetAppID(v string) *ConnectionUpdateOne {
+	_u.mutation.SetAppID(v)
+	return _u
+}
+
+// SetNillableAppID sets the "app_id" field if the given value is not nil.
+func (_u *ConnectionUpdateOne) SetNillableAppID(v *string) *ConnectionUpdateOne {
+	if v != nil {
+		_u.SetAppID(*v)
+	}
+	return _u
+}
+
+// ClearAppID clears the value of the "app_id" field.
+func (_u *ConnectionUpdateOne) ClearAppID() *ConnectionUpdateOne {
+	_u.mutation.ClearAppID()
+	return _u
+}
+
+// SetSealedAppSecret sets the "sealed_app_secret" field.
+func (_u *ConnectionUpdateOne) SetSealedAppSecret(v []byte) *ConnectionUpdateOne {
+	_u.mutation.SetSealedAppSecret(v)
+	return _u
+}
+
+// ClearSealedAppSecret clears the value of the "sealed_app_secret" field.
+func (_u *ConnectionUpdateOne) ClearSealedAppSecret() *ConnectionUpdateOne {
+	_u.mutation.ClearSealedAppSecret()
+	return _u
+}
+
+// SetSealedVerifyToken sets the "sealed_verify_token" field.
+func (_u *ConnectionUpdateOne) SetSealedVerifyToken(v []byte) *ConnectionUpdateOne {
+	_u.mutation.SetSealedVerifyToken(v)
+	return _u
+}
+
+// ClearSealedVerifyToken clears the value of the "sealed_verify_token" field.
+func (_u *ConnectionUpdateOne) ClearSealedVerifyToken() *ConnectionUpdateOne {
+	_u.mutation.ClearSealedVerifyToken()
+	return _u
+}
+
+// SetPermissions sets the "permissions" field.
+func (_u *ConnectionUpdateOne) SetPermissions(v []platform.Permission) *ConnectionUpdateOne {
+	_u.mutation.SetPermissions(v)
+	return _u
+}
+
+// AppendPermissions appends value to the "permissions" field.
+func (_u *ConnectionUpdateOne) AppendPermissions(v []platform.Permission) *ConnectionUpdateOne {
+	_u.mutation.AppendPermissions(v)
+	return _u
+}
+
+// ClearPermissions clears the value of the "permissions" field.
+func (_u *ConnectionUpdateOne) ClearPermissions() *ConnectionUpdateOne {
+	_u.mutation.ClearPermissions()
 	return _u
 }
 
@@ -1578,6 +2199,16 @@ func (_u *ConnectionUpdateOne) ClearLeasedUntil() *ConnectionUpdateOne {
 	return _u
 }
 
+// SetQueue sets the "queue" edge to the Queue entity.
+func (_u *ConnectionUpdateOne) SetQueue(v *Queue) *ConnectionUpdateOne {
+	return _u.SetQueueID(v.ID)
+}
+
+// SetAssignee sets the "assignee" edge to the User entity.
+func (_u *ConnectionUpdateOne) SetAssignee(v *User) *ConnectionUpdateOne {
+	return _u.SetAssigneeID(v.ID)
+}
+
 // AddWebhookLogIDs adds the "webhook_logs" edge to the WebhookLog entity by IDs.
 func (_u *ConnectionUpdateOne) AddWebhookLogIDs(ids ...causeway.ID) *ConnectionUpdateOne {
 	_u.mutation.AddWebhookLogIDs(ids...)
@@ -1611,6 +2242,18 @@ func (_u *ConnectionUpdateOne) AddTestReports(v ...*TestReport) *ConnectionUpdat
 // Mutation returns the ConnectionMutation object of the builder.
 func (_u *ConnectionUpdateOne) Mutation() *ConnectionMutation {
 	return _u.mutation
+}
+
+// ClearQueue clears the "queue" edge to the Queue entity.
+func (_u *ConnectionUpdateOne) ClearQueue() *ConnectionUpdateOne {
+	_u.mutation.ClearQueue()
+	return _u
+}
+
+// ClearAssignee clears the "assignee" edge to the User entity.
+func (_u *ConnectionUpdateOne) ClearAssignee() *ConnectionUpdateOne {
+	_u.mutation.ClearAssignee()
+	return _u
 }
 
 // ClearWebhookLogs clears all "webhook_logs" edges to the WebhookLog entity.
@@ -1777,6 +2420,24 @@ func (_u *ConnectionUpdateOne) sqlSave(ctx context.Context) (_node *Connection, 
 	if _u.mutation.AuthorizedByCleared() {
 		_spec.ClearField(connection.FieldAuthorizedBy, field.TypeString)
 	}
+	if value, ok := _u.mutation.AvatarRef(); ok {
+		_spec.SetField(connection.FieldAvatarRef, field.TypeString, value)
+	}
+	if _u.mutation.AvatarRefCleared() {
+		_spec.ClearField(connection.FieldAvatarRef, field.TypeString)
+	}
+	if value, ok := _u.mutation.AvatarHash(); ok {
+		_spec.SetField(connection.FieldAvatarHash, field.TypeString, value)
+	}
+	if _u.mutation.AvatarHashCleared() {
+		_spec.ClearField(connection.FieldAvatarHash, field.TypeString)
+	}
+	if value, ok := _u.mutation.AvatarType(); ok {
+		_spec.SetField(connection.FieldAvatarType, field.TypeString, value)
+	}
+	if _u.mutation.AvatarTypeCleared() {
+		_spec.ClearField(connection.FieldAvatarType, field.TypeString)
+	}
 	if value, ok := _u.mutation.Status(); ok {
 		_spec.SetField(connection.FieldStatus, field.TypeEnum, value)
 	}
@@ -1811,6 +2472,59 @@ func (_u *ConnectionUpdateOne) sqlSave(ctx context.Context) (_node *Connection, 
 	}
 	if _u.mutation.TokenRefreshedAtCleared() {
 		_spec.ClearField(connection.FieldTokenRefreshedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.TokenExpiresAt(); ok {
+		_spec.SetField(connection.FieldTokenExpiresAt, field.TypeTime, value)
+	}
+	if _u.mutation.TokenExpiresAtCleared() {
+		_spec.ClearField(connection.FieldTokenExpiresAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.TokenRefreshAt(); ok {
+		_spec.SetField(connection.FieldTokenRefreshAt, field.TypeTime, value)
+	}
+	if _u.mutation.TokenRefreshAtCleared() {
+		_spec.ClearField(connection.FieldTokenRefreshAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.DataAccessExpiresAt(); ok {
+		_spec.SetField(connection.FieldDataAccessExpiresAt, field.TypeTime, value)
+	}
+	if _u.mutation.DataAccessExpiresAtCleared() {
+		_spec.ClearField(connection.FieldDataAccessExpiresAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.SealedUserToken(); ok {
+		_spec.SetField(connection.FieldSealedUserToken, field.TypeBytes, value)
+	}
+	if _u.mutation.SealedUserTokenCleared() {
+		_spec.ClearField(connection.FieldSealedUserToken, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.AppID(); ok {
+		_spec.SetField(connection.FieldAppID, field.TypeString, value)
+	}
+	if _u.mutation.AppIDCleared() {
+		_spec.ClearField(connection.FieldAppID, field.TypeString)
+	}
+	if value, ok := _u.mutation.SealedAppSecret(); ok {
+		_spec.SetField(connection.FieldSealedAppSecret, field.TypeBytes, value)
+	}
+	if _u.mutation.SealedAppSecretCleared() {
+		_spec.ClearField(connection.FieldSealedAppSecret, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.SealedVerifyToken(); ok {
+		_spec.SetField(connection.FieldSealedVerifyToken, field.TypeBytes, value)
+	}
+	if _u.mutation.SealedVerifyTokenCleared() {
+		_spec.ClearField(connection.FieldSealedVerifyToken, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.Permissions(); ok {
+		_spec.SetField(connection.FieldPermissions, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedPermissions(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, connection.FieldPermissions, value)
+		})
+	}
+	if _u.mutation.PermissionsCleared() {
+		_spec.ClearField(connection.FieldPermissions, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.Delivery(); ok {
 		_spec.SetField(connection.FieldDelivery, field.TypeEnum, value)
@@ -1927,6 +2641,64 @@ func (_u *ConnectionUpdateOne) sqlSave(ctx context.Context) (_node *Connection, 
 	}
 	if _u.mutation.LeasedUntilCleared() {
 		_spec.ClearField(connection.FieldLeasedUntil, field.TypeTime)
+	}
+	if _u.mutation.QueueCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   connection.QueueTable,
+			Columns: []string{connection.QueueColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(queue.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.QueueIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   connection.QueueTable,
+			Columns: []string{connection.QueueColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(queue.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.AssigneeCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   connection.AssigneeTable,
+			Columns: []string{connection.AssigneeColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(user.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.AssigneeIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   connection.AssigneeTable,
+			Columns: []string{connection.AssigneeColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(user.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
 	if _u.mutation.WebhookLogsCleared() {
 		edge := &sqlgraph.EdgeSpec{

@@ -40,6 +40,26 @@ type Contact struct {
 	Blocked bool `json:"blocked,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`
+	// what the picture kept was fetched by
+	AvatarRef *string `json:"-"`
+	// of the picture kept, in the room media
+	AvatarHash *string `json:"avatar_hash,omitempty"`
+	// AvatarType holds the value of the "avatar_type" field.
+	AvatarType *string `json:"avatar_type,omitempty"`
+	// PENDING: to be asked of the platform
+	Profile contact.Profile `json:"profile,omitempty"`
+	// when the platform was last asked
+	DescribedAt *time.Time `json:"described_at,omitempty"`
+	// its own id: profiles wait for nobody
+	QueueKey *string `json:"queue_key,omitempty"`
+	// QueueOrder holds the value of the "queue_order" field.
+	QueueOrder int64 `json:"queue_order,omitempty"`
+	// NextTryAt holds the value of the "next_try_at" field.
+	NextTryAt *time.Time `json:"next_try_at,omitempty"`
+	// Attempts holds the value of the "attempts" field.
+	Attempts int `json:"attempts,omitempty"`
+	// LeasedUntil holds the value of the "leased_until" field.
+	LeasedUntil *time.Time `json:"leased_until,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the ContactQuery when eager-loading is set.
 	Edges        ContactEdges `json:"edges"`
@@ -90,9 +110,11 @@ func (*Contact) scanValues(columns []string) ([]any, error) {
 			values[i] = new(causeway.ID)
 		case contact.FieldBlocked:
 			values[i] = new(sql.NullBool)
-		case contact.FieldAccountID, contact.FieldPlatform, contact.FieldExternalID, contact.FieldName, contact.FieldUsername, contact.FieldLanguage:
+		case contact.FieldQueueOrder, contact.FieldAttempts:
+			values[i] = new(sql.NullInt64)
+		case contact.FieldAccountID, contact.FieldPlatform, contact.FieldExternalID, contact.FieldName, contact.FieldUsername, contact.FieldLanguage, contact.FieldAvatarRef, contact.FieldAvatarHash, contact.FieldAvatarType, contact.FieldProfile, contact.FieldQueueKey:
 			values[i] = new(sql.NullString)
-		case contact.FieldCreatedAt:
+		case contact.FieldCreatedAt, contact.FieldDescribedAt, contact.FieldNextTryAt, contact.FieldLeasedUntil:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -177,6 +199,73 @@ func (_m *Contact) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.CreatedAt = value.Time
 			}
+		case contact.FieldAvatarRef:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field avatar_ref", values[i])
+			} else if value.Valid {
+				_m.AvatarRef = new(string)
+				*_m.AvatarRef = value.String
+			}
+		case contact.FieldAvatarHash:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field avatar_hash", values[i])
+			} else if value.Valid {
+				_m.AvatarHash = new(string)
+				*_m.AvatarHash = value.String
+			}
+		case contact.FieldAvatarType:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field avatar_type", values[i])
+			} else if value.Valid {
+				_m.AvatarType = new(string)
+				*_m.AvatarType = value.String
+			}
+		case contact.FieldProfile:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field profile", values[i])
+			} else if value.Valid {
+				_m.Profile = contact.Profile(value.String)
+			}
+		case contact.FieldDescribedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field described_at", values[i])
+			} else if value.Valid {
+				_m.DescribedAt = new(time.Time)
+				*_m.DescribedAt = value.Time
+			}
+		case contact.FieldQueueKey:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field queue_key", values[i])
+			} else if value.Valid {
+				_m.QueueKey = new(string)
+				*_m.QueueKey = value.String
+			}
+		case contact.FieldQueueOrder:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field queue_order", values[i])
+			} else if value.Valid {
+				_m.QueueOrder = value.Int64
+			}
+		case contact.FieldNextTryAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field next_try_at", values[i])
+			} else if value.Valid {
+				_m.NextTryAt = new(time.Time)
+				*_m.NextTryAt = value.Time
+			}
+		case contact.FieldAttempts:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field attempts", values[i])
+			} else if value.Valid {
+				_m.Attempts = int(value.Int64)
+			}
+		case contact.FieldLeasedUntil:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field leased_until", values[i])
+			} else if value.Valid {
+				_m.LeasedUntil = new(time.Time)
+				*_m.LeasedUntil = value.Time
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -256,6 +345,47 @@ func (_m *Contact) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")
 	builder.WriteString(_m.CreatedAt.Format(time.ANSIC))
+	builder.WriteString(", ")
+	builder.WriteString("avatar_ref=<sensitive>")
+	builder.WriteString(", ")
+	if v := _m.AvatarHash; v != nil {
+		builder.WriteString("avatar_hash=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	if v := _m.AvatarType; v != nil {
+		builder.WriteString("avatar_type=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	builder.WriteString("profile=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Profile))
+	builder.WriteString(", ")
+	if v := _m.DescribedAt; v != nil {
+		builder.WriteString("described_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.QueueKey; v != nil {
+		builder.WriteString("queue_key=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	builder.WriteString("queue_order=")
+	builder.WriteString(fmt.Sprintf("%v", _m.QueueOrder))
+	builder.WriteString(", ")
+	if v := _m.NextTryAt; v != nil {
+		builder.WriteString("next_try_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("attempts=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Attempts))
+	builder.WriteString(", ")
+	if v := _m.LeasedUntil; v != nil {
+		builder.WriteString("leased_until=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteByte(')')
 	return builder.String()
 }

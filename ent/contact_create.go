@@ -111,6 +111,146 @@ func (_c *ContactCreate) SetCreatedAt(v time.Time) *ContactCreate {
 	return _c
 }
 
+// SetAvatarRef sets the "avatar_ref" field.
+func (_c *ContactCreate) SetAvatarRef(v string) *ContactCreate {
+	_c.mutation.SetAvatarRef(v)
+	return _c
+}
+
+// SetNillableAvatarRef sets the "avatar_ref" field if the given value is not nil.
+func (_c *ContactCreate) SetNillableAvatarRef(v *string) *ContactCreate {
+	if v != nil {
+		_c.SetAvatarRef(*v)
+	}
+	return _c
+}
+
+// SetAvatarHash sets the "avatar_hash" field.
+func (_c *ContactCreate) SetAvatarHash(v string) *ContactCreate {
+	_c.mutation.SetAvatarHash(v)
+	return _c
+}
+
+// SetNillableAvatarHash sets the "avatar_hash" field if the given value is not nil.
+func (_c *ContactCreate) SetNillableAvatarHash(v *string) *ContactCreate {
+	if v != nil {
+		_c.SetAvatarHash(*v)
+	}
+	return _c
+}
+
+// SetAvatarType sets the "avatar_type" field.
+func (_c *ContactCreate) SetAvatarType(v string) *ContactCreate {
+	_c.mutation.SetAvatarType(v)
+	return _c
+}
+
+// SetNillableAvatarType sets the "avatar_type" field if the given value is not nil.
+func (_c *ContactCreate) SetNillableAvatarType(v *string) *ContactCreate {
+	if v != nil {
+		_c.SetAvatarType(*v)
+	}
+	return _c
+}
+
+// SetProfile sets the "profile" field.
+func (_c *ContactCreate) SetProfile(v contact.Profile) *ContactCreate {
+	_c.mutation.SetProfile(v)
+	return _c
+}
+
+// SetNillableProfile sets the "profile" field if the given value is not nil.
+func (_c *ContactCreate) SetNillableProfile(v *contact.Profile) *ContactCreate {
+	if v != nil {
+		_c.SetProfile(*v)
+	}
+	return _c
+}
+
+// SetDescribedAt sets the "described_at" field.
+func (_c *ContactCreate) SetDescribedAt(v time.Time) *ContactCreate {
+	_c.mutation.SetDescribedAt(v)
+	return _c
+}
+
+// SetNillableDescribedAt sets the "described_at" field if the given value is not nil.
+func (_c *ContactCreate) SetNillableDescribedAt(v *time.Time) *ContactCreate {
+	if v != nil {
+		_c.SetDescribedAt(*v)
+	}
+	return _c
+}
+
+// SetQueueKey sets the "queue_key" field.
+func (_c *ContactCreate) SetQueueKey(v string) *ContactCreate {
+	_c.mutation.SetQueueKey(v)
+	return _c
+}
+
+// SetNillableQueueKey sets the "queue_key" field if the given value is not nil.
+func (_c *ContactCreate) SetNillableQueueKey(v *string) *ContactCreate {
+	if v != nil {
+		_c.SetQueueKey(*v)
+	}
+	return _c
+}
+
+// SetQueueOrder sets the "queue_order" field.
+func (_c *ContactCreate) SetQueueOrder(v int64) *ContactCreate {
+	_c.mutation.SetQueueOrder(v)
+	return _c
+}
+
+// SetNillableQueueOrder sets the "queue_order" field if the given value is not nil.
+func (_c *ContactCreate) SetNillableQueueOrder(v *int64) *ContactCreate {
+	if v != nil {
+		_c.SetQueueOrder(*v)
+	}
+	return _c
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (_c *ContactCreate) SetNextTryAt(v time.Time) *ContactCreate {
+	_c.mutation.SetNextTryAt(v)
+	return _c
+}
+
+// SetNillableNextTryAt sets the "next_try_at" field if the given value is not nil.
+func (_c *ContactCreate) SetNillableNextTryAt(v *time.Time) *ContactCreate {
+	if v != nil {
+		_c.SetNextTryAt(*v)
+	}
+	return _c
+}
+
+// SetAttempts sets the "attempts" field.
+func (_c *ContactCreate) SetAttempts(v int) *ContactCreate {
+	_c.mutation.SetAttempts(v)
+	return _c
+}
+
+// SetNillableAttempts sets the "attempts" field if the given value is not nil.
+func (_c *ContactCreate) SetNillableAttempts(v *int) *ContactCreate {
+	if v != nil {
+		_c.SetAttempts(*v)
+	}
+	return _c
+}
+
+// SetLeasedUntil sets the "leased_until" field.
+func (_c *ContactCreate) SetLeasedUntil(v time.Time) *ContactCreate {
+	_c.mutation.SetLeasedUntil(v)
+	return _c
+}
+
+// SetNillableLeasedUntil sets the "leased_until" field if the given value is not nil.
+func (_c *ContactCreate) SetNillableLeasedUntil(v *time.Time) *ContactCreate {
+	if v != nil {
+		_c.SetLeasedUntil(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *ContactCreate) SetID(v causeway.ID) *ContactCreate {
 	_c.mutation.SetID(v)
@@ -184,6 +324,18 @@ func (_c *ContactCreate) defaults() {
 		v := contact.DefaultBlocked
 		_c.mutation.SetBlocked(v)
 	}
+	if _, ok := _c.mutation.Profile(); !ok {
+		v := contact.DefaultProfile
+		_c.mutation.SetProfile(v)
+	}
+	if _, ok := _c.mutation.QueueOrder(); !ok {
+		v := contact.DefaultQueueOrder
+		_c.mutation.SetQueueOrder(v)
+	}
+	if _, ok := _c.mutation.Attempts(); !ok {
+		v := contact.DefaultAttempts
+		_c.mutation.SetAttempts(v)
+	}
 	if _, ok := _c.mutation.ID(); !ok {
 		v := contact.DefaultID()
 		_c.mutation.SetID(v)
@@ -220,6 +372,20 @@ func (_c *ContactCreate) check() error {
 	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		return &ValidationError{Name: "created_at", err: errors.New(`ent: missing required field "Contact.created_at"`)}
+	}
+	if _, ok := _c.mutation.Profile(); !ok {
+		return &ValidationError{Name: "profile", err: errors.New(`ent: missing required field "Contact.profile"`)}
+	}
+	if v, ok := _c.mutation.Profile(); ok {
+		if err := contact.ProfileValidator(v); err != nil {
+			return &ValidationError{Name: "profile", err: fmt.Errorf(`ent: validator failed for field "Contact.profile": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.QueueOrder(); !ok {
+		return &ValidationError{Name: "queue_order", err: errors.New(`ent: missing required field "Contact.queue_order"`)}
+	}
+	if _, ok := _c.mutation.Attempts(); !ok {
+		return &ValidationError{Name: "attempts", err: errors.New(`ent: missing required field "Contact.attempts"`)}
 	}
 	if len(_c.mutation.ConnectionIDs()) == 0 {
 		return &ValidationError{Name: "connection", err: errors.New(`ent: missing required edge "Contact.connection"`)}
@@ -295,6 +461,46 @@ func (_c *ContactCreate) createSpec() (*Contact, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(contact.FieldCreatedAt, field.TypeTime, value)
 		_node.CreatedAt = value
+	}
+	if value, ok := _c.mutation.AvatarRef(); ok {
+		_spec.SetField(contact.FieldAvatarRef, field.TypeString, value)
+		_node.AvatarRef = &value
+	}
+	if value, ok := _c.mutation.AvatarHash(); ok {
+		_spec.SetField(contact.FieldAvatarHash, field.TypeString, value)
+		_node.AvatarHash = &value
+	}
+	if value, ok := _c.mutation.AvatarType(); ok {
+		_spec.SetField(contact.FieldAvatarType, field.TypeString, value)
+		_node.AvatarType = &value
+	}
+	if value, ok := _c.mutation.Profile(); ok {
+		_spec.SetField(contact.FieldProfile, field.TypeEnum, value)
+		_node.Profile = value
+	}
+	if value, ok := _c.mutation.DescribedAt(); ok {
+		_spec.SetField(contact.FieldDescribedAt, field.TypeTime, value)
+		_node.DescribedAt = &value
+	}
+	if value, ok := _c.mutation.QueueKey(); ok {
+		_spec.SetField(contact.FieldQueueKey, field.TypeString, value)
+		_node.QueueKey = &value
+	}
+	if value, ok := _c.mutation.QueueOrder(); ok {
+		_spec.SetField(contact.FieldQueueOrder, field.TypeInt64, value)
+		_node.QueueOrder = value
+	}
+	if value, ok := _c.mutation.NextTryAt(); ok {
+		_spec.SetField(contact.FieldNextTryAt, field.TypeTime, value)
+		_node.NextTryAt = &value
+	}
+	if value, ok := _c.mutation.Attempts(); ok {
+		_spec.SetField(contact.FieldAttempts, field.TypeInt, value)
+		_node.Attempts = value
+	}
+	if value, ok := _c.mutation.LeasedUntil(); ok {
+		_spec.SetField(contact.FieldLeasedUntil, field.TypeTime, value)
+		_node.LeasedUntil = &value
 	}
 	if nodes := _c.mutation.ConnectionIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
@@ -453,6 +659,144 @@ func (u *ContactUpsert) UpdateBlocked() *ContactUpsert {
 	return u
 }
 
+// SetAvatarRef sets the "avatar_ref" field.
+func (u *ContactUpsert) SetAvatarRef(v string) *ContactUpsert {
+	u.Set(contact.FieldAvatarRef, v)
+	return u
+}
+
+// UpdateAvatarRef sets the "avatar_ref" field to the value that was provided on create.
+func (u *ContactUpsert) UpdateAvatarRef() *ContactUpsert {
+	u.SetExcluded(contact.FieldAvatarRef)
+	return u
+}
+
+// ClearAvatarRef clears the value of the "avatar_ref" field.
+func (u *ContactUpsert) ClearAvatarRef() *ContactUpsert {
+	u.SetNull(contact.FieldAvatarRef)
+	return u
+}
+
+// SetAvatarHash sets the "avatar_hash" field.
+func (u *ContactUpsert) SetAvatarHash(v string) *ContactUpsert {
+	u.Set(contact.FieldAvatarHash, v)
+	return u
+}
+
+// UpdateAvatarHash sets the "avatar_hash" field to the value that was provided on create.
+func (u *ContactUpsert) UpdateAvatarHash() *ContactUpsert {
+	u.SetExcluded(contact.FieldAvatarHash)
+	return u
+}
+
+// ClearAvatarHash clears the value of the "avatar_hash" field.
+func (u *ContactUpsert) ClearAvatarHash() *ContactUpsert {
+	u.SetNull(contact.FieldAvatarHash)
+	return u
+}
+
+// SetAvatarType sets the "avatar_type" field.
+func (u *ContactUpsert) SetAvatarType(v string) *ContactUpsert {
+	u.Set(contact.FieldAvatarType, v)
+	return u
+}
+
+// UpdateAvatarType sets the "avatar_type" field to the value that was provided on create.
+func (u *ContactUpsert) UpdateAvatarType() *ContactUpsert {
+	u.SetExcluded(contact.FieldAvatarType)
+	return u
+}
+
+// ClearAvatarType clears the value of the "avatar_type" field.
+func (u *ContactUpsert) ClearAvatarType() *ContactUpsert {
+	u.SetNull(contact.FieldAvatarType)
+	return u
+}
+
+// SetProfile sets the "profile" field.
+func (u *ContactUpsert) SetProfile(v contact.Profile) *ContactUpsert {
+	u.Set(contact.FieldProfile, v)
+	return u
+}
+
+// UpdateProfile sets the "profile" field to the value that was provided on create.
+func (u *ContactUpsert) UpdateProfile() *ContactUpsert {
+	u.SetExcluded(contact.FieldProfile)
+	return u
+}
+
+// SetDescribedAt sets the "described_at" field.
+func (u *ContactUpsert) SetDescribedAt(v time.Time) *ContactUpsert {
+	u.Set(contact.FieldDescribedAt, v)
+	return u
+}
+
+// UpdateDescribedAt sets the "described_at" field to the value that was provided on create.
+func (u *ContactUpsert) UpdateDescribedAt() *ContactUpsert {
+	u.SetExcluded(contact.FieldDescribedAt)
+	return u
+}
+
+// ClearDescribedAt clears the value of the "described_at" field.
+func (u *ContactUpsert) ClearDescribedAt() *ContactUpsert {
+	u.SetNull(contact.FieldDescribedAt)
+	return u
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (u *ContactUpsert) SetNextTryAt(v time.Time) *ContactUpsert {
+	u.Set(contact.FieldNextTryAt, v)
+	return u
+}
+
+// UpdateNextTryAt sets the "next_try_at" field to the value that was provided on create.
+func (u *ContactUpsert) UpdateNextTryAt() *ContactUpsert {
+	u.SetExcluded(contact.FieldNextTryAt)
+	return u
+}
+
+// ClearNextTryAt clears the value of the "next_try_at" field.
+func (u *ContactUpsert) ClearNextTryAt() *ContactUpsert {
+	u.SetNull(contact.FieldNextTryAt)
+	return u
+}
+
+// SetAttempts sets the "attempts" field.
+func (u *ContactUpsert) SetAttempts(v int) *ContactUpsert {
+	u.Set(contact.FieldAttempts, v)
+	return u
+}
+
+// UpdateAttempts sets the "attempts" field to the value that was provided on create.
+func (u *ContactUpsert) UpdateAttempts() *ContactUpsert {
+	u.SetExcluded(contact.FieldAttempts)
+	return u
+}
+
+// AddAttempts adds v to the "attempts" field.
+func (u *ContactUpsert) AddAttempts(v int) *ContactUpsert {
+	u.Add(contact.FieldAttempts, v)
+	return u
+}
+
+// SetLeasedUntil sets the "leased_until" field.
+func (u *ContactUpsert) SetLeasedUntil(v time.Time) *ContactUpsert {
+	u.Set(contact.FieldLeasedUntil, v)
+	return u
+}
+
+// UpdateLeasedUntil sets the "leased_until" field to the value that was provided on create.
+func (u *ContactUpsert) UpdateLeasedUntil() *ContactUpsert {
+	u.SetExcluded(contact.FieldLeasedUntil)
+	return u
+}
+
+// ClearLeasedUntil clears the value of the "leased_until" field.
+func (u *ContactUpsert) ClearLeasedUntil() *ContactUpsert {
+	u.SetNull(contact.FieldLeasedUntil)
+	return u
+}
+
 // UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
 // Using this option is equivalent to using:
 //
@@ -484,6 +828,12 @@ func (u *ContactUpsertOne) UpdateNewValues() *ContactUpsertOne {
 		}
 		if _, exists := u.create.mutation.CreatedAt(); exists {
 			s.SetIgnore(contact.FieldCreatedAt)
+		}
+		if _, exists := u.create.mutation.QueueKey(); exists {
+			s.SetIgnore(contact.FieldQueueKey)
+		}
+		if _, exists := u.create.mutation.QueueOrder(); exists {
+			s.SetIgnore(contact.FieldQueueOrder)
 		}
 	}))
 	return u
@@ -597,6 +947,167 @@ func (u *ContactUpsertOne) SetBlocked(v bool) *ContactUpsertOne {
 func (u *ContactUpsertOne) UpdateBlocked() *ContactUpsertOne {
 	return u.Update(func(s *ContactUpsert) {
 		s.UpdateBlocked()
+	})
+}
+
+// SetAvatarRef sets the "avatar_ref" field.
+func (u *ContactUpsertOne) SetAvatarRef(v string) *ContactUpsertOne {
+	return u.Update(func(s *ContactUpsert) {
+		s.SetAvatarRef(v)
+	})
+}
+
+// UpdateAvatarRef sets the "avatar_ref" field to the value that was provided on create.
+func (u *ContactUpsertOne) UpdateAvatarRef() *ContactUpsertOne {
+	return u.Update(func(s *ContactUpsert) {
+		s.UpdateAvatarRef()
+	})
+}
+
+// ClearAvatarRef clears the value of the "avatar_ref" field.
+func (u *ContactUpsertOne) ClearAvatarRef() *ContactUpsertOne {
+	return u.Update(func(s *ContactUpsert) {
+		s.ClearAvatarRef()
+	})
+}
+
+// SetAvatarHash sets the "avatar_hash" field.
+func (u *ContactUpsertOne) SetAvatarHash(v string) *ContactUpsertOne {
+	return u.Update(func(s *ContactUpsert) {
+		s.SetAvatarHash(v)
+	})
+}
+
+// UpdateAvatarHash sets the "avatar_hash" field to the value that was provided on create.
+func (u *ContactUpsertOne) UpdateAvatarHash() *ContactUpsertOne {
+	return u.Update(func(s *ContactUpsert) {
+		s.UpdateAvatarHash()
+	})
+}
+
+// ClearAvatarHash clears the value of the "avatar_hash" field.
+func (u *ContactUpsertOne) ClearAvatarHash() *ContactUpsertOne {
+	return u.Update(func(s *ContactUpsert) {
+		s.ClearAvatarHash()
+	})
+}
+
+// SetAvatarType sets the "avatar_type" field.
+func (u *ContactUpsertOne) SetAvatarType(v string) *ContactUpsertOne {
+	return u.Update(func(s *ContactUpsert) {
+		s.SetAvatarType(v)
+	})
+}
+
+// UpdateAvatarType sets the "avatar_type" field to the value that was provided on create.
+func (u *ContactUpsertOne) UpdateAvatarType() *ContactUpsertOne {
+	return u.Update(func(s *ContactUpsert) {
+		s.UpdateAvatarType()
+	})
+}
+
+// ClearAvatarType clears the value of the "avatar_type" field.
+func (u *ContactUpsertOne) ClearAvatarType() *ContactUpsertOne {
+	return u.Update(func(s *ContactUpsert) {
+		s.ClearAvatarType()
+	})
+}
+
+// SetProfile sets the "profile" field.
+func (u *ContactUpsertOne) SetProfile(v contact.Profile) *ContactUpsertOne {
+	return u.Update(func(s *ContactUpsert) {
+		s.SetProfile(v)
+	})
+}
+
+// UpdateProfile sets the "profile" field to the value that was provided on create.
+func (u *ContactUpsertOne) UpdateProfile() *ContactUpsertOne {
+	return u.Update(func(s *ContactUpsert) {
+		s.UpdateProfile()
+	})
+}
+
+// SetDescribedAt sets the "described_at" field.
+func (u *ContactUpsertOne) SetDescribedAt(v time.Time) *ContactUpsertOne {
+	return u.Update(func(s *ContactUpsert) {
+		s.SetDescribedAt(v)
+	})
+}
+
+// UpdateDescribedAt sets the "described_at" field to the value that was provided on create.
+func (u *ContactUpsertOne) UpdateDescribedAt() *ContactUpsertOne {
+	return u.Update(func(s *ContactUpsert) {
+		s.UpdateDescribedAt()
+	})
+}
+
+// ClearDescribedAt clears the value of the "described_at" field.
+func (u *ContactUpsertOne) ClearDescribedAt() *ContactUpsertOne {
+	return u.Update(func(s *ContactUpsert) {
+		s.ClearDescribedAt()
+	})
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (u *ContactUpsertOne) SetNextTryAt(v time.Time) *ContactUpsertOne {
+	return u.Update(func(s *ContactUpsert) {
+		s.SetNextTryAt(v)
+	})
+}
+
+// UpdateNextTryAt sets the "next_try_at" field to the value that was provided on create.
+func (u *ContactUpsertOne) UpdateNextTryAt() *ContactUpsertOne {
+	return u.Update(func(s *ContactUpsert) {
+		s.UpdateNextTryAt()
+	})
+}
+
+// ClearNextTryAt clears the value of the "next_try_at" field.
+func (u *ContactUpsertOne) ClearNextTryAt() *ContactUpsertOne {
+	return u.Update(func(s *ContactUpsert) {
+		s.ClearNextTryAt()
+	})
+}
+
+// SetAttempts sets the "attempts" field.
+func (u *ContactUpsertOne) SetAttempts(v int) *ContactUpsertOne {
+	return u.Update(func(s *ContactUpsert) {
+		s.SetAttempts(v)
+	})
+}
+
+// AddAttempts adds v to the "attempts" field.
+func (u *ContactUpsertOne) AddAttempts(v int) *ContactUpsertOne {
+	return u.Update(func(s *ContactUpsert) {
+		s.AddAttempts(v)
+	})
+}
+
+// UpdateAttempts sets the "attempts" field to the value that was provided on create.
+func (u *ContactUpsertOne) UpdateAttempts() *ContactUpsertOne {
+	return u.Update(func(s *ContactUpsert) {
+		s.UpdateAttempts()
+	})
+}
+
+// SetLeasedUntil sets the "leased_until" field.
+func (u *ContactUpsertOne) SetLeasedUntil(v time.Time) *ContactUpsertOne {
+	return u.Update(func(s *ContactUpsert) {
+		s.SetLeasedUntil(v)
+	})
+}
+
+// UpdateLeasedUntil sets the "leased_until" field to the value that was provided on create.
+func (u *ContactUpsertOne) UpdateLeasedUntil() *ContactUpsertOne {
+	return u.Update(func(s *ContactUpsert) {
+		s.UpdateLeasedUntil()
+	})
+}
+
+// ClearLeasedUntil clears the value of the "leased_until" field.
+func (u *ContactUpsertOne) ClearLeasedUntil() *ContactUpsertOne {
+	return u.Update(func(s *ContactUpsert) {
+		s.ClearLeasedUntil()
 	})
 }
 
@@ -798,6 +1309,12 @@ func (u *ContactUpsertBulk) UpdateNewValues() *ContactUpsertBulk {
 			if _, exists := b.mutation.CreatedAt(); exists {
 				s.SetIgnore(contact.FieldCreatedAt)
 			}
+			if _, exists := b.mutation.QueueKey(); exists {
+				s.SetIgnore(contact.FieldQueueKey)
+			}
+			if _, exists := b.mutation.QueueOrder(); exists {
+				s.SetIgnore(contact.FieldQueueOrder)
+			}
 		}
 	}))
 	return u
@@ -911,6 +1428,167 @@ func (u *ContactUpsertBulk) SetBlocked(v bool) *ContactUpsertBulk {
 func (u *ContactUpsertBulk) UpdateBlocked() *ContactUpsertBulk {
 	return u.Update(func(s *ContactUpsert) {
 		s.UpdateBlocked()
+	})
+}
+
+// SetAvatarRef sets the "avatar_ref" field.
+func (u *ContactUpsertBulk) SetAvatarRef(v string) *ContactUpsertBulk {
+	return u.Update(func(s *ContactUpsert) {
+		s.SetAvatarRef(v)
+	})
+}
+
+// UpdateAvatarRef sets the "avatar_ref" field to the value that was provided on create.
+func (u *ContactUpsertBulk) UpdateAvatarRef() *ContactUpsertBulk {
+	return u.Update(func(s *ContactUpsert) {
+		s.UpdateAvatarRef()
+	})
+}
+
+// ClearAvatarRef clears the value of the "avatar_ref" field.
+func (u *ContactUpsertBulk) ClearAvatarRef() *ContactUpsertBulk {
+	return u.Update(func(s *ContactUpsert) {
+		s.ClearAvatarRef()
+	})
+}
+
+// SetAvatarHash sets the "avatar_hash" field.
+func (u *ContactUpsertBulk) SetAvatarHash(v string) *ContactUpsertBulk {
+	return u.Update(func(s *ContactUpsert) {
+		s.SetAvatarHash(v)
+	})
+}
+
+// UpdateAvatarHash sets the "avatar_hash" field to the value that was provided on create.
+func (u *ContactUpsertBulk) UpdateAvatarHash() *ContactUpsertBulk {
+	return u.Update(func(s *ContactUpsert) {
+		s.UpdateAvatarHash()
+	})
+}
+
+// ClearAvatarHash clears the value of the "avatar_hash" field.
+func (u *ContactUpsertBulk) ClearAvatarHash() *ContactUpsertBulk {
+	return u.Update(func(s *ContactUpsert) {
+		s.ClearAvatarHash()
+	})
+}
+
+// SetAvatarType sets the "avatar_type" field.
+func (u *ContactUpsertBulk) SetAvatarType(v string) *ContactUpsertBulk {
+	return u.Update(func(s *ContactUpsert) {
+		s.SetAvatarType(v)
+	})
+}
+
+// UpdateAvatarType sets the "avatar_type" field to the value that was provided on create.
+func (u *ContactUpsertBulk) UpdateAvatarType() *ContactUpsertBulk {
+	return u.Update(func(s *ContactUpsert) {
+		s.UpdateAvatarType()
+	})
+}
+
+// ClearAvatarType clears the value of the "avatar_type" field.
+func (u *ContactUpsertBulk) ClearAvatarType() *ContactUpsertBulk {
+	return u.Update(func(s *ContactUpsert) {
+		s.ClearAvatarType()
+	})
+}
+
+// SetProfile sets the "profile" field.
+func (u *ContactUpsertBulk) SetProfile(v contact.Profile) *ContactUpsertBulk {
+	return u.Update(func(s *ContactUpsert) {
+		s.SetProfile(v)
+	})
+}
+
+// UpdateProfile sets the "profile" field to the value that was provided on create.
+func (u *ContactUpsertBulk) UpdateProfile() *ContactUpsertBulk {
+	return u.Update(func(s *ContactUpsert) {
+		s.UpdateProfile()
+	})
+}
+
+// SetDescribedAt sets the "described_at" field.
+func (u *ContactUpsertBulk) SetDescribedAt(v time.Time) *ContactUpsertBulk {
+	return u.Update(func(s *ContactUpsert) {
+		s.SetDescribedAt(v)
+	})
+}
+
+// UpdateDescribedAt sets the "described_at" field to the value that was provided on create.
+func (u *ContactUpsertBulk) UpdateDescribedAt() *ContactUpsertBulk {
+	return u.Update(func(s *ContactUpsert) {
+		s.UpdateDescribedAt()
+	})
+}
+
+// ClearDescribedAt clears the value of the "described_at" field.
+func (u *ContactUpsertBulk) ClearDescribedAt() *ContactUpsertBulk {
+	return u.Update(func(s *ContactUpsert) {
+		s.ClearDescribedAt()
+	})
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (u *ContactUpsertBulk) SetNextTryAt(v time.Time) *ContactUpsertBulk {
+	return u.Update(func(s *ContactUpsert) {
+		s.SetNextTryAt(v)
+	})
+}
+
+// UpdateNextTryAt sets the "next_try_at" field to the value that was provided on create.
+func (u *ContactUpsertBulk) UpdateNextTryAt() *ContactUpsertBulk {
+	return u.Update(func(s *ContactUpsert) {
+		s.UpdateNextTryAt()
+	})
+}
+
+// ClearNextTryAt clears the value of the "next_try_at" field.
+func (u *ContactUpsertBulk) ClearNextTryAt() *ContactUpsertBulk {
+	return u.Update(func(s *ContactUpsert) {
+		s.ClearNextTryAt()
+	})
+}
+
+// SetAttempts sets the "attempts" field.
+func (u *ContactUpsertBulk) SetAttempts(v int) *ContactUpsertBulk {
+	return u.Update(func(s *ContactUpsert) {
+		s.SetAttempts(v)
+	})
+}
+
+// AddAttempts adds v to the "attempts" field.
+func (u *ContactUpsertBulk) AddAttempts(v int) *ContactUpsertBulk {
+	return u.Update(func(s *ContactUpsert) {
+		s.AddAttempts(v)
+	})
+}
+
+// UpdateAttempts sets the "attempts" field to the value that was provided on create.
+func (u *ContactUpsertBulk) UpdateAttempts() *ContactUpsertBulk {
+	return u.Update(func(s *ContactUpsert) {
+		s.UpdateAttempts()
+	})
+}
+
+// SetLeasedUntil sets the "leased_until" field.
+func (u *ContactUpsertBulk) SetLeasedUntil(v time.Time) *ContactUpsertBulk {
+	return u.Update(func(s *ContactUpsert) {
+		s.SetLeasedUntil(v)
+	})
+}
+
+// UpdateLeasedUntil sets the "leased_until" field to the value that was provided on create.
+func (u *ContactUpsertBulk) UpdateLeasedUntil() *ContactUpsertBulk {
+	return u.Update(func(s *ContactUpsert) {
+		s.UpdateLeasedUntil()
+	})
+}
+
+// ClearLeasedUntil clears the value of the "leased_until" field.
+func (u *ContactUpsertBulk) ClearLeasedUntil() *ContactUpsertBulk {
+	return u.Update(func(s *ContactUpsert) {
+		s.ClearLeasedUntil()
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
@@ -112,6 +113,161 @@ func (_u *ContactUpdate) SetNillableBlocked(v *bool) *ContactUpdate {
 	return _u
 }
 
+// SetAvatarRef sets the "avatar_ref" field.
+func (_u *ContactUpdate) SetAvatarRef(v string) *ContactUpdate {
+	_u.mutation.SetAvatarRef(v)
+	return _u
+}
+
+// SetNillableAvatarRef sets the "avatar_ref" field if the given value is not nil.
+func (_u *ContactUpdate) SetNillableAvatarRef(v *string) *ContactUpdate {
+	if v != nil {
+		_u.SetAvatarRef(*v)
+	}
+	return _u
+}
+
+// ClearAvatarRef clears the value of the "avatar_ref" field.
+func (_u *ContactUpdate) ClearAvatarRef() *ContactUpdate {
+	_u.mutation.ClearAvatarRef()
+	return _u
+}
+
+// SetAvatarHash sets the "avatar_hash" field.
+func (_u *ContactUpdate) SetAvatarHash(v string) *ContactUpdate {
+	_u.mutation.SetAvatarHash(v)
+	return _u
+}
+
+// SetNillableAvatarHash sets the "avatar_hash" field if the given value is not nil.
+func (_u *ContactUpdate) SetNillableAvatarHash(v *string) *ContactUpdate {
+	if v != nil {
+		_u.SetAvatarHash(*v)
+	}
+	return _u
+}
+
+// ClearAvatarHash clears the value of the "avatar_hash" field.
+func (_u *ContactUpdate) ClearAvatarHash() *ContactUpdate {
+	_u.mutation.ClearAvatarHash()
+	return _u
+}
+
+// SetAvatarType sets the "avatar_type" field.
+func (_u *ContactUpdate) SetAvatarType(v string) *ContactUpdate {
+	_u.mutation.SetAvatarType(v)
+	return _u
+}
+
+// SetNillableAvatarType sets the "avatar_type" field if the given value is not nil.
+func (_u *ContactUpdate) SetNillableAvatarType(v *string) *ContactUpdate {
+	if v != nil {
+		_u.SetAvatarType(*v)
+	}
+	return _u
+}
+
+// ClearAvatarType clears the value of the "avatar_type" field.
+func (_u *ContactUpdate) ClearAvatarType() *ContactUpdate {
+	_u.mutation.ClearAvatarType()
+	return _u
+}
+
+// SetProfile sets the "profile" field.
+func (_u *ContactUpdate) SetProfile(v contact.Profile) *ContactUpdate {
+	_u.mutation.SetProfile(v)
+	return _u
+}
+
+// SetNillableProfile sets the "profile" field if the given value is not nil.
+func (_u *ContactUpdate) SetNillableProfile(v *contact.Profile) *ContactUpdate {
+	if v != nil {
+		_u.SetProfile(*v)
+	}
+	return _u
+}
+
+// SetDescribedAt sets the "described_at" field.
+func (_u *ContactUpdate) SetDescribedAt(v time.Time) *ContactUpdate {
+	_u.mutation.SetDescribedAt(v)
+	return _u
+}
+
+// SetNillableDescribedAt sets the "described_at" field if the given value is not nil.
+func (_u *ContactUpdate) SetNillableDescribedAt(v *time.Time) *ContactUpdate {
+	if v != nil {
+		_u.SetDescribedAt(*v)
+	}
+	return _u
+}
+
+// ClearDescribedAt clears the value of the "described_at" field.
+func (_u *ContactUpdate) ClearDescribedAt() *ContactUpdate {
+	_u.mutation.ClearDescribedAt()
+	return _u
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (_u *ContactUpdate) SetNextTryAt(v time.Time) *ContactUpdate {
+	_u.mutation.SetNextTryAt(v)
+	return _u
+}
+
+// SetNillableNextTryAt sets the "next_try_at" field if the given value is not nil.
+func (_u *ContactUpdate) SetNillableNextTryAt(v *time.Time) *ContactUpdate {
+	if v != nil {
+		_u.SetNextTryAt(*v)
+	}
+	return _u
+}
+
+// ClearNextTryAt clears the value of the "next_try_at" field.
+func (_u *ContactUpdate) ClearNextTryAt() *ContactUpdate {
+	_u.mutation.ClearNextTryAt()
+	return _u
+}
+
+// SetAttempts sets the "attempts" field.
+func (_u *ContactUpdate) SetAttempts(v int) *ContactUpdate {
+	_u.mutation.ResetAttempts()
+	_u.mutation.SetAttempts(v)
+	return _u
+}
+
+// SetNillableAttempts sets the "attempts" field if the given value is not nil.
+func (_u *ContactUpdate) SetNillableAttempts(v *int) *ContactUpdate {
+	if v != nil {
+		_u.SetAttempts(*v)
+	}
+	return _u
+}
+
+// AddAttempts adds value to the "attempts" field.
+func (_u *ContactUpdate) AddAttempts(v int) *ContactUpdate {
+	_u.mutation.AddAttempts(v)
+	return _u
+}
+
+// SetLeasedUntil sets the "leased_until" field.
+func (_u *ContactUpdate) SetLeasedUntil(v time.Time) *ContactUpdate {
+	_u.mutation.SetLeasedUntil(v)
+	return _u
+}
+
+// SetNillableLeasedUntil sets the "leased_until" field if the given value is not nil.
+func (_u *ContactUpdate) SetNillableLeasedUntil(v *time.Time) *ContactUpdate {
+	if v != nil {
+		_u.SetLeasedUntil(*v)
+	}
+	return _u
+}
+
+// ClearLeasedUntil clears the value of the "leased_until" field.
+func (_u *ContactUpdate) ClearLeasedUntil() *ContactUpdate {
+	_u.mutation.ClearLeasedUntil()
+	return _u
+}
+
 // AddConversationIDs adds the "conversations" edge to the Conversation entity by IDs.
 func (_u *ContactUpdate) AddConversationIDs(ids ...causeway.ID) *ContactUpdate {
 	_u.mutation.AddConversationIDs(ids...)
@@ -182,6 +338,11 @@ func (_u *ContactUpdate) ExecX(ctx context.Context) {
 
 // check runs all checks and user-defined validators on the builder.
 func (_u *ContactUpdate) check() error {
+	if v, ok := _u.mutation.Profile(); ok {
+		if err := contact.ProfileValidator(v); err != nil {
+			return &ValidationError{Name: "profile", err: fmt.Errorf(`ent: validator failed for field "Contact.profile": %w`, err)}
+		}
+	}
 	if _u.mutation.ConnectionCleared() && len(_u.mutation.ConnectionIDs()) > 0 {
 		return errors.New(`ent: clearing a required unique edge "Contact.connection"`)
 	}
@@ -226,6 +387,54 @@ func (_u *ContactUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.Blocked(); ok {
 		_spec.SetField(contact.FieldBlocked, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.AvatarRef(); ok {
+		_spec.SetField(contact.FieldAvatarRef, field.TypeString, value)
+	}
+	if _u.mutation.AvatarRefCleared() {
+		_spec.ClearField(contact.FieldAvatarRef, field.TypeString)
+	}
+	if value, ok := _u.mutation.AvatarHash(); ok {
+		_spec.SetField(contact.FieldAvatarHash, field.TypeString, value)
+	}
+	if _u.mutation.AvatarHashCleared() {
+		_spec.ClearField(contact.FieldAvatarHash, field.TypeString)
+	}
+	if value, ok := _u.mutation.AvatarType(); ok {
+		_spec.SetField(contact.FieldAvatarType, field.TypeString, value)
+	}
+	if _u.mutation.AvatarTypeCleared() {
+		_spec.ClearField(contact.FieldAvatarType, field.TypeString)
+	}
+	if value, ok := _u.mutation.Profile(); ok {
+		_spec.SetField(contact.FieldProfile, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.DescribedAt(); ok {
+		_spec.SetField(contact.FieldDescribedAt, field.TypeTime, value)
+	}
+	if _u.mutation.DescribedAtCleared() {
+		_spec.ClearField(contact.FieldDescribedAt, field.TypeTime)
+	}
+	if _u.mutation.QueueKeyCleared() {
+		_spec.ClearField(contact.FieldQueueKey, field.TypeString)
+	}
+	if value, ok := _u.mutation.NextTryAt(); ok {
+		_spec.SetField(contact.FieldNextTryAt, field.TypeTime, value)
+	}
+	if _u.mutation.NextTryAtCleared() {
+		_spec.ClearField(contact.FieldNextTryAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Attempts(); ok {
+		_spec.SetField(contact.FieldAttempts, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedAttempts(); ok {
+		_spec.AddField(contact.FieldAttempts, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.LeasedUntil(); ok {
+		_spec.SetField(contact.FieldLeasedUntil, field.TypeTime, value)
+	}
+	if _u.mutation.LeasedUntilCleared() {
+		_spec.ClearField(contact.FieldLeasedUntil, field.TypeTime)
 	}
 	if _u.mutation.ConversationsCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -376,6 +585,161 @@ func (_u *ContactUpdateOne) SetNillableBlocked(v *bool) *ContactUpdateOne {
 	return _u
 }
 
+// SetAvatarRef sets the "avatar_ref" field.
+func (_u *ContactUpdateOne) SetAvatarRef(v string) *ContactUpdateOne {
+	_u.mutation.SetAvatarRef(v)
+	return _u
+}
+
+// SetNillableAvatarRef sets the "avatar_ref" field if the given value is not nil.
+func (_u *ContactUpdateOne) SetNillableAvatarRef(v *string) *ContactUpdateOne {
+	if v != nil {
+		_u.SetAvatarRef(*v)
+	}
+	return _u
+}
+
+// ClearAvatarRef clears the value of the "avatar_ref" field.
+func (_u *ContactUpdateOne) ClearAvatarRef() *ContactUpdateOne {
+	_u.mutation.ClearAvatarRef()
+	return _u
+}
+
+// SetAvatarHash sets the "avatar_hash" field.
+func (_u *ContactUpdateOne) SetAvatarHash(v string) *ContactUpdateOne {
+	_u.mutation.SetAvatarHash(v)
+	return _u
+}
+
+// SetNillableAvatarHash sets the "avatar_hash" field if the given value is not nil.
+func (_u *ContactUpdateOne) SetNillableAvatarHash(v *string) *ContactUpdateOne {
+	if v != nil {
+		_u.SetAvatarHash(*v)
+	}
+	return _u
+}
+
+// ClearAvatarHash clears the value of the "avatar_hash" field.
+func (_u *ContactUpdateOne) ClearAvatarHash() *ContactUpdateOne {
+	_u.mutation.ClearAvatarHash()
+	return _u
+}
+
+// SetAvatarType sets the "avatar_type" field.
+func (_u *ContactUpdateOne) SetAvatarType(v string) *ContactUpdateOne {
+	_u.mutation.SetAvatarType(v)
+	return _u
+}
+
+// SetNillableAvatarType sets the "avatar_type" field if the given value is not nil.
+func (_u *ContactUpdateOne) SetNillableAvatarType(v *string) *ContactUpdateOne {
+	if v != nil {
+		_u.SetAvatarType(*v)
+	}
+	return _u
+}
+
+// ClearAvatarType clears the value of the "avatar_type" field.
+func (_u *ContactUpdateOne) ClearAvatarType() *ContactUpdateOne {
+	_u.mutation.ClearAvatarType()
+	return _u
+}
+
+// SetProfile sets the "profile" field.
+func (_u *ContactUpdateOne) SetProfile(v contact.Profile) *ContactUpdateOne {
+	_u.mutation.SetProfile(v)
+	return _u
+}
+
+// SetNillableProfile sets the "profile" field if the given value is not nil.
+func (_u *ContactUpdateOne) SetNillableProfile(v *contact.Profile) *ContactUpdateOne {
+	if v != nil {
+		_u.SetProfile(*v)
+	}
+	return _u
+}
+
+// SetDescribedAt sets the "described_at" field.
+func (_u *ContactUpdateOne) SetDescribedAt(v time.Time) *ContactUpdateOne {
+	_u.mutation.SetDescribedAt(v)
+	return _u
+}
+
+// SetNillableDescribedAt sets the "described_at" field if the given value is not nil.
+func (_u *ContactUpdateOne) SetNillableDescribedAt(v *time.Time) *ContactUpdateOne {
+	if v != nil {
+		_u.SetDescribedAt(*v)
+	}
+	return _u
+}
+
+// ClearDescribedAt clears the value of the "described_at" field.
+func (_u *ContactUpdateOne) ClearDescribedAt() *ContactUpdateOne {
+	_u.mutation.ClearDescribedAt()
+	return _u
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (_u *ContactUpdateOne) SetNextTryAt(v time.Time) *ContactUpdateOne {
+	_u.mutation.SetNextTryAt(v)
+	return _u
+}
+
+// SetNillableNextTryAt sets the "next_try_at" field if the given value is not nil.
+func (_u *ContactUpdateOne) SetNillableNextTryAt(v *time.Time) *ContactUpdateOne {
+	if v != nil {
+		_u.SetNextTryAt(*v)
+	}
+	return _u
+}
+
+// ClearNextTryAt clears the value of the "next_try_at" field.
+func (_u *ContactUpdateOne) ClearNextTryAt() *ContactUpdateOne {
+	_u.mutation.ClearNextTryAt()
+	return _u
+}
+
+// SetAttempts sets the "attempts" field.
+func (_u *ContactUpdateOne) SetAttempts(v int) *ContactUpdateOne {
+	_u.mutation.ResetAttempts()
+	_u.mutation.SetAttempts(v)
+	return _u
+}
+
+// SetNillableAttempts sets the "attempts" field if the given value is not nil.
+func (_u *ContactUpdateOne) SetNillableAttempts(v *int) *ContactUpdateOne {
+	if v != nil {
+		_u.SetAttempts(*v)
+	}
+	return _u
+}
+
+// AddAttempts adds value to the "attempts" field.
+func (_u *ContactUpdateOne) AddAttempts(v int) *ContactUpdateOne {
+	_u.mutation.AddAttempts(v)
+	return _u
+}
+
+// SetLeasedUntil sets the "leased_until" field.
+func (_u *ContactUpdateOne) SetLeasedUntil(v time.Time) *ContactUpdateOne {
+	_u.mutation.SetLeasedUntil(v)
+	return _u
+}
+
+// SetNillableLeasedUntil sets the "leased_until" field if the given value is not nil.
+func (_u *ContactUpdateOne) SetNillableLeasedUntil(v *time.Time) *ContactUpdateOne {
+	if v != nil {
+		_u.SetLeasedUntil(*v)
+	}
+	return _u
+}
+
+// ClearLeasedUntil clears the value of the "leased_until" field.
+func (_u *ContactUpdateOne) ClearLeasedUntil() *ContactUpdateOne {
+	_u.mutation.ClearLeasedUntil()
+	return _u
+}
+
 // AddConversationIDs adds the "conversations" edge to the Conversation entity by IDs.
 func (_u *ContactUpdateOne) AddConversationIDs(ids ...causeway.ID) *ContactUpdateOne {
 	_u.mutation.AddConversationIDs(ids...)
@@ -459,6 +823,11 @@ func (_u *ContactUpdateOne) ExecX(ctx context.Context) {
 
 // check runs all checks and user-defined validators on the builder.
 func (_u *ContactUpdateOne) check() error {
+	if v, ok := _u.mutation.Profile(); ok {
+		if err := contact.ProfileValidator(v); err != nil {
+			return &ValidationError{Name: "profile", err: fmt.Errorf(`ent: validator failed for field "Contact.profile": %w`, err)}
+		}
+	}
 	if _u.mutation.ConnectionCleared() && len(_u.mutation.ConnectionIDs()) > 0 {
 		return errors.New(`ent: clearing a required unique edge "Contact.connection"`)
 	}
@@ -520,6 +889,54 @@ func (_u *ContactUpdateOne) sqlSave(ctx context.Context) (_node *Contact, err er
 	}
 	if value, ok := _u.mutation.Blocked(); ok {
 		_spec.SetField(contact.FieldBlocked, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.AvatarRef(); ok {
+		_spec.SetField(contact.FieldAvatarRef, field.TypeString, value)
+	}
+	if _u.mutation.AvatarRefCleared() {
+		_spec.ClearField(contact.FieldAvatarRef, field.TypeString)
+	}
+	if value, ok := _u.mutation.AvatarHash(); ok {
+		_spec.SetField(contact.FieldAvatarHash, field.TypeString, value)
+	}
+	if _u.mutation.AvatarHashCleared() {
+		_spec.ClearField(contact.FieldAvatarHash, field.TypeString)
+	}
+	if value, ok := _u.mutation.AvatarType(); ok {
+		_spec.SetField(contact.FieldAvatarType, field.TypeString, value)
+	}
+	if _u.mutation.AvatarTypeCleared() {
+		_spec.ClearField(contact.FieldAvatarType, field.TypeString)
+	}
+	if value, ok := _u.mutation.Profile(); ok {
+		_spec.SetField(contact.FieldProfile, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.DescribedAt(); ok {
+		_spec.SetField(contact.FieldDescribedAt, field.TypeTime, value)
+	}
+	if _u.mutation.DescribedAtCleared() {
+		_spec.ClearField(contact.FieldDescribedAt, field.TypeTime)
+	}
+	if _u.mutation.QueueKeyCleared() {
+		_spec.ClearField(contact.FieldQueueKey, field.TypeString)
+	}
+	if value, ok := _u.mutation.NextTryAt(); ok {
+		_spec.SetField(contact.FieldNextTryAt, field.TypeTime, value)
+	}
+	if _u.mutation.NextTryAtCleared() {
+		_spec.ClearField(contact.FieldNextTryAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Attempts(); ok {
+		_spec.SetField(contact.FieldAttempts, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedAttempts(); ok {
+		_spec.AddField(contact.FieldAttempts, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.LeasedUntil(); ok {
+		_spec.SetField(contact.FieldLeasedUntil, field.TypeTime, value)
+	}
+	if _u.mutation.LeasedUntilCleared() {
+		_spec.ClearField(contact.FieldLeasedUntil, field.TypeTime)
 	}
 	if _u.mutation.ConversationsCleared() {
 		edge := &sqlgraph.EdgeSpec{

@@ -9,6 +9,8 @@ import (
 	"causeway/ent/contact"
 	"causeway/ent/conversation"
 	"causeway/ent/message"
+	"causeway/ent/queue"
+	"causeway/ent/user"
 	"causeway/internal/platform"
 	"fmt"
 	"strings"
@@ -51,6 +53,16 @@ type Conversation struct {
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// ClosedAt holds the value of the "closed_at" field.
 	ClosedAt *time.Time `json:"closed_at,omitempty"`
+	// AssigneeID holds the value of the "assignee_id" field.
+	AssigneeID *causeway.ID `json:"assignee_id,omitempty"`
+	// QueueID holds the value of the "queue_id" field.
+	QueueID *causeway.ID `json:"queue_id,omitempty"`
+	// ThreadOwner holds the value of the "thread_owner" field.
+	ThreadOwner conversation.ThreadOwner `json:"thread_owner,omitempty"`
+	// ThreadOwnerAppID holds the value of the "thread_owner_app_id" field.
+	ThreadOwnerAppID *string `json:"thread_owner_app_id,omitempty"`
+	// when the customer last did what opens the platform's window for answers
+	CustomerWroteAt *time.Time `json:"customer_wrote_at,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the ConversationQuery when eager-loading is set.
 	Edges        ConversationEdges `json:"edges"`
@@ -67,15 +79,25 @@ type ConversationEdges struct {
 	Contact *Contact `json:"contact,omitempty"`
 	// LastMessage holds the value of the last_message edge.
 	LastMessage *Message `json:"last_message,omitempty"`
+	// Assignee holds the value of the assignee edge.
+	Assignee *User `json:"assignee,omitempty"`
+	// Queue holds the value of the queue edge.
+	Queue *Queue `json:"queue,omitempty"`
+	// Tags holds the value of the tags edge.
+	Tags []*Tag `json:"tags,omitempty"`
 	// Messages holds the value of the messages edge.
 	Messages []*Message `json:"messages,omitempty"`
+	// Taggings holds the value of the taggings edge.
+	Taggings []*Tagging `json:"taggings,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [5]bool
+	loadedTypes [9]bool
 	// totalCount holds the count of the edges above.
-	totalCount [5]map[string]int
+	totalCount [8]map[string]int
 
+	namedTags     map[string][]*Tag
 	namedMessages map[string][]*Message
+	namedTaggings map[string][]*Tagging
 }
 
 // CampaignOrErr returns the Campaign value or an error if the edge
@@ -122,13 +144,53 @@ func (e ConversationEdges) LastMessageOrErr() (*Message, error) {
 	return nil, &NotLoadedError{edge: "last_message"}
 }
 
+// AssigneeOrErr returns the Assignee value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e ConversationEdges) AssigneeOrErr() (*User, error) {
+	if e.Assignee != nil {
+		return e.Assignee, nil
+	} else if e.loadedTypes[4] {
+		return nil, &NotFoundError{label: user.Label}
+	}
+	return nil, &NotLoadedError{edge: "assignee"}
+}
+
+// QueueOrErr returns the Queue value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e ConversationEdges) QueueOrErr() (*Queue, error) {
+	if e.Queue != nil {
+		return e.Queue, nil
+	} else if e.loadedTypes[5] {
+		return nil, &NotFoundError{label: queue.Label}
+	}
+	return nil, &NotLoadedError{edge: "queue"}
+}
+
+// TagsOrErr returns the Tags value or an error if the edge
+// was not loaded in eager-loading.
+func (e ConversationEdges) TagsOrErr() ([]*Tag, error) {
+	if e.loadedTypes[6] {
+		return e.Tags, nil
+	}
+	return nil, &NotLoadedError{edge: "tags"}
+}
+
 // MessagesOrErr returns the Messages value or an error if the edge
 // was not loaded in eager-loading.
 func (e ConversationEdges) MessagesOrErr() ([]*Message, error) {
-	if e.loadedTypes[4] {
+	if e.loadedTypes[7] {
 		return e.Messages, nil
 	}
 	return nil, &NotLoadedError{edge: "messages"}
+}
+
+// TaggingsOrErr returns the Taggings value or an error if the edge
+// was not loaded in eager-loading.
+func (e ConversationEdges) TaggingsOrErr() ([]*Tagging, error) {
+	if e.loadedTypes[8] {
+		return e.Taggings, nil
+	}
+	return nil, &NotLoadedError{edge: "taggings"}
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -136,15 +198,15 @@ func (*Conversation) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case conversation.FieldLastMessageID:
+		case conversation.FieldLastMessageID, conversation.FieldAssigneeID, conversation.FieldQueueID:
 			values[i] = &sql.NullScanner{S: new(causeway.ID)}
 		case conversation.FieldID, conversation.FieldCampaignID, conversation.FieldConnectionID, conversation.FieldContactID:
 			values[i] = new(causeway.ID)
 		case conversation.FieldUnreadCount, conversation.FieldLastSeq:
 			values[i] = new(sql.NullInt64)
-		case conversation.FieldAccountID, conversation.FieldPlatform, conversation.FieldChat, conversation.FieldTitle, conversation.FieldStatus:
+		case conversation.FieldAccountID, conversation.FieldPlatform, conversation.FieldChat, conversation.FieldTitle, conversation.FieldStatus, conversation.FieldThreadOwner, conversation.FieldThreadOwnerAppID:
 			values[i] = new(sql.NullString)
-		case conversation.FieldLastMessageAt, conversation.FieldCreatedAt, conversation.FieldClosedAt:
+		case conversation.FieldLastMessageAt, conversation.FieldCreatedAt, conversation.FieldClosedAt, conversation.FieldCustomerWroteAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -254,6 +316,40 @@ func (_m *Conversation) assignValues(columns []string, values []any) error {
 				_m.ClosedAt = new(time.Time)
 				*_m.ClosedAt = value.Time
 			}
+		case conversation.FieldAssigneeID:
+			if value, ok := values[i].(*sql.NullScanner); !ok {
+				return fmt.Errorf("unexpected type %T for field assignee_id", values[i])
+			} else if value.Valid {
+				_m.AssigneeID = new(causeway.ID)
+				*_m.AssigneeID = *value.S.(*causeway.ID)
+			}
+		case conversation.FieldQueueID:
+			if value, ok := values[i].(*sql.NullScanner); !ok {
+				return fmt.Errorf("unexpected type %T for field queue_id", values[i])
+			} else if value.Valid {
+				_m.QueueID = new(causeway.ID)
+				*_m.QueueID = *value.S.(*causeway.ID)
+			}
+		case conversation.FieldThreadOwner:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field thread_owner", values[i])
+			} else if value.Valid {
+				_m.ThreadOwner = conversation.ThreadOwner(value.String)
+			}
+		case conversation.FieldThreadOwnerAppID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field thread_owner_app_id", values[i])
+			} else if value.Valid {
+				_m.ThreadOwnerAppID = new(string)
+				*_m.ThreadOwnerAppID = value.String
+			}
+		case conversation.FieldCustomerWroteAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field customer_wrote_at", values[i])
+			} else if value.Valid {
+				_m.CustomerWroteAt = new(time.Time)
+				*_m.CustomerWroteAt = value.Time
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -287,9 +383,29 @@ func (_m *Conversation) QueryLastMessage() *MessageQuery {
 	return NewConversationClient(_m.config).QueryLastMessage(_m)
 }
 
+// QueryAssignee queries the "assignee" edge of the Conversation entity.
+func (_m *Conversation) QueryAssignee() *UserQuery {
+	return NewConversationClient(_m.config).QueryAssignee(_m)
+}
+
+// QueryQueue queries the "queue" edge of the Conversation entity.
+func (_m *Conversation) QueryQueue() *QueueQuery {
+	return NewConversationClient(_m.config).QueryQueue(_m)
+}
+
+// QueryTags queries the "tags" edge of the Conversation entity.
+func (_m *Conversation) QueryTags() *TagQuery {
+	return NewConversationClient(_m.config).QueryTags(_m)
+}
+
 // QueryMessages queries the "messages" edge of the Conversation entity.
 func (_m *Conversation) QueryMessages() *MessageQuery {
 	return NewConversationClient(_m.config).QueryMessages(_m)
+}
+
+// QueryTaggings queries the "taggings" edge of the Conversation entity.
+func (_m *Conversation) QueryTaggings() *TaggingQuery {
+	return NewConversationClient(_m.config).QueryTaggings(_m)
 }
 
 // Update returns a builder for updating this Conversation.
@@ -362,8 +478,55 @@ func (_m *Conversation) String() string {
 		builder.WriteString("closed_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
+	builder.WriteString(", ")
+	if v := _m.AssigneeID; v != nil {
+		builder.WriteString("assignee_id=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.QueueID; v != nil {
+		builder.WriteString("queue_id=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("thread_owner=")
+	builder.WriteString(fmt.Sprintf("%v", _m.ThreadOwner))
+	builder.WriteString(", ")
+	if v := _m.ThreadOwnerAppID; v != nil {
+		builder.WriteString("thread_owner_app_id=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	if v := _m.CustomerWroteAt; v != nil {
+		builder.WriteString("customer_wrote_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteByte(')')
 	return builder.String()
+}
+
+// NamedTags returns the Tags named value or an error if the edge was not
+// loaded in eager-loading with this name.
+func (_m *Conversation) NamedTags(name string) ([]*Tag, error) {
+	if _m.Edges.namedTags == nil {
+		return nil, &NotLoadedError{edge: name}
+	}
+	nodes, ok := _m.Edges.namedTags[name]
+	if !ok {
+		return nil, &NotLoadedError{edge: name}
+	}
+	return nodes, nil
+}
+
+func (_m *Conversation) appendNamedTags(name string, edges ...*Tag) {
+	if _m.Edges.namedTags == nil {
+		_m.Edges.namedTags = make(map[string][]*Tag)
+	}
+	if len(edges) == 0 {
+		_m.Edges.namedTags[name] = []*Tag{}
+	} else {
+		_m.Edges.namedTags[name] = append(_m.Edges.namedTags[name], edges...)
+	}
 }
 
 // NamedMessages returns the Messages named value or an error if the edge was not
@@ -387,6 +550,30 @@ func (_m *Conversation) appendNamedMessages(name string, edges ...*Message) {
 		_m.Edges.namedMessages[name] = []*Message{}
 	} else {
 		_m.Edges.namedMessages[name] = append(_m.Edges.namedMessages[name], edges...)
+	}
+}
+
+// NamedTaggings returns the Taggings named value or an error if the edge was not
+// loaded in eager-loading with this name.
+func (_m *Conversation) NamedTaggings(name string) ([]*Tagging, error) {
+	if _m.Edges.namedTaggings == nil {
+		return nil, &NotLoadedError{edge: name}
+	}
+	nodes, ok := _m.Edges.namedTaggings[name]
+	if !ok {
+		return nil, &NotLoadedError{edge: name}
+	}
+	return nodes, nil
+}
+
+func (_m *Conversation) appendNamedTaggings(name string, edges ...*Tagging) {
+	if _m.Edges.namedTaggings == nil {
+		_m.Edges.namedTaggings = make(map[string][]*Tagging)
+	}
+	if len(edges) == 0 {
+		_m.Edges.namedTaggings[name] = []*Tagging{}
+	} else {
+		_m.Edges.namedTaggings[name] = append(_m.Edges.namedTaggings[name], edges...)
 	}
 }
 

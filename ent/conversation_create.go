@@ -9,6 +9,9 @@ import (
 	"causeway/ent/contact"
 	"causeway/ent/conversation"
 	"causeway/ent/message"
+	"causeway/ent/queue"
+	"causeway/ent/tag"
+	"causeway/ent/user"
 	"causeway/internal/platform"
 	"context"
 	"errors"
@@ -153,6 +156,76 @@ func (_c *ConversationCreate) SetNillableClosedAt(v *time.Time) *ConversationCre
 	return _c
 }
 
+// SetAssigneeID sets the "assignee_id" field.
+func (_c *ConversationCreate) SetAssigneeID(v causeway.ID) *ConversationCreate {
+	_c.mutation.SetAssigneeID(v)
+	return _c
+}
+
+// SetNillableAssigneeID sets the "assignee_id" field if the given value is not nil.
+func (_c *ConversationCreate) SetNillableAssigneeID(v *causeway.ID) *ConversationCreate {
+	if v != nil {
+		_c.SetAssigneeID(*v)
+	}
+	return _c
+}
+
+// SetQueueID sets the "queue_id" field.
+func (_c *ConversationCreate) SetQueueID(v causeway.ID) *ConversationCreate {
+	_c.mutation.SetQueueID(v)
+	return _c
+}
+
+// SetNillableQueueID sets the "queue_id" field if the given value is not nil.
+func (_c *ConversationCreate) SetNillableQueueID(v *causeway.ID) *ConversationCreate {
+	if v != nil {
+		_c.SetQueueID(*v)
+	}
+	return _c
+}
+
+// SetThreadOwner sets the "thread_owner" field.
+func (_c *ConversationCreate) SetThreadOwner(v conversation.ThreadOwner) *ConversationCreate {
+	_c.mutation.SetThreadOwner(v)
+	return _c
+}
+
+// SetNillableThreadOwner sets the "thread_owner" field if the given value is not nil.
+func (_c *ConversationCreate) SetNillableThreadOwner(v *conversation.ThreadOwner) *ConversationCreate {
+	if v != nil {
+		_c.SetThreadOwner(*v)
+	}
+	return _c
+}
+
+// SetThreadOwnerAppID sets the "thread_owner_app_id" field.
+func (_c *ConversationCreate) SetThreadOwnerAppID(v string) *ConversationCreate {
+	_c.mutation.SetThreadOwnerAppID(v)
+	return _c
+}
+
+// SetNillableThreadOwnerAppID sets the "thread_owner_app_id" field if the given value is not nil.
+func (_c *ConversationCreate) SetNillableThreadOwnerAppID(v *string) *ConversationCreate {
+	if v != nil {
+		_c.SetThreadOwnerAppID(*v)
+	}
+	return _c
+}
+
+// SetCustomerWroteAt sets the "customer_wrote_at" field.
+func (_c *ConversationCreate) SetCustomerWroteAt(v time.Time) *ConversationCreate {
+	_c.mutation.SetCustomerWroteAt(v)
+	return _c
+}
+
+// SetNillableCustomerWroteAt sets the "customer_wrote_at" field if the given value is not nil.
+func (_c *ConversationCreate) SetNillableCustomerWroteAt(v *time.Time) *ConversationCreate {
+	if v != nil {
+		_c.SetCustomerWroteAt(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *ConversationCreate) SetID(v causeway.ID) *ConversationCreate {
 	_c.mutation.SetID(v)
@@ -185,6 +258,31 @@ func (_c *ConversationCreate) SetContact(v *Contact) *ConversationCreate {
 // SetLastMessage sets the "last_message" edge to the Message entity.
 func (_c *ConversationCreate) SetLastMessage(v *Message) *ConversationCreate {
 	return _c.SetLastMessageID(v.ID)
+}
+
+// SetAssignee sets the "assignee" edge to the User entity.
+func (_c *ConversationCreate) SetAssignee(v *User) *ConversationCreate {
+	return _c.SetAssigneeID(v.ID)
+}
+
+// SetQueue sets the "queue" edge to the Queue entity.
+func (_c *ConversationCreate) SetQueue(v *Queue) *ConversationCreate {
+	return _c.SetQueueID(v.ID)
+}
+
+// AddTagIDs adds the "tags" edge to the Tag entity by IDs.
+func (_c *ConversationCreate) AddTagIDs(ids ...causeway.ID) *ConversationCreate {
+	_c.mutation.AddTagIDs(ids...)
+	return _c
+}
+
+// AddTags adds the "tags" edges to the Tag entity.
+func (_c *ConversationCreate) AddTags(v ...*Tag) *ConversationCreate {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddTagIDs(ids...)
 }
 
 // AddMessageIDs adds the "messages" edge to the Message entity by IDs.
@@ -245,6 +343,10 @@ func (_c *ConversationCreate) defaults() {
 		v := conversation.DefaultLastSeq
 		_c.mutation.SetLastSeq(v)
 	}
+	if _, ok := _c.mutation.ThreadOwner(); !ok {
+		v := conversation.DefaultThreadOwner
+		_c.mutation.SetThreadOwner(v)
+	}
 	if _, ok := _c.mutation.ID(); !ok {
 		v := conversation.DefaultID()
 		_c.mutation.SetID(v)
@@ -295,6 +397,14 @@ func (_c *ConversationCreate) check() error {
 	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		return &ValidationError{Name: "created_at", err: errors.New(`ent: missing required field "Conversation.created_at"`)}
+	}
+	if _, ok := _c.mutation.ThreadOwner(); !ok {
+		return &ValidationError{Name: "thread_owner", err: errors.New(`ent: missing required field "Conversation.thread_owner"`)}
+	}
+	if v, ok := _c.mutation.ThreadOwner(); ok {
+		if err := conversation.ThreadOwnerValidator(v); err != nil {
+			return &ValidationError{Name: "thread_owner", err: fmt.Errorf(`ent: validator failed for field "Conversation.thread_owner": %w`, err)}
+		}
 	}
 	if len(_c.mutation.CampaignIDs()) == 0 {
 		return &ValidationError{Name: "campaign", err: errors.New(`ent: missing required edge "Conversation.campaign"`)}
@@ -381,6 +491,18 @@ func (_c *ConversationCreate) createSpec() (*Conversation, *sqlgraph.CreateSpec)
 		_spec.SetField(conversation.FieldClosedAt, field.TypeTime, value)
 		_node.ClosedAt = &value
 	}
+	if value, ok := _c.mutation.ThreadOwner(); ok {
+		_spec.SetField(conversation.FieldThreadOwner, field.TypeEnum, value)
+		_node.ThreadOwner = value
+	}
+	if value, ok := _c.mutation.ThreadOwnerAppID(); ok {
+		_spec.SetField(conversation.FieldThreadOwnerAppID, field.TypeString, value)
+		_node.ThreadOwnerAppID = &value
+	}
+	if value, ok := _c.mutation.CustomerWroteAt(); ok {
+		_spec.SetField(conversation.FieldCustomerWroteAt, field.TypeTime, value)
+		_node.CustomerWroteAt = &value
+	}
 	if nodes := _c.mutation.CampaignIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.M2O,
@@ -447,6 +569,56 @@ func (_c *ConversationCreate) createSpec() (*Conversation, *sqlgraph.CreateSpec)
 			edge.Target.Nodes = append(edge.Target.Nodes, k)
 		}
 		_node.LastMessageID = &nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.AssigneeIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   conversation.AssigneeTable,
+			Columns: []string{conversation.AssigneeColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(user.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.AssigneeID = &nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.QueueIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   conversation.QueueTable,
+			Columns: []string{conversation.QueueColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(queue.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.QueueID = &nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.TagsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2M,
+			Inverse: false,
+			Table:   conversation.TagsTable,
+			Columns: conversation.TagsPrimaryKey,
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(tag.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
 		_spec.Edges = append(_spec.Edges, edge)
 	}
 	if nodes := _c.mutation.MessagesIDs(); len(nodes) > 0 {
@@ -640,6 +812,90 @@ func (u *ConversationUpsert) UpdateClosedAt() *ConversationUpsert {
 // ClearClosedAt clears the value of the "closed_at" field.
 func (u *ConversationUpsert) ClearClosedAt() *ConversationUpsert {
 	u.SetNull(conversation.FieldClosedAt)
+	return u
+}
+
+// SetAssigneeID sets the "assignee_id" field.
+func (u *ConversationUpsert) SetAssigneeID(v causeway.ID) *ConversationUpsert {
+	u.Set(conversation.FieldAssigneeID, v)
+	return u
+}
+
+// UpdateAssigneeID sets the "assignee_id" field to the value that was provided on create.
+func (u *ConversationUpsert) UpdateAssigneeID() *ConversationUpsert {
+	u.SetExcluded(conversation.FieldAssigneeID)
+	return u
+}
+
+// ClearAssigneeID clears the value of the "assignee_id" field.
+func (u *ConversationUpsert) ClearAssigneeID() *ConversationUpsert {
+	u.SetNull(conversation.FieldAssigneeID)
+	return u
+}
+
+// SetQueueID sets the "queue_id" field.
+func (u *ConversationUpsert) SetQueueID(v causeway.ID) *ConversationUpsert {
+	u.Set(conversation.FieldQueueID, v)
+	return u
+}
+
+// UpdateQueueID sets the "queue_id" field to the value that was provided on create.
+func (u *ConversationUpsert) UpdateQueueID() *ConversationUpsert {
+	u.SetExcluded(conversation.FieldQueueID)
+	return u
+}
+
+// ClearQueueID clears the value of the "queue_id" field.
+func (u *ConversationUpsert) ClearQueueID() *ConversationUpsert {
+	u.SetNull(conversation.FieldQueueID)
+	return u
+}
+
+// SetThreadOwner sets the "thread_owner" field.
+func (u *ConversationUpsert) SetThreadOwner(v conversation.ThreadOwner) *ConversationUpsert {
+	u.Set(conversation.FieldThreadOwner, v)
+	return u
+}
+
+// UpdateThreadOwner sets the "thread_owner" field to the value that was provided on create.
+func (u *ConversationUpsert) UpdateThreadOwner() *ConversationUpsert {
+	u.SetExcluded(conversation.FieldThreadOwner)
+	return u
+}
+
+// SetThreadOwnerAppID sets the "thread_owner_app_id" field.
+func (u *ConversationUpsert) SetThreadOwnerAppID(v string) *ConversationUpsert {
+	u.Set(conversation.FieldThreadOwnerAppID, v)
+	return u
+}
+
+// UpdateThreadOwnerAppID sets the "thread_owner_app_id" field to the value that was provided on create.
+func (u *ConversationUpsert) UpdateThreadOwnerAppID() *ConversationUpsert {
+	u.SetExcluded(conversation.FieldThreadOwnerAppID)
+	return u
+}
+
+// ClearThreadOwnerAppID clears the value of the "thread_owner_app_id" field.
+func (u *ConversationUpsert) ClearThreadOwnerAppID() *ConversationUpsert {
+	u.SetNull(conversation.FieldThreadOwnerAppID)
+	return u
+}
+
+// SetCustomerWroteAt sets the "customer_wrote_at" field.
+func (u *ConversationUpsert) SetCustomerWroteAt(v time.Time) *ConversationUpsert {
+	u.Set(conversation.FieldCustomerWroteAt, v)
+	return u
+}
+
+// UpdateCustomerWroteAt sets the "customer_wrote_at" field to the value that was provided on create.
+func (u *ConversationUpsert) UpdateCustomerWroteAt() *ConversationUpsert {
+	u.SetExcluded(conversation.FieldCustomerWroteAt)
+	return u
+}
+
+// ClearCustomerWroteAt clears the value of the "customer_wrote_at" field.
+func (u *ConversationUpsert) ClearCustomerWroteAt() *ConversationUpsert {
+	u.SetNull(conversation.FieldCustomerWroteAt)
 	return u
 }
 
@@ -853,6 +1109,104 @@ func (u *ConversationUpsertOne) UpdateClosedAt() *ConversationUpsertOne {
 func (u *ConversationUpsertOne) ClearClosedAt() *ConversationUpsertOne {
 	return u.Update(func(s *ConversationUpsert) {
 		s.ClearClosedAt()
+	})
+}
+
+// SetAssigneeID sets the "assignee_id" field.
+func (u *ConversationUpsertOne) SetAssigneeID(v causeway.ID) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetAssigneeID(v)
+	})
+}
+
+// UpdateAssigneeID sets the "assignee_id" field to the value that was provided on create.
+func (u *ConversationUpsertOne) UpdateAssigneeID() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateAssigneeID()
+	})
+}
+
+// ClearAssigneeID clears the value of the "assignee_id" field.
+func (u *ConversationUpsertOne) ClearAssigneeID() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.ClearAssigneeID()
+	})
+}
+
+// SetQueueID sets the "queue_id" field.
+func (u *ConversationUpsertOne) SetQueueID(v causeway.ID) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetQueueID(v)
+	})
+}
+
+// UpdateQueueID sets the "queue_id" field to the value that was provided on create.
+func (u *ConversationUpsertOne) UpdateQueueID() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateQueueID()
+	})
+}
+
+// ClearQueueID clears the value of the "queue_id" field.
+func (u *ConversationUpsertOne) ClearQueueID() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.ClearQueueID()
+	})
+}
+
+// SetThreadOwner sets the "thread_owner" field.
+func (u *ConversationUpsertOne) SetThreadOwner(v conversation.ThreadOwner) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetThreadOwner(v)
+	})
+}
+
+// UpdateThreadOwner sets the "thread_owner" field to the value that was provided on create.
+func (u *ConversationUpsertOne) UpdateThreadOwner() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateThreadOwner()
+	})
+}
+
+// SetThreadOwnerAppID sets the "thread_owner_app_id" field.
+func (u *ConversationUpsertOne) SetThreadOwnerAppID(v string) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetThreadOwnerAppID(v)
+	})
+}
+
+// UpdateThreadOwnerAppID sets the "thread_owner_app_id" field to the value that was provided on create.
+func (u *ConversationUpsertOne) UpdateThreadOwnerAppID() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateThreadOwnerAppID()
+	})
+}
+
+// ClearThreadOwnerAppID clears the value of the "thread_owner_app_id" field.
+func (u *ConversationUpsertOne) ClearThreadOwnerAppID() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.ClearThreadOwnerAppID()
+	})
+}
+
+// SetCustomerWroteAt sets the "customer_wrote_at" field.
+func (u *ConversationUpsertOne) SetCustomerWroteAt(v time.Time) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetCustomerWroteAt(v)
+	})
+}
+
+// UpdateCustomerWroteAt sets the "customer_wrote_at" field to the value that was provided on create.
+func (u *ConversationUpsertOne) UpdateCustomerWroteAt() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateCustomerWroteAt()
+	})
+}
+
+// ClearCustomerWroteAt clears the value of the "customer_wrote_at" field.
+func (u *ConversationUpsertOne) ClearCustomerWroteAt() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.ClearCustomerWroteAt()
 	})
 }
 
@@ -1233,6 +1587,104 @@ func (u *ConversationUpsertBulk) UpdateClosedAt() *ConversationUpsertBulk {
 func (u *ConversationUpsertBulk) ClearClosedAt() *ConversationUpsertBulk {
 	return u.Update(func(s *ConversationUpsert) {
 		s.ClearClosedAt()
+	})
+}
+
+// SetAssigneeID sets the "assignee_id" field.
+func (u *ConversationUpsertBulk) SetAssigneeID(v causeway.ID) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetAssigneeID(v)
+	})
+}
+
+// UpdateAssigneeID sets the "assignee_id" field to the value that was provided on create.
+func (u *ConversationUpsertBulk) UpdateAssigneeID() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateAssigneeID()
+	})
+}
+
+// ClearAssigneeID clears the value of the "assignee_id" field.
+func (u *ConversationUpsertBulk) ClearAssigneeID() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.ClearAssigneeID()
+	})
+}
+
+// SetQueueID sets the "queue_id" field.
+func (u *ConversationUpsertBulk) SetQueueID(v causeway.ID) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetQueueID(v)
+	})
+}
+
+// UpdateQueueID sets the "queue_id" field to the value that was provided on create.
+func (u *ConversationUpsertBulk) UpdateQueueID() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateQueueID()
+	})
+}
+
+// ClearQueueID clears the value of the "queue_id" field.
+func (u *ConversationUpsertBulk) ClearQueueID() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.ClearQueueID()
+	})
+}
+
+// SetThreadOwner sets the "thread_owner" field.
+func (u *ConversationUpsertBulk) SetThreadOwner(v conversation.ThreadOwner) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetThreadOwner(v)
+	})
+}
+
+// UpdateThreadOwner sets the "thread_owner" field to the value that was provided on create.
+func (u *ConversationUpsertBulk) UpdateThreadOwner() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateThreadOwner()
+	})
+}
+
+// SetThreadOwnerAppID sets the "thread_owner_app_id" field.
+func (u *ConversationUpsertBulk) SetThreadOwnerAppID(v string) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetThreadOwnerAppID(v)
+	})
+}
+
+// UpdateThreadOwnerAppID sets the "thread_owner_app_id" field to the value that was provided on create.
+func (u *ConversationUpsertBulk) UpdateThreadOwnerAppID() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateThreadOwnerAppID()
+	})
+}
+
+// ClearThreadOwnerAppID clears the value of the "thread_owner_app_id" field.
+func (u *ConversationUpsertBulk) ClearThreadOwnerAppID() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.ClearThreadOwnerAppID()
+	})
+}
+
+// SetCustomerWroteAt sets the "customer_wrote_at" field.
+func (u *ConversationUpsertBulk) SetCustomerWroteAt(v time.Time) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetCustomerWroteAt(v)
+	})
+}
+
+// UpdateCustomerWroteAt sets the "customer_wrote_at" field to the value that was provided on create.
+func (u *ConversationUpsertBulk) UpdateCustomerWroteAt() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateCustomerWroteAt()
+	})
+}
+
+// ClearCustomerWroteAt clears the value of the "customer_wrote_at" field.
+func (u *ConversationUpsertBulk) ClearCustomerWroteAt() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.ClearCustomerWroteAt()
 	})
 }
 

@@ -10,6 +10,10 @@ import (
 	"causeway/ent/conversation"
 	"causeway/ent/message"
 	"causeway/ent/predicate"
+	"causeway/ent/queue"
+	"causeway/ent/tag"
+	"causeway/ent/tagging"
+	"causeway/ent/user"
 	"context"
 	"database/sql/driver"
 	"fmt"
@@ -33,10 +37,16 @@ type ConversationQuery struct {
 	withConnection    *ConnectionQuery
 	withContact       *ContactQuery
 	withLastMessage   *MessageQuery
+	withAssignee      *UserQuery
+	withQueue         *QueueQuery
+	withTags          *TagQuery
 	withMessages      *MessageQuery
+	withTaggings      *TaggingQuery
 	loadTotal         []func(context.Context, []*Conversation) error
 	modifiers         []func(*sql.Selector)
+	withNamedTags     map[string]*TagQuery
 	withNamedMessages map[string]*MessageQuery
+	withNamedTaggings map[string]*TaggingQuery
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)
@@ -161,6 +171,72 @@ func (_q *ConversationQuery) QueryLastMessage() *MessageQuery {
 	return query
 }
 
+// QueryAssignee chains the current query on the "assignee" edge.
+func (_q *ConversationQuery) QueryAssignee() *UserQuery {
+	query := (&UserClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(conversation.Table, conversation.FieldID, selector),
+			sqlgraph.To(user.Table, user.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, conversation.AssigneeTable, conversation.AssigneeColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryQueue chains the current query on the "queue" edge.
+func (_q *ConversationQuery) QueryQueue() *QueueQuery {
+	query := (&QueueClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(conversation.Table, conversation.FieldID, selector),
+			sqlgraph.To(queue.Table, queue.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, conversation.QueueTable, conversation.QueueColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryTags chains the current query on the "tags" edge.
+func (_q *ConversationQuery) QueryTags() *TagQuery {
+	query := (&TagClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(conversation.Table, conversation.FieldID, selector),
+			sqlgraph.To(tag.Table, tag.FieldID),
+			sqlgraph.Edge(sqlgraph.M2M, false, conversation.TagsTable, conversation.TagsPrimaryKey...),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
 // QueryMessages chains the current query on the "messages" edge.
 func (_q *ConversationQuery) QueryMessages() *MessageQuery {
 	query := (&MessageClient{config: _q.config}).Query()
@@ -176,6 +252,28 @@ func (_q *ConversationQuery) QueryMessages() *MessageQuery {
 			sqlgraph.From(conversation.Table, conversation.FieldID, selector),
 			sqlgraph.To(message.Table, message.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, true, conversation.MessagesTable, conversation.MessagesColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryTaggings chains the current query on the "taggings" edge.
+func (_q *ConversationQuery) QueryTaggings() *TaggingQuery {
+	query := (&TaggingClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(conversation.Table, conversation.FieldID, selector),
+			sqlgraph.To(tagging.Table, tagging.ConversationColumn),
+			sqlgraph.Edge(sqlgraph.O2M, true, conversation.TaggingsTable, conversation.TaggingsColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -379,7 +477,11 @@ func (_q *ConversationQuery) Clone() *ConversationQuery {
 		withConnection:  _q.withConnection.Clone(),
 		withContact:     _q.withContact.Clone(),
 		withLastMessage: _q.withLastMessage.Clone(),
+		withAssignee:    _q.withAssignee.Clone(),
+		withQueue:       _q.withQueue.Clone(),
+		withTags:        _q.withTags.Clone(),
 		withMessages:    _q.withMessages.Clone(),
+		withTaggings:    _q.withTaggings.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
@@ -431,6 +533,39 @@ func (_q *ConversationQuery) WithLastMessage(opts ...func(*MessageQuery)) *Conve
 	return _q
 }
 
+// WithAssignee tells the query-builder to eager-load the nodes that are connected to
+// the "assignee" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *ConversationQuery) WithAssignee(opts ...func(*UserQuery)) *ConversationQuery {
+	query := (&UserClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withAssignee = query
+	return _q
+}
+
+// WithQueue tells the query-builder to eager-load the nodes that are connected to
+// the "queue" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *ConversationQuery) WithQueue(opts ...func(*QueueQuery)) *ConversationQuery {
+	query := (&QueueClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withQueue = query
+	return _q
+}
+
+// WithTags tells the query-builder to eager-load the nodes that are connected to
+// the "tags" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *ConversationQuery) WithTags(opts ...func(*TagQuery)) *ConversationQuery {
+	query := (&TagClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withTags = query
+	return _q
+}
+
 // WithMessages tells the query-builder to eager-load the nodes that are connected to
 // the "messages" edge. The optional arguments are used to configure the query builder of the edge.
 func (_q *ConversationQuery) WithMessages(opts ...func(*MessageQuery)) *ConversationQuery {
@@ -439,6 +574,17 @@ func (_q *ConversationQuery) WithMessages(opts ...func(*MessageQuery)) *Conversa
 		opt(query)
 	}
 	_q.withMessages = query
+	return _q
+}
+
+// WithTaggings tells the query-builder to eager-load the nodes that are connected to
+// the "taggings" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *ConversationQuery) WithTaggings(opts ...func(*TaggingQuery)) *ConversationQuery {
+	query := (&TaggingClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withTaggings = query
 	return _q
 }
 
@@ -520,12 +666,16 @@ func (_q *ConversationQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]
 	var (
 		nodes       = []*Conversation{}
 		_spec       = _q.querySpec()
-		loadedTypes = [5]bool{
+		loadedTypes = [9]bool{
 			_q.withCampaign != nil,
 			_q.withConnection != nil,
 			_q.withContact != nil,
 			_q.withLastMessage != nil,
+			_q.withAssignee != nil,
+			_q.withQueue != nil,
+			_q.withTags != nil,
 			_q.withMessages != nil,
+			_q.withTaggings != nil,
 		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
@@ -573,6 +723,25 @@ func (_q *ConversationQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]
 			return nil, err
 		}
 	}
+	if query := _q.withAssignee; query != nil {
+		if err := _q.loadAssignee(ctx, query, nodes, nil,
+			func(n *Conversation, e *User) { n.Edges.Assignee = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withQueue; query != nil {
+		if err := _q.loadQueue(ctx, query, nodes, nil,
+			func(n *Conversation, e *Queue) { n.Edges.Queue = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withTags; query != nil {
+		if err := _q.loadTags(ctx, query, nodes,
+			func(n *Conversation) { n.Edges.Tags = []*Tag{} },
+			func(n *Conversation, e *Tag) { n.Edges.Tags = append(n.Edges.Tags, e) }); err != nil {
+			return nil, err
+		}
+	}
 	if query := _q.withMessages; query != nil {
 		if err := _q.loadMessages(ctx, query, nodes,
 			func(n *Conversation) { n.Edges.Messages = []*Message{} },
@@ -580,10 +749,31 @@ func (_q *ConversationQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]
 			return nil, err
 		}
 	}
+	if query := _q.withTaggings; query != nil {
+		if err := _q.loadTaggings(ctx, query, nodes,
+			func(n *Conversation) { n.Edges.Taggings = []*Tagging{} },
+			func(n *Conversation, e *Tagging) { n.Edges.Taggings = append(n.Edges.Taggings, e) }); err != nil {
+			return nil, err
+		}
+	}
+	for name, query := range _q.withNamedTags {
+		if err := _q.loadTags(ctx, query, nodes,
+			func(n *Conversation) { n.appendNamedTags(name) },
+			func(n *Conversation, e *Tag) { n.appendNamedTags(name, e) }); err != nil {
+			return nil, err
+		}
+	}
 	for name, query := range _q.withNamedMessages {
 		if err := _q.loadMessages(ctx, query, nodes,
 			func(n *Conversation) { n.appendNamedMessages(name) },
 			func(n *Conversation, e *Message) { n.appendNamedMessages(name, e) }); err != nil {
+			return nil, err
+		}
+	}
+	for name, query := range _q.withNamedTaggings {
+		if err := _q.loadTaggings(ctx, query, nodes,
+			func(n *Conversation) { n.appendNamedTaggings(name) },
+			func(n *Conversation, e *Tagging) { n.appendNamedTaggings(name, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -714,6 +904,131 @@ func (_q *ConversationQuery) loadLastMessage(ctx context.Context, query *Message
 	}
 	return nil
 }
+func (_q *ConversationQuery) loadAssignee(ctx context.Context, query *UserQuery, nodes []*Conversation, init func(*Conversation), assign func(*Conversation, *User)) error {
+	ids := make([]causeway.ID, 0, len(nodes))
+	nodeids := make(map[causeway.ID][]*Conversation)
+	for i := range nodes {
+		if nodes[i].AssigneeID == nil {
+			continue
+		}
+		fk := *nodes[i].AssigneeID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(user.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "assignee_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
+func (_q *ConversationQuery) loadQueue(ctx context.Context, query *QueueQuery, nodes []*Conversation, init func(*Conversation), assign func(*Conversation, *Queue)) error {
+	ids := make([]causeway.ID, 0, len(nodes))
+	nodeids := make(map[causeway.ID][]*Conversation)
+	for i := range nodes {
+		if nodes[i].QueueID == nil {
+			continue
+		}
+		fk := *nodes[i].QueueID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(queue.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "queue_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
+func (_q *ConversationQuery) loadTags(ctx context.Context, query *TagQuery, nodes []*Conversation, init func(*Conversation), assign func(*Conversation, *Tag)) error {
+	edgeIDs := make([]driver.Value, len(nodes))
+	byID := make(map[causeway.ID]*Conversation)
+	nids := make(map[causeway.ID]map[*Conversation]struct{})
+	for i, node := range nodes {
+		edgeIDs[i] = node.ID
+		byID[node.ID] = node
+		if init != nil {
+			init(node)
+		}
+	}
+	query.Where(func(s *sql.Selector) {
+		joinT := sql.Table(conversation.TagsTable)
+		s.Join(joinT).On(s.C(tag.FieldID), joinT.C(conversation.TagsPrimaryKey[1]))
+		s.Where(sql.InValues(joinT.C(conversation.TagsPrimaryKey[0]), edgeIDs...))
+		columns := s.SelectedColumns()
+		s.Select(joinT.C(conversation.TagsPrimaryKey[0]))
+		s.AppendSelect(columns...)
+		s.SetDistinct(false)
+	})
+	if err := query.prepareQuery(ctx); err != nil {
+		return err
+	}
+	qr := QuerierFunc(func(ctx context.Context, q Query) (Value, error) {
+		return query.sqlAll(ctx, func(_ context.Context, spec *sqlgraph.QuerySpec) {
+			assign := spec.Assign
+			values := spec.ScanValues
+			spec.ScanValues = func(columns []string) ([]any, error) {
+				values, err := values(columns[1:])
+				if err != nil {
+					return nil, err
+				}
+				return append([]any{new(causeway.ID)}, values...), nil
+			}
+			spec.Assign = func(columns []string, values []any) error {
+				outValue := *values[0].(*causeway.ID)
+				inValue := *values[1].(*causeway.ID)
+				if nids[inValue] == nil {
+					nids[inValue] = map[*Conversation]struct{}{byID[outValue]: {}}
+					return assign(columns[1:], values[1:])
+				}
+				nids[inValue][byID[outValue]] = struct{}{}
+				return nil
+			}
+		})
+	})
+	neighbors, err := withInterceptors[[]*Tag](ctx, query, qr, query.inters)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected "tags" node returned %v`, n.ID)
+		}
+		for kn := range nodes {
+			assign(kn, n)
+		}
+	}
+	return nil
+}
 func (_q *ConversationQuery) loadMessages(ctx context.Context, query *MessageQuery, nodes []*Conversation, init func(*Conversation), assign func(*Conversation, *Message)) error {
 	fks := make([]driver.Value, 0, len(nodes))
 	nodeids := make(map[causeway.ID]*Conversation)
@@ -739,6 +1054,36 @@ func (_q *ConversationQuery) loadMessages(ctx context.Context, query *MessageQue
 		node, ok := nodeids[fk]
 		if !ok {
 			return fmt.Errorf(`unexpected referenced foreign-key "conversation_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *ConversationQuery) loadTaggings(ctx context.Context, query *TaggingQuery, nodes []*Conversation, init func(*Conversation), assign func(*Conversation, *Tagging)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[causeway.ID]*Conversation)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(tagging.FieldConversationID)
+	}
+	query.Where(predicate.Tagging(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(conversation.TaggingsColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.ConversationID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "conversation_id" returned %v for node %v`, fk, n)
 		}
 		assign(node, n)
 	}
@@ -784,6 +1129,12 @@ func (_q *ConversationQuery) querySpec() *sqlgraph.QuerySpec {
 		}
 		if _q.withLastMessage != nil {
 			_spec.Node.AddColumnOnce(conversation.FieldLastMessageID)
+		}
+		if _q.withAssignee != nil {
+			_spec.Node.AddColumnOnce(conversation.FieldAssigneeID)
+		}
+		if _q.withQueue != nil {
+			_spec.Node.AddColumnOnce(conversation.FieldQueueID)
 		}
 	}
 	if ps := _q.predicates; len(ps) > 0 {
@@ -876,6 +1227,20 @@ func (_q *ConversationQuery) Modify(modifiers ...func(s *sql.Selector)) *Convers
 	return _q.Select()
 }
 
+// WithNamedTags tells the query-builder to eager-load the nodes that are connected to the "tags"
+// edge with the given name. The optional arguments are used to configure the query builder of the edge.
+func (_q *ConversationQuery) WithNamedTags(name string, opts ...func(*TagQuery)) *ConversationQuery {
+	query := (&TagClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	if _q.withNamedTags == nil {
+		_q.withNamedTags = make(map[string]*TagQuery)
+	}
+	_q.withNamedTags[name] = query
+	return _q
+}
+
 // WithNamedMessages tells the query-builder to eager-load the nodes that are connected to the "messages"
 // edge with the given name. The optional arguments are used to configure the query builder of the edge.
 func (_q *ConversationQuery) WithNamedMessages(name string, opts ...func(*MessageQuery)) *ConversationQuery {
@@ -887,6 +1252,20 @@ func (_q *ConversationQuery) WithNamedMessages(name string, opts ...func(*Messag
 		_q.withNamedMessages = make(map[string]*MessageQuery)
 	}
 	_q.withNamedMessages[name] = query
+	return _q
+}
+
+// WithNamedTaggings tells the query-builder to eager-load the nodes that are connected to the "taggings"
+// edge with the given name. The optional arguments are used to configure the query builder of the edge.
+func (_q *ConversationQuery) WithNamedTaggings(name string, opts ...func(*TaggingQuery)) *ConversationQuery {
+	query := (&TaggingClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	if _q.withNamedTaggings == nil {
+		_q.withNamedTaggings = make(map[string]*TaggingQuery)
+	}
+	_q.withNamedTaggings[name] = query
 	return _q
 }
 

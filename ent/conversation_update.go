@@ -7,6 +7,9 @@ import (
 	"causeway/ent/conversation"
 	"causeway/ent/message"
 	"causeway/ent/predicate"
+	"causeway/ent/queue"
+	"causeway/ent/tag"
+	"causeway/ent/user"
 	"context"
 	"errors"
 	"fmt"
@@ -175,9 +178,128 @@ func (_u *ConversationUpdate) ClearClosedAt() *ConversationUpdate {
 	return _u
 }
 
+// SetAssigneeID sets the "assignee_id" field.
+func (_u *ConversationUpdate) SetAssigneeID(v causeway.ID) *ConversationUpdate {
+	_u.mutation.SetAssigneeID(v)
+	return _u
+}
+
+// SetNillableAssigneeID sets the "assignee_id" field if the given value is not nil.
+func (_u *ConversationUpdate) SetNillableAssigneeID(v *causeway.ID) *ConversationUpdate {
+	if v != nil {
+		_u.SetAssigneeID(*v)
+	}
+	return _u
+}
+
+// ClearAssigneeID clears the value of the "assignee_id" field.
+func (_u *ConversationUpdate) ClearAssigneeID() *ConversationUpdate {
+	_u.mutation.ClearAssigneeID()
+	return _u
+}
+
+// SetQueueID sets the "queue_id" field.
+func (_u *ConversationUpdate) SetQueueID(v causeway.ID) *ConversationUpdate {
+	_u.mutation.SetQueueID(v)
+	return _u
+}
+
+// SetNillableQueueID sets the "queue_id" field if the given value is not nil.
+func (_u *ConversationUpdate) SetNillableQueueID(v *causeway.ID) *ConversationUpdate {
+	if v != nil {
+		_u.SetQueueID(*v)
+	}
+	return _u
+}
+
+// ClearQueueID clears the value of the "queue_id" field.
+func (_u *ConversationUpdate) ClearQueueID() *ConversationUpdate {
+	_u.mutation.ClearQueueID()
+	return _u
+}
+
+// SetThreadOwner sets the "thread_owner" field.
+func (_u *ConversationUpdate) SetThreadOwner(v conversation.ThreadOwner) *ConversationUpdate {
+	_u.mutation.SetThreadOwner(v)
+	return _u
+}
+
+// SetNillableThreadOwner sets the "thread_owner" field if the given value is not nil.
+func (_u *ConversationUpdate) SetNillableThreadOwner(v *conversation.ThreadOwner) *ConversationUpdate {
+	if v != nil {
+		_u.SetThreadOwner(*v)
+	}
+	return _u
+}
+
+// SetThreadOwnerAppID sets the "thread_owner_app_id" field.
+func (_u *ConversationUpdate) SetThreadOwnerAppID(v string) *ConversationUpdate {
+	_u.mutation.SetThreadOwnerAppID(v)
+	return _u
+}
+
+// SetNillableThreadOwnerAppID sets the "thread_owner_app_id" field if the given value is not nil.
+func (_u *ConversationUpdate) SetNillableThreadOwnerAppID(v *string) *ConversationUpdate {
+	if v != nil {
+		_u.SetThreadOwnerAppID(*v)
+	}
+	return _u
+}
+
+// ClearThreadOwnerAppID clears the value of the "thread_owner_app_id" field.
+func (_u *ConversationUpdate) ClearThreadOwnerAppID() *ConversationUpdate {
+	_u.mutation.ClearThreadOwnerAppID()
+	return _u
+}
+
+// SetCustomerWroteAt sets the "customer_wrote_at" field.
+func (_u *ConversationUpdate) SetCustomerWroteAt(v time.Time) *ConversationUpdate {
+	_u.mutation.SetCustomerWroteAt(v)
+	return _u
+}
+
+// SetNillableCustomerWroteAt sets the "customer_wrote_at" field if the given value is not nil.
+func (_u *ConversationUpdate) SetNillableCustomerWroteAt(v *time.Time) *ConversationUpdate {
+	if v != nil {
+		_u.SetCustomerWroteAt(*v)
+	}
+	return _u
+}
+
+// ClearCustomerWroteAt clears the value of the "customer_wrote_at" field.
+func (_u *ConversationUpdate) ClearCustomerWroteAt() *ConversationUpdate {
+	_u.mutation.ClearCustomerWroteAt()
+	return _u
+}
+
 // SetLastMessage sets the "last_message" edge to the Message entity.
 func (_u *ConversationUpdate) SetLastMessage(v *Message) *ConversationUpdate {
 	return _u.SetLastMessageID(v.ID)
+}
+
+// SetAssignee sets the "assignee" edge to the User entity.
+func (_u *ConversationUpdate) SetAssignee(v *User) *ConversationUpdate {
+	return _u.SetAssigneeID(v.ID)
+}
+
+// SetQueue sets the "queue" edge to the Queue entity.
+func (_u *ConversationUpdate) SetQueue(v *Queue) *ConversationUpdate {
+	return _u.SetQueueID(v.ID)
+}
+
+// AddTagIDs adds the "tags" edge to the Tag entity by IDs.
+func (_u *ConversationUpdate) AddTagIDs(ids ...causeway.ID) *ConversationUpdate {
+	_u.mutation.AddTagIDs(ids...)
+	return _u
+}
+
+// AddTags adds the "tags" edges to the Tag entity.
+func (_u *ConversationUpdate) AddTags(v ...*Tag) *ConversationUpdate {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddTagIDs(ids...)
 }
 
 // AddMessageIDs adds the "messages" edge to the Message entity by IDs.
@@ -204,6 +326,39 @@ func (_u *ConversationUpdate) Mutation() *ConversationMutation {
 func (_u *ConversationUpdate) ClearLastMessage() *ConversationUpdate {
 	_u.mutation.ClearLastMessage()
 	return _u
+}
+
+// ClearAssignee clears the "assignee" edge to the User entity.
+func (_u *ConversationUpdate) ClearAssignee() *ConversationUpdate {
+	_u.mutation.ClearAssignee()
+	return _u
+}
+
+// ClearQueue clears the "queue" edge to the Queue entity.
+func (_u *ConversationUpdate) ClearQueue() *ConversationUpdate {
+	_u.mutation.ClearQueue()
+	return _u
+}
+
+// ClearTags clears all "tags" edges to the Tag entity.
+func (_u *ConversationUpdate) ClearTags() *ConversationUpdate {
+	_u.mutation.ClearTags()
+	return _u
+}
+
+// RemoveTagIDs removes the "tags" edge to Tag entities by IDs.
+func (_u *ConversationUpdate) RemoveTagIDs(ids ...causeway.ID) *ConversationUpdate {
+	_u.mutation.RemoveTagIDs(ids...)
+	return _u
+}
+
+// RemoveTags removes "tags" edges to Tag entities.
+func (_u *ConversationUpdate) RemoveTags(v ...*Tag) *ConversationUpdate {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveTagIDs(ids...)
 }
 
 // ClearMessages clears all "messages" edges to the Message entity.
@@ -259,6 +414,11 @@ func (_u *ConversationUpdate) check() error {
 	if v, ok := _u.mutation.Status(); ok {
 		if err := conversation.StatusValidator(v); err != nil {
 			return &ValidationError{Name: "status", err: fmt.Errorf(`ent: validator failed for field "Conversation.status": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.ThreadOwner(); ok {
+		if err := conversation.ThreadOwnerValidator(v); err != nil {
+			return &ValidationError{Name: "thread_owner", err: fmt.Errorf(`ent: validator failed for field "Conversation.thread_owner": %w`, err)}
 		}
 	}
 	if _u.mutation.CampaignCleared() && len(_u.mutation.CampaignIDs()) > 0 {
@@ -324,6 +484,21 @@ func (_u *ConversationUpdate) sqlSave(ctx context.Context) (_node int, err error
 	if _u.mutation.ClosedAtCleared() {
 		_spec.ClearField(conversation.FieldClosedAt, field.TypeTime)
 	}
+	if value, ok := _u.mutation.ThreadOwner(); ok {
+		_spec.SetField(conversation.FieldThreadOwner, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.ThreadOwnerAppID(); ok {
+		_spec.SetField(conversation.FieldThreadOwnerAppID, field.TypeString, value)
+	}
+	if _u.mutation.ThreadOwnerAppIDCleared() {
+		_spec.ClearField(conversation.FieldThreadOwnerAppID, field.TypeString)
+	}
+	if value, ok := _u.mutation.CustomerWroteAt(); ok {
+		_spec.SetField(conversation.FieldCustomerWroteAt, field.TypeTime, value)
+	}
+	if _u.mutation.CustomerWroteAtCleared() {
+		_spec.ClearField(conversation.FieldCustomerWroteAt, field.TypeTime)
+	}
 	if _u.mutation.LastMessageCleared() {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.M2O,
@@ -346,6 +521,109 @@ func (_u *ConversationUpdate) sqlSave(ctx context.Context) (_node int, err error
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(message.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.AssigneeCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   conversation.AssigneeTable,
+			Columns: []string{conversation.AssigneeColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(user.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.AssigneeIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   conversation.AssigneeTable,
+			Columns: []string{conversation.AssigneeColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(user.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.QueueCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   conversation.QueueTable,
+			Columns: []string{conversation.QueueColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(queue.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.QueueIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   conversation.QueueTable,
+			Columns: []string{conversation.QueueColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(queue.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.TagsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2M,
+			Inverse: false,
+			Table:   conversation.TagsTable,
+			Columns: conversation.TagsPrimaryKey,
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(tag.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedTagsIDs(); len(nodes) > 0 && !_u.mutation.TagsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2M,
+			Inverse: false,
+			Table:   conversation.TagsTable,
+			Columns: conversation.TagsPrimaryKey,
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(tag.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.TagsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2M,
+			Inverse: false,
+			Table:   conversation.TagsTable,
+			Columns: conversation.TagsPrimaryKey,
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(tag.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {
@@ -564,9 +842,128 @@ func (_u *ConversationUpdateOne) ClearClosedAt() *ConversationUpdateOne {
 	return _u
 }
 
+// SetAssigneeID sets the "assignee_id" field.
+func (_u *ConversationUpdateOne) SetAssigneeID(v causeway.ID) *ConversationUpdateOne {
+	_u.mutation.SetAssigneeID(v)
+	return _u
+}
+
+// SetNillableAssigneeID sets the "assignee_id" field if the given value is not nil.
+func (_u *ConversationUpdateOne) SetNillableAssigneeID(v *causeway.ID) *ConversationUpdateOne {
+	if v != nil {
+		_u.SetAssigneeID(*v)
+	}
+	return _u
+}
+
+// ClearAssigneeID clears the value of the "assignee_id" field.
+func (_u *ConversationUpdateOne) ClearAssigneeID() *ConversationUpdateOne {
+	_u.mutation.ClearAssigneeID()
+	return _u
+}
+
+// SetQueueID sets the "queue_id" field.
+func (_u *ConversationUpdateOne) SetQueueID(v causeway.ID) *ConversationUpdateOne {
+	_u.mutation.SetQueueID(v)
+	return _u
+}
+
+// SetNillableQueueID sets the "queue_id" field if the given value is not nil.
+func (_u *ConversationUpdateOne) SetNillableQueueID(v *causeway.ID) *ConversationUpdateOne {
+	if v != nil {
+		_u.SetQueueID(*v)
+	}
+	return _u
+}
+
+// ClearQueueID clears the value of the "queue_id" field.
+func (_u *ConversationUpdateOne) ClearQueueID() *ConversationUpdateOne {
+	_u.mutation.ClearQueueID()
+	return _u
+}
+
+// SetThreadOwner sets the "thread_owner" field.
+func (_u *ConversationUpdateOne) SetThreadOwner(v conversation.ThreadOwner) *ConversationUpdateOne {
+	_u.mutation.SetThreadOwner(v)
+	return _u
+}
+
+// SetNillableThreadOwner sets the "thread_owner" field if the given value is not nil.
+func (_u *ConversationUpdateOne) SetNillableThreadOwner(v *conversation.ThreadOwner) *ConversationUpdateOne {
+	if v != nil {
+		_u.SetThreadOwner(*v)
+	}
+	return _u
+}
+
+// SetThreadOwnerAppID sets the "thread_owner_app_id" field.
+func (_u *ConversationUpdateOne) SetThreadOwnerAppID(v string) *ConversationUpdateOne {
+	_u.mutation.SetThreadOwnerAppID(v)
+	return _u
+}
+
+// SetNillableThreadOwnerAppID sets the "thread_owner_app_id" field if the given value is not nil.
+func (_u *ConversationUpdateOne) SetNillableThreadOwnerAppID(v *string) *ConversationUpdateOne {
+	if v != nil {
+		_u.SetThreadOwnerAppID(*v)
+	}
+	return _u
+}
+
+// ClearThreadOwnerAppID clears the value of the "thread_owner_app_id" field.
+func (_u *ConversationUpdateOne) ClearThreadOwnerAppID() *ConversationUpdateOne {
+	_u.mutation.ClearThreadOwnerAppID()
+	return _u
+}
+
+// SetCustomerWroteAt sets the "customer_wrote_at" field.
+func (_u *ConversationUpdateOne) SetCustomerWroteAt(v time.Time) *ConversationUpdateOne {
+	_u.mutation.SetCustomerWroteAt(v)
+	return _u
+}
+
+// SetNillableCustomerWroteAt sets the "customer_wrote_at" field if the given value is not nil.
+func (_u *ConversationUpdateOne) SetNillableCustomerWroteAt(v *time.Time) *ConversationUpdateOne {
+	if v != nil {
+		_u.SetCustomerWroteAt(*v)
+	}
+	return _u
+}
+
+// ClearCustomerWroteAt clears the value of the "customer_wrote_at" field.
+func (_u *ConversationUpdateOne) ClearCustomerWroteAt() *ConversationUpdateOne {
+	_u.mutation.ClearCustomerWroteAt()
+	return _u
+}
+
 // SetLastMessage sets the "last_message" edge to the Message entity.
 func (_u *ConversationUpdateOne) SetLastMessage(v *Message) *ConversationUpdateOne {
 	return _u.SetLastMessageID(v.ID)
+}
+
+// SetAssignee sets the "assignee" edge to the User entity.
+func (_u *ConversationUpdateOne) SetAssignee(v *User) *ConversationUpdateOne {
+	return _u.SetAssigneeID(v.ID)
+}
+
+// SetQueue sets the "queue" edge to the Queue entity.
+func (_u *ConversationUpdateOne) SetQueue(v *Queue) *ConversationUpdateOne {
+	return _u.SetQueueID(v.ID)
+}
+
+// AddTagIDs adds the "tags" edge to the Tag entity by IDs.
+func (_u *ConversationUpdateOne) AddTagIDs(ids ...causeway.ID) *ConversationUpdateOne {
+	_u.mutation.AddTagIDs(ids...)
+	return _u
+}
+
+// AddTags adds the "tags" edges to the Tag entity.
+func (_u *ConversationUpdateOne) AddTags(v ...*Tag) *ConversationUpdateOne {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddTagIDs(ids...)
 }
 
 // AddMessageIDs adds the "messages" edge to the Message entity by IDs.
@@ -593,6 +990,39 @@ func (_u *ConversationUpdateOne) Mutation() *ConversationMutation {
 func (_u *ConversationUpdateOne) ClearLastMessage() *ConversationUpdateOne {
 	_u.mutation.ClearLastMessage()
 	return _u
+}
+
+// ClearAssignee clears the "assignee" edge to the User entity.
+func (_u *ConversationUpdateOne) ClearAssignee() *ConversationUpdateOne {
+	_u.mutation.ClearAssignee()
+	return _u
+}
+
+// ClearQueue clears the "queue" edge to the Queue entity.
+func (_u *ConversationUpdateOne) ClearQueue() *ConversationUpdateOne {
+	_u.mutation.ClearQueue()
+	return _u
+}
+
+// ClearTags clears all "tags" edges to the Tag entity.
+func (_u *ConversationUpdateOne) ClearTags() *ConversationUpdateOne {
+	_u.mutation.ClearTags()
+	return _u
+}
+
+// RemoveTagIDs removes the "tags" edge to Tag entities by IDs.
+func (_u *ConversationUpdateOne) RemoveTagIDs(ids ...causeway.ID) *ConversationUpdateOne {
+	_u.mutation.RemoveTagIDs(ids...)
+	return _u
+}
+
+// RemoveTags removes "tags" edges to Tag entities.
+func (_u *ConversationUpdateOne) RemoveTags(v ...*Tag) *ConversationUpdateOne {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveTagIDs(ids...)
 }
 
 // ClearMessages clears all "messages" edges to the Message entity.
@@ -661,6 +1091,11 @@ func (_u *ConversationUpdateOne) check() error {
 	if v, ok := _u.mutation.Status(); ok {
 		if err := conversation.StatusValidator(v); err != nil {
 			return &ValidationError{Name: "status", err: fmt.Errorf(`ent: validator failed for field "Conversation.status": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.ThreadOwner(); ok {
+		if err := conversation.ThreadOwnerValidator(v); err != nil {
+			return &ValidationError{Name: "thread_owner", err: fmt.Errorf(`ent: validator failed for field "Conversation.thread_owner": %w`, err)}
 		}
 	}
 	if _u.mutation.CampaignCleared() && len(_u.mutation.CampaignIDs()) > 0 {
@@ -743,6 +1178,21 @@ func (_u *ConversationUpdateOne) sqlSave(ctx context.Context) (_node *Conversati
 	if _u.mutation.ClosedAtCleared() {
 		_spec.ClearField(conversation.FieldClosedAt, field.TypeTime)
 	}
+	if value, ok := _u.mutation.ThreadOwner(); ok {
+		_spec.SetField(conversation.FieldThreadOwner, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.ThreadOwnerAppID(); ok {
+		_spec.SetField(conversation.FieldThreadOwnerAppID, field.TypeString, value)
+	}
+	if _u.mutation.ThreadOwnerAppIDCleared() {
+		_spec.ClearField(conversation.FieldThreadOwnerAppID, field.TypeString)
+	}
+	if value, ok := _u.mutation.CustomerWroteAt(); ok {
+		_spec.SetField(conversation.FieldCustomerWroteAt, field.TypeTime, value)
+	}
+	if _u.mutation.CustomerWroteAtCleared() {
+		_spec.ClearField(conversation.FieldCustomerWroteAt, field.TypeTime)
+	}
 	if _u.mutation.LastMessageCleared() {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.M2O,
@@ -765,6 +1215,109 @@ func (_u *ConversationUpdateOne) sqlSave(ctx context.Context) (_node *Conversati
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(message.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.AssigneeCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   conversation.AssigneeTable,
+			Columns: []string{conversation.AssigneeColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(user.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.AssigneeIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   conversation.AssigneeTable,
+			Columns: []string{conversation.AssigneeColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(user.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.QueueCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   conversation.QueueTable,
+			Columns: []string{conversation.QueueColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(queue.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.QueueIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   conversation.QueueTable,
+			Columns: []string{conversation.QueueColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(queue.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.TagsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2M,
+			Inverse: false,
+			Table:   conversation.TagsTable,
+			Columns: conversation.TagsPrimaryKey,
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(tag.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedTagsIDs(); len(nodes) > 0 && !_u.mutation.TagsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2M,
+			Inverse: false,
+			Table:   conversation.TagsTable,
+			Columns: conversation.TagsPrimaryKey,
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(tag.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.TagsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2M,
+			Inverse: false,
+			Table:   conversation.TagsTable,
+			Columns: conversation.TagsPrimaryKey,
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(tag.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

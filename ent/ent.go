@@ -5,15 +5,23 @@ package ent
 import (
 	"causeway/ent/accesstoken"
 	"causeway/ent/attachment"
+	"causeway/ent/auditentry"
 	"causeway/ent/campaign"
 	"causeway/ent/campaignmember"
 	"causeway/ent/connection"
 	"causeway/ent/contact"
 	"causeway/ent/conversation"
+	"causeway/ent/facebooklogin"
 	"causeway/ent/feedevent"
 	"causeway/ent/feedtrim"
 	"causeway/ent/message"
+	"causeway/ent/messagepart"
+	"causeway/ent/queue"
+	"causeway/ent/queuemember"
+	"causeway/ent/quickreply"
 	"causeway/ent/reaction"
+	"causeway/ent/tag"
+	"causeway/ent/tagging"
 	"causeway/ent/testreport"
 	"causeway/ent/user"
 	"causeway/ent/webhooklog"
@@ -88,15 +96,23 @@ func checkColumn(t, c string) error {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
 			accesstoken.Table:    accesstoken.ValidColumn,
 			attachment.Table:     attachment.ValidColumn,
+			auditentry.Table:     auditentry.ValidColumn,
 			campaign.Table:       campaign.ValidColumn,
 			campaignmember.Table: campaignmember.ValidColumn,
 			connection.Table:     connection.ValidColumn,
 			contact.Table:        contact.ValidColumn,
 			conversation.Table:   conversation.ValidColumn,
+			facebooklogin.Table:  facebooklogin.ValidColumn,
 			feedevent.Table:      feedevent.ValidColumn,
 			feedtrim.Table:       feedtrim.ValidColumn,
 			message.Table:        message.ValidColumn,
+			messagepart.Table:    messagepart.ValidColumn,
+			queue.Table:          queue.ValidColumn,
+			queuemember.Table:    queuemember.ValidColumn,
+			quickreply.Table:     quickreply.ValidColumn,
 			reaction.Table:       reaction.ValidColumn,
+			tag.Table:            tag.ValidColumn,
+			tagging.Table:        tagging.ValidColumn,
 			testreport.Table:     testreport.ValidColumn,
 			user.Table:           user.ValidColumn,
 			webhooklog.Table:     webhooklog.ValidColumn,

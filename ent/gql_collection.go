@@ -5,15 +5,22 @@ package ent
 import (
 	"causeway/ent/accesstoken"
 	"causeway/ent/attachment"
+	"causeway/ent/auditentry"
 	"causeway/ent/campaign"
 	"causeway/ent/campaignmember"
 	"causeway/ent/connection"
 	"causeway/ent/contact"
 	"causeway/ent/conversation"
+	"causeway/ent/facebooklogin"
 	"causeway/ent/feedevent"
 	"causeway/ent/feedtrim"
 	"causeway/ent/message"
+	"causeway/ent/messagepart"
+	"causeway/ent/queue"
+	"causeway/ent/queuemember"
+	"causeway/ent/quickreply"
 	"causeway/ent/reaction"
+	"causeway/ent/tag"
 	"causeway/ent/testreport"
 	"causeway/ent/user"
 	"causeway/ent/webhooklog"
@@ -234,6 +241,36 @@ func (_q *AttachmentQuery) collectField(ctx context.Context, oneNode bool, opCtx
 				selectedFields = append(selectedFields, attachment.FieldLongitude)
 				fieldSeen[attachment.FieldLongitude] = struct{}{}
 			}
+		case "hash":
+			if _, ok := fieldSeen[attachment.FieldHash]; !ok {
+				selectedFields = append(selectedFields, attachment.FieldHash)
+				fieldSeen[attachment.FieldHash] = struct{}{}
+			}
+		case "queueKey":
+			if _, ok := fieldSeen[attachment.FieldQueueKey]; !ok {
+				selectedFields = append(selectedFields, attachment.FieldQueueKey)
+				fieldSeen[attachment.FieldQueueKey] = struct{}{}
+			}
+		case "queueOrder":
+			if _, ok := fieldSeen[attachment.FieldQueueOrder]; !ok {
+				selectedFields = append(selectedFields, attachment.FieldQueueOrder)
+				fieldSeen[attachment.FieldQueueOrder] = struct{}{}
+			}
+		case "nextTryAt":
+			if _, ok := fieldSeen[attachment.FieldNextTryAt]; !ok {
+				selectedFields = append(selectedFields, attachment.FieldNextTryAt)
+				fieldSeen[attachment.FieldNextTryAt] = struct{}{}
+			}
+		case "attempts":
+			if _, ok := fieldSeen[attachment.FieldAttempts]; !ok {
+				selectedFields = append(selectedFields, attachment.FieldAttempts)
+				fieldSeen[attachment.FieldAttempts] = struct{}{}
+			}
+		case "leasedUntil":
+			if _, ok := fieldSeen[attachment.FieldLeasedUntil]; !ok {
+				selectedFields = append(selectedFields, attachment.FieldLeasedUntil)
+				fieldSeen[attachment.FieldLeasedUntil] = struct{}{}
+			}
 		case "id":
 		case "__typename":
 		default:
@@ -268,6 +305,135 @@ func newAttachmentPaginateArgs(rv map[string]any) *attachmentPaginateArgs {
 	}
 	if v := rv[beforeField]; v != nil {
 		args.before = v.(*Cursor)
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *AuditEntryQuery) CollectFields(ctx context.Context, satisfies ...string) (*AuditEntryQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *AuditEntryQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
+	path = append([]string(nil), path...)
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(auditentry.Columns))
+		selectedFields = []string{auditentry.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "campaign":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&CampaignClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, campaignImplementors)...); err != nil {
+				return err
+			}
+			if _q.withCampaign != nil {
+				query.ctx.Fields = nil
+			}
+			_q.withCampaign = query
+			if _, ok := fieldSeen[auditentry.FieldCampaignID]; !ok {
+				selectedFields = append(selectedFields, auditentry.FieldCampaignID)
+				fieldSeen[auditentry.FieldCampaignID] = struct{}{}
+			}
+		case "campaignID":
+			if _, ok := fieldSeen[auditentry.FieldCampaignID]; !ok {
+				selectedFields = append(selectedFields, auditentry.FieldCampaignID)
+				fieldSeen[auditentry.FieldCampaignID] = struct{}{}
+			}
+		case "at":
+			if _, ok := fieldSeen[auditentry.FieldAt]; !ok {
+				selectedFields = append(selectedFields, auditentry.FieldAt)
+				fieldSeen[auditentry.FieldAt] = struct{}{}
+			}
+		case "actorID":
+			if _, ok := fieldSeen[auditentry.FieldActorID]; !ok {
+				selectedFields = append(selectedFields, auditentry.FieldActorID)
+				fieldSeen[auditentry.FieldActorID] = struct{}{}
+			}
+		case "action":
+			if _, ok := fieldSeen[auditentry.FieldAction]; !ok {
+				selectedFields = append(selectedFields, auditentry.FieldAction)
+				fieldSeen[auditentry.FieldAction] = struct{}{}
+			}
+		case "subjectID":
+			if _, ok := fieldSeen[auditentry.FieldSubjectID]; !ok {
+				selectedFields = append(selectedFields, auditentry.FieldSubjectID)
+				fieldSeen[auditentry.FieldSubjectID] = struct{}{}
+			}
+		case "details":
+			if _, ok := fieldSeen[auditentry.FieldDetails]; !ok {
+				selectedFields = append(selectedFields, auditentry.FieldDetails)
+				fieldSeen[auditentry.FieldDetails] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	if !unknownSeen {
+		_q.Select(selectedFields...)
+	}
+	return nil
+}
+
+type auditentryPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []AuditEntryPaginateOption
+}
+
+func newAuditEntryPaginateArgs(rv map[string]any) *auditentryPaginateArgs {
+	args := &auditentryPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	if v, ok := rv[orderByField]; ok {
+		switch v := v.(type) {
+		case map[string]any:
+			var (
+				err1, err2 error
+				order      = &AuditEntryOrder{Field: &AuditEntryOrderField{}, Direction: entgql.OrderDirectionAsc}
+			)
+			if d, ok := v[directionField]; ok {
+				err1 = order.Direction.UnmarshalGQL(d)
+			}
+			if f, ok := v[fieldField]; ok {
+				err2 = order.Field.UnmarshalGQL(f)
+			}
+			if err1 == nil && err2 == nil {
+				args.opts = append(args.opts, WithAuditEntryOrder(order))
+			}
+		case *AuditEntryOrder:
+			if v != nil {
+				args.opts = append(args.opts, WithAuditEntryOrder(v))
+			}
+		}
 	}
 	return args
 }
@@ -532,6 +698,24 @@ func (_q *ConnectionQuery) collectField(ctx context.Context, oneNode bool, opCtx
 				selectedFields = append(selectedFields, connection.FieldCampaignID)
 				fieldSeen[connection.FieldCampaignID] = struct{}{}
 			}
+
+		case "queue":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&QueueClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, queueImplementors)...); err != nil {
+				return err
+			}
+			if _q.withQueue != nil {
+				query.ctx.Fields = nil
+			}
+			_q.withQueue = query
+			if _, ok := fieldSeen[connection.FieldQueueID]; !ok {
+				selectedFields = append(selectedFields, connection.FieldQueueID)
+				fieldSeen[connection.FieldQueueID] = struct{}{}
+			}
 		case "campaignID":
 			if _, ok := fieldSeen[connection.FieldCampaignID]; !ok {
 				selectedFields = append(selectedFields, connection.FieldCampaignID)
@@ -572,6 +756,26 @@ func (_q *ConnectionQuery) collectField(ctx context.Context, oneNode bool, opCtx
 				selectedFields = append(selectedFields, connection.FieldAuthorizedBy)
 				fieldSeen[connection.FieldAuthorizedBy] = struct{}{}
 			}
+		case "queueID":
+			if _, ok := fieldSeen[connection.FieldQueueID]; !ok {
+				selectedFields = append(selectedFields, connection.FieldQueueID)
+				fieldSeen[connection.FieldQueueID] = struct{}{}
+			}
+		case "assigneeID":
+			if _, ok := fieldSeen[connection.FieldAssigneeID]; !ok {
+				selectedFields = append(selectedFields, connection.FieldAssigneeID)
+				fieldSeen[connection.FieldAssigneeID] = struct{}{}
+			}
+		case "avatarHash":
+			if _, ok := fieldSeen[connection.FieldAvatarHash]; !ok {
+				selectedFields = append(selectedFields, connection.FieldAvatarHash)
+				fieldSeen[connection.FieldAvatarHash] = struct{}{}
+			}
+		case "avatarType":
+			if _, ok := fieldSeen[connection.FieldAvatarType]; !ok {
+				selectedFields = append(selectedFields, connection.FieldAvatarType)
+				fieldSeen[connection.FieldAvatarType] = struct{}{}
+			}
 		case "status":
 			if _, ok := fieldSeen[connection.FieldStatus]; !ok {
 				selectedFields = append(selectedFields, connection.FieldStatus)
@@ -596,6 +800,31 @@ func (_q *ConnectionQuery) collectField(ctx context.Context, oneNode bool, opCtx
 			if _, ok := fieldSeen[connection.FieldTokenRefreshedAt]; !ok {
 				selectedFields = append(selectedFields, connection.FieldTokenRefreshedAt)
 				fieldSeen[connection.FieldTokenRefreshedAt] = struct{}{}
+			}
+		case "tokenExpiresAt":
+			if _, ok := fieldSeen[connection.FieldTokenExpiresAt]; !ok {
+				selectedFields = append(selectedFields, connection.FieldTokenExpiresAt)
+				fieldSeen[connection.FieldTokenExpiresAt] = struct{}{}
+			}
+		case "tokenRefreshAt":
+			if _, ok := fieldSeen[connection.FieldTokenRefreshAt]; !ok {
+				selectedFields = append(selectedFields, connection.FieldTokenRefreshAt)
+				fieldSeen[connection.FieldTokenRefreshAt] = struct{}{}
+			}
+		case "dataAccessExpiresAt":
+			if _, ok := fieldSeen[connection.FieldDataAccessExpiresAt]; !ok {
+				selectedFields = append(selectedFields, connection.FieldDataAccessExpiresAt)
+				fieldSeen[connection.FieldDataAccessExpiresAt] = struct{}{}
+			}
+		case "appID":
+			if _, ok := fieldSeen[connection.FieldAppID]; !ok {
+				selectedFields = append(selectedFields, connection.FieldAppID)
+				fieldSeen[connection.FieldAppID] = struct{}{}
+			}
+		case "permissions":
+			if _, ok := fieldSeen[connection.FieldPermissions]; !ok {
+				selectedFields = append(selectedFields, connection.FieldPermissions)
+				fieldSeen[connection.FieldPermissions] = struct{}{}
 			}
 		case "delivery":
 			if _, ok := fieldSeen[connection.FieldDelivery]; !ok {
@@ -837,6 +1066,51 @@ func (_q *ContactQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 				selectedFields = append(selectedFields, contact.FieldCreatedAt)
 				fieldSeen[contact.FieldCreatedAt] = struct{}{}
 			}
+		case "avatarHash":
+			if _, ok := fieldSeen[contact.FieldAvatarHash]; !ok {
+				selectedFields = append(selectedFields, contact.FieldAvatarHash)
+				fieldSeen[contact.FieldAvatarHash] = struct{}{}
+			}
+		case "avatarType":
+			if _, ok := fieldSeen[contact.FieldAvatarType]; !ok {
+				selectedFields = append(selectedFields, contact.FieldAvatarType)
+				fieldSeen[contact.FieldAvatarType] = struct{}{}
+			}
+		case "profile":
+			if _, ok := fieldSeen[contact.FieldProfile]; !ok {
+				selectedFields = append(selectedFields, contact.FieldProfile)
+				fieldSeen[contact.FieldProfile] = struct{}{}
+			}
+		case "describedAt":
+			if _, ok := fieldSeen[contact.FieldDescribedAt]; !ok {
+				selectedFields = append(selectedFields, contact.FieldDescribedAt)
+				fieldSeen[contact.FieldDescribedAt] = struct{}{}
+			}
+		case "queueKey":
+			if _, ok := fieldSeen[contact.FieldQueueKey]; !ok {
+				selectedFields = append(selectedFields, contact.FieldQueueKey)
+				fieldSeen[contact.FieldQueueKey] = struct{}{}
+			}
+		case "queueOrder":
+			if _, ok := fieldSeen[contact.FieldQueueOrder]; !ok {
+				selectedFields = append(selectedFields, contact.FieldQueueOrder)
+				fieldSeen[contact.FieldQueueOrder] = struct{}{}
+			}
+		case "nextTryAt":
+			if _, ok := fieldSeen[contact.FieldNextTryAt]; !ok {
+				selectedFields = append(selectedFields, contact.FieldNextTryAt)
+				fieldSeen[contact.FieldNextTryAt] = struct{}{}
+			}
+		case "attempts":
+			if _, ok := fieldSeen[contact.FieldAttempts]; !ok {
+				selectedFields = append(selectedFields, contact.FieldAttempts)
+				fieldSeen[contact.FieldAttempts] = struct{}{}
+			}
+		case "leasedUntil":
+			if _, ok := fieldSeen[contact.FieldLeasedUntil]; !ok {
+				selectedFields = append(selectedFields, contact.FieldLeasedUntil)
+				fieldSeen[contact.FieldLeasedUntil] = struct{}{}
+			}
 		case "id":
 		case "__typename":
 		default:
@@ -968,6 +1242,24 @@ func (_q *ConversationQuery) collectField(ctx context.Context, oneNode bool, opC
 				selectedFields = append(selectedFields, conversation.FieldLastMessageID)
 				fieldSeen[conversation.FieldLastMessageID] = struct{}{}
 			}
+
+		case "queue":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&QueueClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, queueImplementors)...); err != nil {
+				return err
+			}
+			if _q.withQueue != nil {
+				query.ctx.Fields = nil
+			}
+			_q.withQueue = query
+			if _, ok := fieldSeen[conversation.FieldQueueID]; !ok {
+				selectedFields = append(selectedFields, conversation.FieldQueueID)
+				fieldSeen[conversation.FieldQueueID] = struct{}{}
+			}
 		case "campaignID":
 			if _, ok := fieldSeen[conversation.FieldCampaignID]; !ok {
 				selectedFields = append(selectedFields, conversation.FieldCampaignID)
@@ -1038,6 +1330,31 @@ func (_q *ConversationQuery) collectField(ctx context.Context, oneNode bool, opC
 				selectedFields = append(selectedFields, conversation.FieldClosedAt)
 				fieldSeen[conversation.FieldClosedAt] = struct{}{}
 			}
+		case "assigneeID":
+			if _, ok := fieldSeen[conversation.FieldAssigneeID]; !ok {
+				selectedFields = append(selectedFields, conversation.FieldAssigneeID)
+				fieldSeen[conversation.FieldAssigneeID] = struct{}{}
+			}
+		case "queueID":
+			if _, ok := fieldSeen[conversation.FieldQueueID]; !ok {
+				selectedFields = append(selectedFields, conversation.FieldQueueID)
+				fieldSeen[conversation.FieldQueueID] = struct{}{}
+			}
+		case "threadOwner":
+			if _, ok := fieldSeen[conversation.FieldThreadOwner]; !ok {
+				selectedFields = append(selectedFields, conversation.FieldThreadOwner)
+				fieldSeen[conversation.FieldThreadOwner] = struct{}{}
+			}
+		case "threadOwnerAppID":
+			if _, ok := fieldSeen[conversation.FieldThreadOwnerAppID]; !ok {
+				selectedFields = append(selectedFields, conversation.FieldThreadOwnerAppID)
+				fieldSeen[conversation.FieldThreadOwnerAppID] = struct{}{}
+			}
+		case "customerWroteAt":
+			if _, ok := fieldSeen[conversation.FieldCustomerWroteAt]; !ok {
+				selectedFields = append(selectedFields, conversation.FieldCustomerWroteAt)
+				fieldSeen[conversation.FieldCustomerWroteAt] = struct{}{}
+			}
 		case "id":
 		case "__typename":
 		default:
@@ -1094,6 +1411,153 @@ func newConversationPaginateArgs(rv map[string]any) *conversationPaginateArgs {
 				args.opts = append(args.opts, WithConversationOrder(v))
 			}
 		}
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *FacebookLoginQuery) CollectFields(ctx context.Context, satisfies ...string) (*FacebookLoginQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *FacebookLoginQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
+	path = append([]string(nil), path...)
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(facebooklogin.Columns))
+		selectedFields = []string{facebooklogin.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "campaign":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&CampaignClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, campaignImplementors)...); err != nil {
+				return err
+			}
+			if _q.withCampaign != nil {
+				query.ctx.Fields = nil
+			}
+			_q.withCampaign = query
+			if _, ok := fieldSeen[facebooklogin.FieldCampaignID]; !ok {
+				selectedFields = append(selectedFields, facebooklogin.FieldCampaignID)
+				fieldSeen[facebooklogin.FieldCampaignID] = struct{}{}
+			}
+		case "campaignID":
+			if _, ok := fieldSeen[facebooklogin.FieldCampaignID]; !ok {
+				selectedFields = append(selectedFields, facebooklogin.FieldCampaignID)
+				fieldSeen[facebooklogin.FieldCampaignID] = struct{}{}
+			}
+		case "userID":
+			if _, ok := fieldSeen[facebooklogin.FieldUserID]; !ok {
+				selectedFields = append(selectedFields, facebooklogin.FieldUserID)
+				fieldSeen[facebooklogin.FieldUserID] = struct{}{}
+			}
+		case "returnOrigin":
+			if _, ok := fieldSeen[facebooklogin.FieldReturnOrigin]; !ok {
+				selectedFields = append(selectedFields, facebooklogin.FieldReturnOrigin)
+				fieldSeen[facebooklogin.FieldReturnOrigin] = struct{}{}
+			}
+		case "status":
+			if _, ok := fieldSeen[facebooklogin.FieldStatus]; !ok {
+				selectedFields = append(selectedFields, facebooklogin.FieldStatus)
+				fieldSeen[facebooklogin.FieldStatus] = struct{}{}
+			}
+		case "userName":
+			if _, ok := fieldSeen[facebooklogin.FieldUserName]; !ok {
+				selectedFields = append(selectedFields, facebooklogin.FieldUserName)
+				fieldSeen[facebooklogin.FieldUserName] = struct{}{}
+			}
+		case "facebookUserID":
+			if _, ok := fieldSeen[facebooklogin.FieldFacebookUserID]; !ok {
+				selectedFields = append(selectedFields, facebooklogin.FieldFacebookUserID)
+				fieldSeen[facebooklogin.FieldFacebookUserID] = struct{}{}
+			}
+		case "permissions":
+			if _, ok := fieldSeen[facebooklogin.FieldPermissions]; !ok {
+				selectedFields = append(selectedFields, facebooklogin.FieldPermissions)
+				fieldSeen[facebooklogin.FieldPermissions] = struct{}{}
+			}
+		case "pages":
+			if _, ok := fieldSeen[facebooklogin.FieldPages]; !ok {
+				selectedFields = append(selectedFields, facebooklogin.FieldPages)
+				fieldSeen[facebooklogin.FieldPages] = struct{}{}
+			}
+		case "problem":
+			if _, ok := fieldSeen[facebooklogin.FieldProblem]; !ok {
+				selectedFields = append(selectedFields, facebooklogin.FieldProblem)
+				fieldSeen[facebooklogin.FieldProblem] = struct{}{}
+			}
+		case "tokenExpiresAt":
+			if _, ok := fieldSeen[facebooklogin.FieldTokenExpiresAt]; !ok {
+				selectedFields = append(selectedFields, facebooklogin.FieldTokenExpiresAt)
+				fieldSeen[facebooklogin.FieldTokenExpiresAt] = struct{}{}
+			}
+		case "dataAccessExpiresAt":
+			if _, ok := fieldSeen[facebooklogin.FieldDataAccessExpiresAt]; !ok {
+				selectedFields = append(selectedFields, facebooklogin.FieldDataAccessExpiresAt)
+				fieldSeen[facebooklogin.FieldDataAccessExpiresAt] = struct{}{}
+			}
+		case "usedAt":
+			if _, ok := fieldSeen[facebooklogin.FieldUsedAt]; !ok {
+				selectedFields = append(selectedFields, facebooklogin.FieldUsedAt)
+				fieldSeen[facebooklogin.FieldUsedAt] = struct{}{}
+			}
+		case "expiresAt":
+			if _, ok := fieldSeen[facebooklogin.FieldExpiresAt]; !ok {
+				selectedFields = append(selectedFields, facebooklogin.FieldExpiresAt)
+				fieldSeen[facebooklogin.FieldExpiresAt] = struct{}{}
+			}
+		case "createdAt":
+			if _, ok := fieldSeen[facebooklogin.FieldCreatedAt]; !ok {
+				selectedFields = append(selectedFields, facebooklogin.FieldCreatedAt)
+				fieldSeen[facebooklogin.FieldCreatedAt] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	if !unknownSeen {
+		_q.Select(selectedFields...)
+	}
+	return nil
+}
+
+type facebookloginPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []FacebookLoginPaginateOption
+}
+
+func newFacebookLoginPaginateArgs(rv map[string]any) *facebookloginPaginateArgs {
+	args := &facebookloginPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
 	}
 	return args
 }
@@ -1518,6 +1982,26 @@ func (_q *MessageQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 				selectedFields = append(selectedFields, message.FieldEditedAt)
 				fieldSeen[message.FieldEditedAt] = struct{}{}
 			}
+		case "deliveredAt":
+			if _, ok := fieldSeen[message.FieldDeliveredAt]; !ok {
+				selectedFields = append(selectedFields, message.FieldDeliveredAt)
+				fieldSeen[message.FieldDeliveredAt] = struct{}{}
+			}
+		case "readAt":
+			if _, ok := fieldSeen[message.FieldReadAt]; !ok {
+				selectedFields = append(selectedFields, message.FieldReadAt)
+				fieldSeen[message.FieldReadAt] = struct{}{}
+			}
+		case "deletedAt":
+			if _, ok := fieldSeen[message.FieldDeletedAt]; !ok {
+				selectedFields = append(selectedFields, message.FieldDeletedAt)
+				fieldSeen[message.FieldDeletedAt] = struct{}{}
+			}
+		case "standby":
+			if _, ok := fieldSeen[message.FieldStandby]; !ok {
+				selectedFields = append(selectedFields, message.FieldStandby)
+				fieldSeen[message.FieldStandby] = struct{}{}
+			}
 		case "authorID":
 			if _, ok := fieldSeen[message.FieldAuthorID]; !ok {
 				selectedFields = append(selectedFields, message.FieldAuthorID)
@@ -1567,6 +2051,11 @@ func (_q *MessageQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 			if _, ok := fieldSeen[message.FieldSendingAt]; !ok {
 				selectedFields = append(selectedFields, message.FieldSendingAt)
 				fieldSeen[message.FieldSendingAt] = struct{}{}
+			}
+		case "partsSent":
+			if _, ok := fieldSeen[message.FieldPartsSent]; !ok {
+				selectedFields = append(selectedFields, message.FieldPartsSent)
+				fieldSeen[message.FieldPartsSent] = struct{}{}
 			}
 		case "id":
 		case "__typename":
@@ -1624,6 +2113,442 @@ func newMessagePaginateArgs(rv map[string]any) *messagePaginateArgs {
 				args.opts = append(args.opts, WithMessageOrder(v))
 			}
 		}
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *MessagePartQuery) CollectFields(ctx context.Context, satisfies ...string) (*MessagePartQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *MessagePartQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
+	path = append([]string(nil), path...)
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(messagepart.Columns))
+		selectedFields = []string{messagepart.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "message":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&MessageClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, messageImplementors)...); err != nil {
+				return err
+			}
+			if _q.withMessage != nil {
+				query.ctx.Fields = nil
+			}
+			_q.withMessage = query
+			if _, ok := fieldSeen[messagepart.FieldMessageID]; !ok {
+				selectedFields = append(selectedFields, messagepart.FieldMessageID)
+				fieldSeen[messagepart.FieldMessageID] = struct{}{}
+			}
+		case "campaignID":
+			if _, ok := fieldSeen[messagepart.FieldCampaignID]; !ok {
+				selectedFields = append(selectedFields, messagepart.FieldCampaignID)
+				fieldSeen[messagepart.FieldCampaignID] = struct{}{}
+			}
+		case "connectionID":
+			if _, ok := fieldSeen[messagepart.FieldConnectionID]; !ok {
+				selectedFields = append(selectedFields, messagepart.FieldConnectionID)
+				fieldSeen[messagepart.FieldConnectionID] = struct{}{}
+			}
+		case "accountID":
+			if _, ok := fieldSeen[messagepart.FieldAccountID]; !ok {
+				selectedFields = append(selectedFields, messagepart.FieldAccountID)
+				fieldSeen[messagepart.FieldAccountID] = struct{}{}
+			}
+		case "messageID":
+			if _, ok := fieldSeen[messagepart.FieldMessageID]; !ok {
+				selectedFields = append(selectedFields, messagepart.FieldMessageID)
+				fieldSeen[messagepart.FieldMessageID] = struct{}{}
+			}
+		case "place":
+			if _, ok := fieldSeen[messagepart.FieldPlace]; !ok {
+				selectedFields = append(selectedFields, messagepart.FieldPlace)
+				fieldSeen[messagepart.FieldPlace] = struct{}{}
+			}
+		case "externalID":
+			if _, ok := fieldSeen[messagepart.FieldExternalID]; !ok {
+				selectedFields = append(selectedFields, messagepart.FieldExternalID)
+				fieldSeen[messagepart.FieldExternalID] = struct{}{}
+			}
+		case "sentAt":
+			if _, ok := fieldSeen[messagepart.FieldSentAt]; !ok {
+				selectedFields = append(selectedFields, messagepart.FieldSentAt)
+				fieldSeen[messagepart.FieldSentAt] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	if !unknownSeen {
+		_q.Select(selectedFields...)
+	}
+	return nil
+}
+
+type messagepartPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []MessagePartPaginateOption
+}
+
+func newMessagePartPaginateArgs(rv map[string]any) *messagepartPaginateArgs {
+	args := &messagepartPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *QueueQuery) CollectFields(ctx context.Context, satisfies ...string) (*QueueQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *QueueQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
+	path = append([]string(nil), path...)
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(queue.Columns))
+		selectedFields = []string{queue.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "campaign":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&CampaignClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, campaignImplementors)...); err != nil {
+				return err
+			}
+			if _q.withCampaign != nil {
+				query.ctx.Fields = nil
+			}
+			_q.withCampaign = query
+			if _, ok := fieldSeen[queue.FieldCampaignID]; !ok {
+				selectedFields = append(selectedFields, queue.FieldCampaignID)
+				fieldSeen[queue.FieldCampaignID] = struct{}{}
+			}
+		case "campaignID":
+			if _, ok := fieldSeen[queue.FieldCampaignID]; !ok {
+				selectedFields = append(selectedFields, queue.FieldCampaignID)
+				fieldSeen[queue.FieldCampaignID] = struct{}{}
+			}
+		case "name":
+			if _, ok := fieldSeen[queue.FieldName]; !ok {
+				selectedFields = append(selectedFields, queue.FieldName)
+				fieldSeen[queue.FieldName] = struct{}{}
+			}
+		case "assignment":
+			if _, ok := fieldSeen[queue.FieldAssignment]; !ok {
+				selectedFields = append(selectedFields, queue.FieldAssignment)
+				fieldSeen[queue.FieldAssignment] = struct{}{}
+			}
+		case "turns":
+			if _, ok := fieldSeen[queue.FieldTurns]; !ok {
+				selectedFields = append(selectedFields, queue.FieldTurns)
+				fieldSeen[queue.FieldTurns] = struct{}{}
+			}
+		case "createdAt":
+			if _, ok := fieldSeen[queue.FieldCreatedAt]; !ok {
+				selectedFields = append(selectedFields, queue.FieldCreatedAt)
+				fieldSeen[queue.FieldCreatedAt] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	if !unknownSeen {
+		_q.Select(selectedFields...)
+	}
+	return nil
+}
+
+type queuePaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []QueuePaginateOption
+}
+
+func newQueuePaginateArgs(rv map[string]any) *queuePaginateArgs {
+	args := &queuePaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *QueueMemberQuery) CollectFields(ctx context.Context, satisfies ...string) (*QueueMemberQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *QueueMemberQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
+	path = append([]string(nil), path...)
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(queuemember.Columns))
+		selectedFields = []string{queuemember.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "queue":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&QueueClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, queueImplementors)...); err != nil {
+				return err
+			}
+			if _q.withQueue != nil {
+				query.ctx.Fields = nil
+			}
+			_q.withQueue = query
+			if _, ok := fieldSeen[queuemember.FieldQueueID]; !ok {
+				selectedFields = append(selectedFields, queuemember.FieldQueueID)
+				fieldSeen[queuemember.FieldQueueID] = struct{}{}
+			}
+
+		case "user":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&UserClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, userImplementors)...); err != nil {
+				return err
+			}
+			if _q.withUser != nil {
+				query.ctx.Fields = nil
+			}
+			_q.withUser = query
+			if _, ok := fieldSeen[queuemember.FieldUserID]; !ok {
+				selectedFields = append(selectedFields, queuemember.FieldUserID)
+				fieldSeen[queuemember.FieldUserID] = struct{}{}
+			}
+		case "campaignID":
+			if _, ok := fieldSeen[queuemember.FieldCampaignID]; !ok {
+				selectedFields = append(selectedFields, queuemember.FieldCampaignID)
+				fieldSeen[queuemember.FieldCampaignID] = struct{}{}
+			}
+		case "queueID":
+			if _, ok := fieldSeen[queuemember.FieldQueueID]; !ok {
+				selectedFields = append(selectedFields, queuemember.FieldQueueID)
+				fieldSeen[queuemember.FieldQueueID] = struct{}{}
+			}
+		case "userID":
+			if _, ok := fieldSeen[queuemember.FieldUserID]; !ok {
+				selectedFields = append(selectedFields, queuemember.FieldUserID)
+				fieldSeen[queuemember.FieldUserID] = struct{}{}
+			}
+		case "turn":
+			if _, ok := fieldSeen[queuemember.FieldTurn]; !ok {
+				selectedFields = append(selectedFields, queuemember.FieldTurn)
+				fieldSeen[queuemember.FieldTurn] = struct{}{}
+			}
+		case "joinedAt":
+			if _, ok := fieldSeen[queuemember.FieldJoinedAt]; !ok {
+				selectedFields = append(selectedFields, queuemember.FieldJoinedAt)
+				fieldSeen[queuemember.FieldJoinedAt] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	if !unknownSeen {
+		_q.Select(selectedFields...)
+	}
+	return nil
+}
+
+type queuememberPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []QueueMemberPaginateOption
+}
+
+func newQueueMemberPaginateArgs(rv map[string]any) *queuememberPaginateArgs {
+	args := &queuememberPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *QuickReplyQuery) CollectFields(ctx context.Context, satisfies ...string) (*QuickReplyQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *QuickReplyQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
+	path = append([]string(nil), path...)
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(quickreply.Columns))
+		selectedFields = []string{quickreply.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "campaign":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&CampaignClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, campaignImplementors)...); err != nil {
+				return err
+			}
+			if _q.withCampaign != nil {
+				query.ctx.Fields = nil
+			}
+			_q.withCampaign = query
+			if _, ok := fieldSeen[quickreply.FieldCampaignID]; !ok {
+				selectedFields = append(selectedFields, quickreply.FieldCampaignID)
+				fieldSeen[quickreply.FieldCampaignID] = struct{}{}
+			}
+		case "campaignID":
+			if _, ok := fieldSeen[quickreply.FieldCampaignID]; !ok {
+				selectedFields = append(selectedFields, quickreply.FieldCampaignID)
+				fieldSeen[quickreply.FieldCampaignID] = struct{}{}
+			}
+		case "shortcut":
+			if _, ok := fieldSeen[quickreply.FieldShortcut]; !ok {
+				selectedFields = append(selectedFields, quickreply.FieldShortcut)
+				fieldSeen[quickreply.FieldShortcut] = struct{}{}
+			}
+		case "language":
+			if _, ok := fieldSeen[quickreply.FieldLanguage]; !ok {
+				selectedFields = append(selectedFields, quickreply.FieldLanguage)
+				fieldSeen[quickreply.FieldLanguage] = struct{}{}
+			}
+		case "text":
+			if _, ok := fieldSeen[quickreply.FieldText]; !ok {
+				selectedFields = append(selectedFields, quickreply.FieldText)
+				fieldSeen[quickreply.FieldText] = struct{}{}
+			}
+		case "createdAt":
+			if _, ok := fieldSeen[quickreply.FieldCreatedAt]; !ok {
+				selectedFields = append(selectedFields, quickreply.FieldCreatedAt)
+				fieldSeen[quickreply.FieldCreatedAt] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	if !unknownSeen {
+		_q.Select(selectedFields...)
+	}
+	return nil
+}
+
+type quickreplyPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []QuickReplyPaginateOption
+}
+
+func newQuickReplyPaginateArgs(rv map[string]any) *quickreplyPaginateArgs {
+	args := &quickreplyPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
 	}
 	return args
 }
@@ -1730,6 +2655,103 @@ type reactionPaginateArgs struct {
 
 func newReactionPaginateArgs(rv map[string]any) *reactionPaginateArgs {
 	args := &reactionPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *TagQuery) CollectFields(ctx context.Context, satisfies ...string) (*TagQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *TagQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
+	path = append([]string(nil), path...)
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(tag.Columns))
+		selectedFields = []string{tag.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "campaign":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&CampaignClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, campaignImplementors)...); err != nil {
+				return err
+			}
+			if _q.withCampaign != nil {
+				query.ctx.Fields = nil
+			}
+			_q.withCampaign = query
+			if _, ok := fieldSeen[tag.FieldCampaignID]; !ok {
+				selectedFields = append(selectedFields, tag.FieldCampaignID)
+				fieldSeen[tag.FieldCampaignID] = struct{}{}
+			}
+		case "campaignID":
+			if _, ok := fieldSeen[tag.FieldCampaignID]; !ok {
+				selectedFields = append(selectedFields, tag.FieldCampaignID)
+				fieldSeen[tag.FieldCampaignID] = struct{}{}
+			}
+		case "name":
+			if _, ok := fieldSeen[tag.FieldName]; !ok {
+				selectedFields = append(selectedFields, tag.FieldName)
+				fieldSeen[tag.FieldName] = struct{}{}
+			}
+		case "color":
+			if _, ok := fieldSeen[tag.FieldColor]; !ok {
+				selectedFields = append(selectedFields, tag.FieldColor)
+				fieldSeen[tag.FieldColor] = struct{}{}
+			}
+		case "createdAt":
+			if _, ok := fieldSeen[tag.FieldCreatedAt]; !ok {
+				selectedFields = append(selectedFields, tag.FieldCreatedAt)
+				fieldSeen[tag.FieldCreatedAt] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	if !unknownSeen {
+		_q.Select(selectedFields...)
+	}
+	return nil
+}
+
+type tagPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []TagPaginateOption
+}
+
+func newTagPaginateArgs(rv map[string]any) *tagPaginateArgs {
+	args := &tagPaginateArgs{}
 	if rv == nil {
 		return args
 	}
@@ -1910,6 +2932,21 @@ func (_q *UserQuery) collectField(ctx context.Context, oneNode bool, opCtx *grap
 			if _, ok := fieldSeen[user.FieldCreatedAt]; !ok {
 				selectedFields = append(selectedFields, user.FieldCreatedAt)
 				fieldSeen[user.FieldCreatedAt] = struct{}{}
+			}
+		case "presence":
+			if _, ok := fieldSeen[user.FieldPresence]; !ok {
+				selectedFields = append(selectedFields, user.FieldPresence)
+				fieldSeen[user.FieldPresence] = struct{}{}
+			}
+		case "saidPresence":
+			if _, ok := fieldSeen[user.FieldSaidPresence]; !ok {
+				selectedFields = append(selectedFields, user.FieldSaidPresence)
+				fieldSeen[user.FieldSaidPresence] = struct{}{}
+			}
+		case "seenAt":
+			if _, ok := fieldSeen[user.FieldSeenAt]; !ok {
+				selectedFields = append(selectedFields, user.FieldSeenAt)
+				fieldSeen[user.FieldSeenAt] = struct{}{}
 			}
 		case "id":
 		case "__typename":

@@ -24,6 +24,14 @@ func (_m *Attachment) Message(ctx context.Context) (*Message, error) {
 	return result, err
 }
 
+func (_m *AuditEntry) Campaign(ctx context.Context) (*Campaign, error) {
+	result, err := _m.Edges.CampaignOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryCampaign().Only(ctx)
+	}
+	return result, err
+}
+
 func (_m *Campaign) Members(ctx context.Context) (result []*CampaignMember, err error) {
 	if fc := graphql.GetFieldContext(ctx); fc != nil && fc.Field.Alias != "" {
 		result, err = _m.NamedMembers(graphql.GetFieldContext(ctx).Field.Alias)
@@ -68,6 +76,62 @@ func (_m *Campaign) Conversations(
 	return _m.QueryConversations().Paginate(ctx, after, first, before, last, opts...)
 }
 
+func (_m *Campaign) Queues(ctx context.Context) (result []*Queue, err error) {
+	if fc := graphql.GetFieldContext(ctx); fc != nil && fc.Field.Alias != "" {
+		result, err = _m.NamedQueues(graphql.GetFieldContext(ctx).Field.Alias)
+	} else {
+		result, err = _m.Edges.QueuesOrErr()
+	}
+	if IsNotLoaded(err) {
+		result, err = _m.QueryQueues().All(ctx)
+	}
+	return result, err
+}
+
+func (_m *Campaign) QuickReplies(ctx context.Context) (result []*QuickReply, err error) {
+	if fc := graphql.GetFieldContext(ctx); fc != nil && fc.Field.Alias != "" {
+		result, err = _m.NamedQuickReplies(graphql.GetFieldContext(ctx).Field.Alias)
+	} else {
+		result, err = _m.Edges.QuickRepliesOrErr()
+	}
+	if IsNotLoaded(err) {
+		result, err = _m.QueryQuickReplies().All(ctx)
+	}
+	return result, err
+}
+
+func (_m *Campaign) Tags(ctx context.Context) (result []*Tag, err error) {
+	if fc := graphql.GetFieldContext(ctx); fc != nil && fc.Field.Alias != "" {
+		result, err = _m.NamedTags(graphql.GetFieldContext(ctx).Field.Alias)
+	} else {
+		result, err = _m.Edges.TagsOrErr()
+	}
+	if IsNotLoaded(err) {
+		result, err = _m.QueryTags().All(ctx)
+	}
+	return result, err
+}
+
+func (_m *Campaign) AuditEntries(
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy *AuditEntryOrder,
+) (*AuditEntryConnection, error) {
+	opts := []AuditEntryPaginateOption{
+		WithAuditEntryOrder(orderBy),
+	}
+	alias := graphql.GetFieldContext(ctx).Field.Alias
+	totalCount, hasTotalCount := _m.Edges.totalCount[6][alias]
+	if nodes, err := _m.NamedAuditEntries(alias); err == nil || hasTotalCount {
+		pager, err := newAuditEntryPager(opts, last != nil)
+		if err != nil {
+			return nil, err
+		}
+		conn := &AuditEntryConnection{Edges: []*AuditEntryEdge{}, TotalCount: totalCount}
+		conn.build(nodes, pager, after, first, before, last)
+		return conn, nil
+	}
+	return _m.QueryAuditEntries().Paginate(ctx, after, first, before, last, opts...)
+}
+
 func (_m *CampaignMember) Campaign(ctx context.Context) (*Campaign, error) {
 	result, err := _m.Edges.CampaignOrErr()
 	if IsNotLoaded(err) {
@@ -92,6 +156,22 @@ func (_m *Connection) Campaign(ctx context.Context) (*Campaign, error) {
 	return result, err
 }
 
+func (_m *Connection) Queue(ctx context.Context) (*Queue, error) {
+	result, err := _m.Edges.QueueOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryQueue().Only(ctx)
+	}
+	return result, MaskNotFound(err)
+}
+
+func (_m *Connection) Assignee(ctx context.Context) (*User, error) {
+	result, err := _m.Edges.AssigneeOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryAssignee().Only(ctx)
+	}
+	return result, MaskNotFound(err)
+}
+
 func (_m *Connection) WebhookLogs(
 	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy *WebhookLogOrder,
 ) (*WebhookLogConnection, error) {
@@ -99,7 +179,7 @@ func (_m *Connection) WebhookLogs(
 		WithWebhookLogOrder(orderBy),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
-	totalCount, hasTotalCount := _m.Edges.totalCount[1][alias]
+	totalCount, hasTotalCount := _m.Edges.totalCount[3][alias]
 	if nodes, err := _m.NamedWebhookLogs(alias); err == nil || hasTotalCount {
 		pager, err := newWebhookLogPager(opts, last != nil)
 		if err != nil {
@@ -176,6 +256,34 @@ func (_m *Conversation) LastMessage(ctx context.Context) (*Message, error) {
 	return result, MaskNotFound(err)
 }
 
+func (_m *Conversation) Assignee(ctx context.Context) (*User, error) {
+	result, err := _m.Edges.AssigneeOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryAssignee().Only(ctx)
+	}
+	return result, MaskNotFound(err)
+}
+
+func (_m *Conversation) Queue(ctx context.Context) (*Queue, error) {
+	result, err := _m.Edges.QueueOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryQueue().Only(ctx)
+	}
+	return result, MaskNotFound(err)
+}
+
+func (_m *Conversation) Tags(ctx context.Context) (result []*Tag, err error) {
+	if fc := graphql.GetFieldContext(ctx); fc != nil && fc.Field.Alias != "" {
+		result, err = _m.NamedTags(graphql.GetFieldContext(ctx).Field.Alias)
+	} else {
+		result, err = _m.Edges.TagsOrErr()
+	}
+	if IsNotLoaded(err) {
+		result, err = _m.QueryTags().All(ctx)
+	}
+	return result, err
+}
+
 func (_m *Conversation) Messages(
 	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy *MessageOrder,
 ) (*MessageConnection, error) {
@@ -183,7 +291,7 @@ func (_m *Conversation) Messages(
 		WithMessageOrder(orderBy),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
-	totalCount, hasTotalCount := _m.Edges.totalCount[4][alias]
+	totalCount, hasTotalCount := _m.Edges.totalCount[7][alias]
 	if nodes, err := _m.NamedMessages(alias); err == nil || hasTotalCount {
 		pager, err := newMessagePager(opts, last != nil)
 		if err != nil {
@@ -194,6 +302,14 @@ func (_m *Conversation) Messages(
 		return conn, nil
 	}
 	return _m.QueryMessages().Paginate(ctx, after, first, before, last, opts...)
+}
+
+func (_m *FacebookLogin) Campaign(ctx context.Context) (*Campaign, error) {
+	result, err := _m.Edges.CampaignOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryCampaign().Only(ctx)
+	}
+	return result, err
 }
 
 func (_m *FeedEvent) Campaign(ctx context.Context) (*Campaign, error) {
@@ -268,6 +384,18 @@ func (_m *Message) Attachments(ctx context.Context) (result []*Attachment, err e
 	return result, err
 }
 
+func (_m *Message) Parts(ctx context.Context) (result []*MessagePart, err error) {
+	if fc := graphql.GetFieldContext(ctx); fc != nil && fc.Field.Alias != "" {
+		result, err = _m.NamedParts(graphql.GetFieldContext(ctx).Field.Alias)
+	} else {
+		result, err = _m.Edges.PartsOrErr()
+	}
+	if IsNotLoaded(err) {
+		result, err = _m.QueryParts().All(ctx)
+	}
+	return result, err
+}
+
 func (_m *Message) Reactions(ctx context.Context) (result []*Reaction, err error) {
 	if fc := graphql.GetFieldContext(ctx); fc != nil && fc.Field.Alias != "" {
 		result, err = _m.NamedReactions(graphql.GetFieldContext(ctx).Field.Alias)
@@ -276,6 +404,58 @@ func (_m *Message) Reactions(ctx context.Context) (result []*Reaction, err error
 	}
 	if IsNotLoaded(err) {
 		result, err = _m.QueryReactions().All(ctx)
+	}
+	return result, err
+}
+
+func (_m *MessagePart) Message(ctx context.Context) (*Message, error) {
+	result, err := _m.Edges.MessageOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryMessage().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *Queue) Campaign(ctx context.Context) (*Campaign, error) {
+	result, err := _m.Edges.CampaignOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryCampaign().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *Queue) Memberships(ctx context.Context) (result []*QueueMember, err error) {
+	if fc := graphql.GetFieldContext(ctx); fc != nil && fc.Field.Alias != "" {
+		result, err = _m.NamedMemberships(graphql.GetFieldContext(ctx).Field.Alias)
+	} else {
+		result, err = _m.Edges.MembershipsOrErr()
+	}
+	if IsNotLoaded(err) {
+		result, err = _m.QueryMemberships().All(ctx)
+	}
+	return result, err
+}
+
+func (_m *QueueMember) Queue(ctx context.Context) (*Queue, error) {
+	result, err := _m.Edges.QueueOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryQueue().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *QueueMember) User(ctx context.Context) (*User, error) {
+	result, err := _m.Edges.UserOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryUser().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *QuickReply) Campaign(ctx context.Context) (*Campaign, error) {
+	result, err := _m.Edges.CampaignOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryCampaign().Only(ctx)
 	}
 	return result, err
 }
@@ -292,6 +472,26 @@ func (_m *Reaction) Contact(ctx context.Context) (*Contact, error) {
 	result, err := _m.Edges.ContactOrErr()
 	if IsNotLoaded(err) {
 		result, err = _m.QueryContact().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *Tag) Campaign(ctx context.Context) (*Campaign, error) {
+	result, err := _m.Edges.CampaignOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryCampaign().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *Tag) Conversations(ctx context.Context) (result []*Conversation, err error) {
+	if fc := graphql.GetFieldContext(ctx); fc != nil && fc.Field.Alias != "" {
+		result, err = _m.NamedConversations(graphql.GetFieldContext(ctx).Field.Alias)
+	} else {
+		result, err = _m.Edges.ConversationsOrErr()
+	}
+	if IsNotLoaded(err) {
+		result, err = _m.QueryConversations().All(ctx)
 	}
 	return result, err
 }

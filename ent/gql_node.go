@@ -6,15 +6,22 @@ import (
 	"causeway"
 	"causeway/ent/accesstoken"
 	"causeway/ent/attachment"
+	"causeway/ent/auditentry"
 	"causeway/ent/campaign"
 	"causeway/ent/campaignmember"
 	"causeway/ent/connection"
 	"causeway/ent/contact"
 	"causeway/ent/conversation"
+	"causeway/ent/facebooklogin"
 	"causeway/ent/feedevent"
 	"causeway/ent/feedtrim"
 	"causeway/ent/message"
+	"causeway/ent/messagepart"
+	"causeway/ent/queue"
+	"causeway/ent/queuemember"
+	"causeway/ent/quickreply"
 	"causeway/ent/reaction"
+	"causeway/ent/tag"
 	"causeway/ent/testreport"
 	"causeway/ent/user"
 	"causeway/ent/webhooklog"
@@ -41,6 +48,11 @@ var attachmentImplementors = []string{"Attachment", "Node"}
 // IsNode implements the Node interface check for GQLGen.
 func (*Attachment) IsNode() {}
 
+var auditentryImplementors = []string{"AuditEntry", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*AuditEntry) IsNode() {}
+
 var campaignImplementors = []string{"Campaign", "Node"}
 
 // IsNode implements the Node interface check for GQLGen.
@@ -66,6 +78,11 @@ var conversationImplementors = []string{"Conversation", "Node"}
 // IsNode implements the Node interface check for GQLGen.
 func (*Conversation) IsNode() {}
 
+var facebookloginImplementors = []string{"FacebookLogin", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*FacebookLogin) IsNode() {}
+
 var feedeventImplementors = []string{"FeedEvent", "Node"}
 
 // IsNode implements the Node interface check for GQLGen.
@@ -81,10 +98,35 @@ var messageImplementors = []string{"Message", "Node"}
 // IsNode implements the Node interface check for GQLGen.
 func (*Message) IsNode() {}
 
+var messagepartImplementors = []string{"MessagePart", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*MessagePart) IsNode() {}
+
+var queueImplementors = []string{"Queue", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*Queue) IsNode() {}
+
+var queuememberImplementors = []string{"QueueMember", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*QueueMember) IsNode() {}
+
+var quickreplyImplementors = []string{"QuickReply", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*QuickReply) IsNode() {}
+
 var reactionImplementors = []string{"Reaction", "Node"}
 
 // IsNode implements the Node interface check for GQLGen.
 func (*Reaction) IsNode() {}
+
+var tagImplementors = []string{"Tag", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*Tag) IsNode() {}
 
 var testreportImplementors = []string{"TestReport", "Node"}
 
@@ -185,6 +227,19 @@ func (c *Client) noder(ctx context.Context, table string, id causeway.ID) (Noder
 			}
 		}
 		return query.Only(ctx)
+	case auditentry.Table:
+		var uid causeway.ID
+		if err := uid.UnmarshalGQL(id); err != nil {
+			return nil, err
+		}
+		query := c.AuditEntry.Query().
+			Where(auditentry.ID(uid))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, auditentryImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
 	case campaign.Table:
 		var uid causeway.ID
 		if err := uid.UnmarshalGQL(id); err != nil {
@@ -250,6 +305,19 @@ func (c *Client) noder(ctx context.Context, table string, id causeway.ID) (Noder
 			}
 		}
 		return query.Only(ctx)
+	case facebooklogin.Table:
+		var uid causeway.ID
+		if err := uid.UnmarshalGQL(id); err != nil {
+			return nil, err
+		}
+		query := c.FacebookLogin.Query().
+			Where(facebooklogin.ID(uid))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, facebookloginImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
 	case feedevent.Table:
 		var uid causeway.ID
 		if err := uid.UnmarshalGQL(id); err != nil {
@@ -289,6 +357,58 @@ func (c *Client) noder(ctx context.Context, table string, id causeway.ID) (Noder
 			}
 		}
 		return query.Only(ctx)
+	case messagepart.Table:
+		var uid causeway.ID
+		if err := uid.UnmarshalGQL(id); err != nil {
+			return nil, err
+		}
+		query := c.MessagePart.Query().
+			Where(messagepart.ID(uid))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, messagepartImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
+	case queue.Table:
+		var uid causeway.ID
+		if err := uid.UnmarshalGQL(id); err != nil {
+			return nil, err
+		}
+		query := c.Queue.Query().
+			Where(queue.ID(uid))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, queueImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
+	case queuemember.Table:
+		var uid causeway.ID
+		if err := uid.UnmarshalGQL(id); err != nil {
+			return nil, err
+		}
+		query := c.QueueMember.Query().
+			Where(queuemember.ID(uid))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, queuememberImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
+	case quickreply.Table:
+		var uid causeway.ID
+		if err := uid.UnmarshalGQL(id); err != nil {
+			return nil, err
+		}
+		query := c.QuickReply.Query().
+			Where(quickreply.ID(uid))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, quickreplyImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
 	case reaction.Table:
 		var uid causeway.ID
 		if err := uid.UnmarshalGQL(id); err != nil {
@@ -298,6 +418,19 @@ func (c *Client) noder(ctx context.Context, table string, id causeway.ID) (Noder
 			Where(reaction.ID(uid))
 		if fc := graphql.GetFieldContext(ctx); fc != nil {
 			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, reactionImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
+	case tag.Table:
+		var uid causeway.ID
+		if err := uid.UnmarshalGQL(id); err != nil {
+			return nil, err
+		}
+		query := c.Tag.Query().
+			Where(tag.ID(uid))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, tagImplementors...); err != nil {
 				return nil, err
 			}
 		}
@@ -446,6 +579,22 @@ func (c *Client) noders(ctx context.Context, table string, ids []causeway.ID) ([
 				*noder = node
 			}
 		}
+	case auditentry.Table:
+		query := c.AuditEntry.Query().
+			Where(auditentry.IDIn(ids...))
+		query, err := query.CollectFields(ctx, auditentryImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
 	case campaign.Table:
 		query := c.Campaign.Query().
 			Where(campaign.IDIn(ids...))
@@ -526,6 +675,22 @@ func (c *Client) noders(ctx context.Context, table string, ids []causeway.ID) ([
 				*noder = node
 			}
 		}
+	case facebooklogin.Table:
+		query := c.FacebookLogin.Query().
+			Where(facebooklogin.IDIn(ids...))
+		query, err := query.CollectFields(ctx, facebookloginImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
 	case feedevent.Table:
 		query := c.FeedEvent.Query().
 			Where(feedevent.IDIn(ids...))
@@ -574,10 +739,90 @@ func (c *Client) noders(ctx context.Context, table string, ids []causeway.ID) ([
 				*noder = node
 			}
 		}
+	case messagepart.Table:
+		query := c.MessagePart.Query().
+			Where(messagepart.IDIn(ids...))
+		query, err := query.CollectFields(ctx, messagepartImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
+	case queue.Table:
+		query := c.Queue.Query().
+			Where(queue.IDIn(ids...))
+		query, err := query.CollectFields(ctx, queueImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
+	case queuemember.Table:
+		query := c.QueueMember.Query().
+			Where(queuemember.IDIn(ids...))
+		query, err := query.CollectFields(ctx, queuememberImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
+	case quickreply.Table:
+		query := c.QuickReply.Query().
+			Where(quickreply.IDIn(ids...))
+		query, err := query.CollectFields(ctx, quickreplyImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
 	case reaction.Table:
 		query := c.Reaction.Query().
 			Where(reaction.IDIn(ids...))
 		query, err := query.CollectFields(ctx, reactionImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
+	case tag.Table:
+		query := c.Tag.Query().
+			Where(tag.IDIn(ids...))
+		query, err := query.CollectFields(ctx, tagImplementors...)
 		if err != nil {
 			return nil, err
 		}

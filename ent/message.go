@@ -60,6 +60,14 @@ type Message struct {
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// EditedAt holds the value of the "edited_at" field.
 	EditedAt *time.Time `json:"edited_at,omitempty"`
+	// DeliveredAt holds the value of the "delivered_at" field.
+	DeliveredAt *time.Time `json:"delivered_at,omitempty"`
+	// ReadAt holds the value of the "read_at" field.
+	ReadAt *time.Time `json:"read_at,omitempty"`
+	// DeletedAt holds the value of the "deleted_at" field.
+	DeletedAt *time.Time `json:"deleted_at,omitempty"`
+	// Standby holds the value of the "standby" field.
+	Standby bool `json:"standby,omitempty"`
 	// AuthorID holds the value of the "author_id" field.
 	AuthorID *causeway.ID `json:"author_id,omitempty"`
 	// Problem holds the value of the "problem" field.
@@ -80,6 +88,8 @@ type Message struct {
 	Failures int `json:"failures,omitempty"`
 	// set while the platform is called
 	SendingAt *time.Time `json:"sending_at,omitempty"`
+	// how many of its parts the platform took: text first, then each attachment
+	PartsSent int `json:"parts_sent,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the MessageQuery when eager-loading is set.
 	Edges        MessageEdges `json:"edges"`
@@ -100,16 +110,19 @@ type MessageEdges struct {
 	Replies []*Message `json:"replies,omitempty"`
 	// Attachments holds the value of the attachments edge.
 	Attachments []*Attachment `json:"attachments,omitempty"`
+	// Parts holds the value of the parts edge.
+	Parts []*MessagePart `json:"parts,omitempty"`
 	// Reactions holds the value of the reactions edge.
 	Reactions []*Reaction `json:"reactions,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [7]bool
+	loadedTypes [8]bool
 	// totalCount holds the count of the edges above.
-	totalCount [7]map[string]int
+	totalCount [8]map[string]int
 
 	namedReplies     map[string][]*Message
 	namedAttachments map[string][]*Attachment
+	namedParts       map[string][]*MessagePart
 	namedReactions   map[string][]*Reaction
 }
 
@@ -175,10 +188,19 @@ func (e MessageEdges) AttachmentsOrErr() ([]*Attachment, error) {
 	return nil, &NotLoadedError{edge: "attachments"}
 }
 
+// PartsOrErr returns the Parts value or an error if the edge
+// was not loaded in eager-loading.
+func (e MessageEdges) PartsOrErr() ([]*MessagePart, error) {
+	if e.loadedTypes[6] {
+		return e.Parts, nil
+	}
+	return nil, &NotLoadedError{edge: "parts"}
+}
+
 // ReactionsOrErr returns the Reactions value or an error if the edge
 // was not loaded in eager-loading.
 func (e MessageEdges) ReactionsOrErr() ([]*Reaction, error) {
-	if e.loadedTypes[6] {
+	if e.loadedTypes[7] {
 		return e.Reactions, nil
 	}
 	return nil, &NotLoadedError{edge: "reactions"}
@@ -195,11 +217,13 @@ func (*Message) scanValues(columns []string) ([]any, error) {
 			values[i] = new([]byte)
 		case message.FieldID, message.FieldCampaignID, message.FieldConnectionID, message.FieldConversationID:
 			values[i] = new(causeway.ID)
-		case message.FieldSeq, message.FieldAttempts, message.FieldFailures:
+		case message.FieldStandby:
+			values[i] = new(sql.NullBool)
+		case message.FieldSeq, message.FieldAttempts, message.FieldFailures, message.FieldPartsSent:
 			values[i] = new(sql.NullInt64)
 		case message.FieldAccountID, message.FieldDirection, message.FieldAuthorKind, message.FieldText, message.FieldPayload, message.FieldStatus, message.FieldAlbumID, message.FieldForwardedFrom, message.FieldExternalID, message.FieldIdempotencyKey, message.FieldQueueKey:
 			values[i] = new(sql.NullString)
-		case message.FieldSentAt, message.FieldCreatedAt, message.FieldEditedAt, message.FieldNextTryAt, message.FieldLeasedUntil, message.FieldQueuedAt, message.FieldSendingAt:
+		case message.FieldSentAt, message.FieldCreatedAt, message.FieldEditedAt, message.FieldDeliveredAt, message.FieldReadAt, message.FieldDeletedAt, message.FieldNextTryAt, message.FieldLeasedUntil, message.FieldQueuedAt, message.FieldSendingAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -345,6 +369,33 @@ func (_m *Message) assignValues(columns []string, values []any) error {
 				_m.EditedAt = new(time.Time)
 				*_m.EditedAt = value.Time
 			}
+		case message.FieldDeliveredAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field delivered_at", values[i])
+			} else if value.Valid {
+				_m.DeliveredAt = new(time.Time)
+				*_m.DeliveredAt = value.Time
+			}
+		case message.FieldReadAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field read_at", values[i])
+			} else if value.Valid {
+				_m.ReadAt = new(time.Time)
+				*_m.ReadAt = value.Time
+			}
+		case message.FieldDeletedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field deleted_at", values[i])
+			} else if value.Valid {
+				_m.DeletedAt = new(time.Time)
+				*_m.DeletedAt = value.Time
+			}
+		case message.FieldStandby:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field standby", values[i])
+			} else if value.Valid {
+				_m.Standby = value.Bool
+			}
 		case message.FieldAuthorID:
 			if value, ok := values[i].(*sql.NullScanner); !ok {
 				return fmt.Errorf("unexpected type %T for field author_id", values[i])
@@ -414,6 +465,12 @@ func (_m *Message) assignValues(columns []string, values []any) error {
 				_m.SendingAt = new(time.Time)
 				*_m.SendingAt = value.Time
 			}
+		case message.FieldPartsSent:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field parts_sent", values[i])
+			} else if value.Valid {
+				_m.PartsSent = int(value.Int64)
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -455,6 +512,11 @@ func (_m *Message) QueryReplies() *MessageQuery {
 // QueryAttachments queries the "attachments" edge of the Message entity.
 func (_m *Message) QueryAttachments() *AttachmentQuery {
 	return NewMessageClient(_m.config).QueryAttachments(_m)
+}
+
+// QueryParts queries the "parts" edge of the Message entity.
+func (_m *Message) QueryParts() *MessagePartQuery {
+	return NewMessageClient(_m.config).QueryParts(_m)
 }
 
 // QueryReactions queries the "reactions" edge of the Message entity.
@@ -560,6 +622,24 @@ func (_m *Message) String() string {
 		builder.WriteString(v.Format(time.ANSIC))
 	}
 	builder.WriteString(", ")
+	if v := _m.DeliveredAt; v != nil {
+		builder.WriteString("delivered_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.ReadAt; v != nil {
+		builder.WriteString("read_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.DeletedAt; v != nil {
+		builder.WriteString("deleted_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("standby=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Standby))
+	builder.WriteString(", ")
 	if v := _m.AuthorID; v != nil {
 		builder.WriteString("author_id=")
 		builder.WriteString(fmt.Sprintf("%v", *v))
@@ -603,6 +683,9 @@ func (_m *Message) String() string {
 		builder.WriteString("sending_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
+	builder.WriteString(", ")
+	builder.WriteString("parts_sent=")
+	builder.WriteString(fmt.Sprintf("%v", _m.PartsSent))
 	builder.WriteByte(')')
 	return builder.String()
 }
@@ -652,6 +735,30 @@ func (_m *Message) appendNamedAttachments(name string, edges ...*Attachment) {
 		_m.Edges.namedAttachments[name] = []*Attachment{}
 	} else {
 		_m.Edges.namedAttachments[name] = append(_m.Edges.namedAttachments[name], edges...)
+	}
+}
+
+// NamedParts returns the Parts named value or an error if the edge was not
+// loaded in eager-loading with this name.
+func (_m *Message) NamedParts(name string) ([]*MessagePart, error) {
+	if _m.Edges.namedParts == nil {
+		return nil, &NotLoadedError{edge: name}
+	}
+	nodes, ok := _m.Edges.namedParts[name]
+	if !ok {
+		return nil, &NotLoadedError{edge: name}
+	}
+	return nodes, nil
+}
+
+func (_m *Message) appendNamedParts(name string, edges ...*MessagePart) {
+	if _m.Edges.namedParts == nil {
+		_m.Edges.namedParts = make(map[string][]*MessagePart)
+	}
+	if len(edges) == 0 {
+		_m.Edges.namedParts[name] = []*MessagePart{}
+	} else {
+		_m.Edges.namedParts[name] = append(_m.Edges.namedParts[name], edges...)
 	}
 }
 

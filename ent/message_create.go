@@ -8,6 +8,7 @@ import (
 	"causeway/ent/contact"
 	"causeway/ent/conversation"
 	"causeway/ent/message"
+	"causeway/ent/messagepart"
 	"causeway/ent/reaction"
 	"causeway/ent/webhooklog"
 	"context"
@@ -215,6 +216,62 @@ func (_c *MessageCreate) SetNillableEditedAt(v *time.Time) *MessageCreate {
 	return _c
 }
 
+// SetDeliveredAt sets the "delivered_at" field.
+func (_c *MessageCreate) SetDeliveredAt(v time.Time) *MessageCreate {
+	_c.mutation.SetDeliveredAt(v)
+	return _c
+}
+
+// SetNillableDeliveredAt sets the "delivered_at" field if the given value is not nil.
+func (_c *MessageCreate) SetNillableDeliveredAt(v *time.Time) *MessageCreate {
+	if v != nil {
+		_c.SetDeliveredAt(*v)
+	}
+	return _c
+}
+
+// SetReadAt sets the "read_at" field.
+func (_c *MessageCreate) SetReadAt(v time.Time) *MessageCreate {
+	_c.mutation.SetReadAt(v)
+	return _c
+}
+
+// SetNillableReadAt sets the "read_at" field if the given value is not nil.
+func (_c *MessageCreate) SetNillableReadAt(v *time.Time) *MessageCreate {
+	if v != nil {
+		_c.SetReadAt(*v)
+	}
+	return _c
+}
+
+// SetDeletedAt sets the "deleted_at" field.
+func (_c *MessageCreate) SetDeletedAt(v time.Time) *MessageCreate {
+	_c.mutation.SetDeletedAt(v)
+	return _c
+}
+
+// SetNillableDeletedAt sets the "deleted_at" field if the given value is not nil.
+func (_c *MessageCreate) SetNillableDeletedAt(v *time.Time) *MessageCreate {
+	if v != nil {
+		_c.SetDeletedAt(*v)
+	}
+	return _c
+}
+
+// SetStandby sets the "standby" field.
+func (_c *MessageCreate) SetStandby(v bool) *MessageCreate {
+	_c.mutation.SetStandby(v)
+	return _c
+}
+
+// SetNillableStandby sets the "standby" field if the given value is not nil.
+func (_c *MessageCreate) SetNillableStandby(v *bool) *MessageCreate {
+	if v != nil {
+		_c.SetStandby(*v)
+	}
+	return _c
+}
+
 // SetAuthorID sets the "author_id" field.
 func (_c *MessageCreate) SetAuthorID(v causeway.ID) *MessageCreate {
 	_c.mutation.SetAuthorID(v)
@@ -347,6 +404,20 @@ func (_c *MessageCreate) SetNillableSendingAt(v *time.Time) *MessageCreate {
 	return _c
 }
 
+// SetPartsSent sets the "parts_sent" field.
+func (_c *MessageCreate) SetPartsSent(v int) *MessageCreate {
+	_c.mutation.SetPartsSent(v)
+	return _c
+}
+
+// SetNillablePartsSent sets the "parts_sent" field if the given value is not nil.
+func (_c *MessageCreate) SetNillablePartsSent(v *int) *MessageCreate {
+	if v != nil {
+		_c.SetPartsSent(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *MessageCreate) SetID(v causeway.ID) *MessageCreate {
 	_c.mutation.SetID(v)
@@ -411,6 +482,21 @@ func (_c *MessageCreate) AddAttachments(v ...*Attachment) *MessageCreate {
 	return _c.AddAttachmentIDs(ids...)
 }
 
+// AddPartIDs adds the "parts" edge to the MessagePart entity by IDs.
+func (_c *MessageCreate) AddPartIDs(ids ...causeway.ID) *MessageCreate {
+	_c.mutation.AddPartIDs(ids...)
+	return _c
+}
+
+// AddParts adds the "parts" edges to the MessagePart entity.
+func (_c *MessageCreate) AddParts(v ...*MessagePart) *MessageCreate {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddPartIDs(ids...)
+}
+
 // AddReactionIDs adds the "reactions" edge to the Reaction entity by IDs.
 func (_c *MessageCreate) AddReactionIDs(ids ...causeway.ID) *MessageCreate {
 	_c.mutation.AddReactionIDs(ids...)
@@ -461,6 +547,10 @@ func (_c *MessageCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *MessageCreate) defaults() {
+	if _, ok := _c.mutation.Standby(); !ok {
+		v := message.DefaultStandby
+		_c.mutation.SetStandby(v)
+	}
 	if _, ok := _c.mutation.Attempts(); !ok {
 		v := message.DefaultAttempts
 		_c.mutation.SetAttempts(v)
@@ -468,6 +558,10 @@ func (_c *MessageCreate) defaults() {
 	if _, ok := _c.mutation.Failures(); !ok {
 		v := message.DefaultFailures
 		_c.mutation.SetFailures(v)
+	}
+	if _, ok := _c.mutation.PartsSent(); !ok {
+		v := message.DefaultPartsSent
+		_c.mutation.SetPartsSent(v)
 	}
 	if _, ok := _c.mutation.ID(); !ok {
 		v := message.DefaultID()
@@ -522,11 +616,17 @@ func (_c *MessageCreate) check() error {
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		return &ValidationError{Name: "created_at", err: errors.New(`ent: missing required field "Message.created_at"`)}
 	}
+	if _, ok := _c.mutation.Standby(); !ok {
+		return &ValidationError{Name: "standby", err: errors.New(`ent: missing required field "Message.standby"`)}
+	}
 	if _, ok := _c.mutation.Attempts(); !ok {
 		return &ValidationError{Name: "attempts", err: errors.New(`ent: missing required field "Message.attempts"`)}
 	}
 	if _, ok := _c.mutation.Failures(); !ok {
 		return &ValidationError{Name: "failures", err: errors.New(`ent: missing required field "Message.failures"`)}
+	}
+	if _, ok := _c.mutation.PartsSent(); !ok {
+		return &ValidationError{Name: "parts_sent", err: errors.New(`ent: missing required field "Message.parts_sent"`)}
 	}
 	if len(_c.mutation.ConversationIDs()) == 0 {
 		return &ValidationError{Name: "conversation", err: errors.New(`ent: missing required edge "Message.conversation"`)}
@@ -627,6 +727,22 @@ func (_c *MessageCreate) createSpec() (*Message, *sqlgraph.CreateSpec) {
 		_spec.SetField(message.FieldEditedAt, field.TypeTime, value)
 		_node.EditedAt = &value
 	}
+	if value, ok := _c.mutation.DeliveredAt(); ok {
+		_spec.SetField(message.FieldDeliveredAt, field.TypeTime, value)
+		_node.DeliveredAt = &value
+	}
+	if value, ok := _c.mutation.ReadAt(); ok {
+		_spec.SetField(message.FieldReadAt, field.TypeTime, value)
+		_node.ReadAt = &value
+	}
+	if value, ok := _c.mutation.DeletedAt(); ok {
+		_spec.SetField(message.FieldDeletedAt, field.TypeTime, value)
+		_node.DeletedAt = &value
+	}
+	if value, ok := _c.mutation.Standby(); ok {
+		_spec.SetField(message.FieldStandby, field.TypeBool, value)
+		_node.Standby = value
+	}
 	if value, ok := _c.mutation.AuthorID(); ok {
 		_spec.SetField(message.FieldAuthorID, field.TypeString, value)
 		_node.AuthorID = &value
@@ -666,6 +782,10 @@ func (_c *MessageCreate) createSpec() (*Message, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.SendingAt(); ok {
 		_spec.SetField(message.FieldSendingAt, field.TypeTime, value)
 		_node.SendingAt = &value
+	}
+	if value, ok := _c.mutation.PartsSent(); ok {
+		_spec.SetField(message.FieldPartsSent, field.TypeInt, value)
+		_node.PartsSent = value
 	}
 	if nodes := _c.mutation.ConversationIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
@@ -760,6 +880,22 @@ func (_c *MessageCreate) createSpec() (*Message, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(attachment.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.PartsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   message.PartsTable,
+			Columns: []string{message.PartsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(messagepart.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {
@@ -1021,6 +1157,60 @@ func (u *MessageUpsert) ClearEditedAt() *MessageUpsert {
 	return u
 }
 
+// SetDeliveredAt sets the "delivered_at" field.
+func (u *MessageUpsert) SetDeliveredAt(v time.Time) *MessageUpsert {
+	u.Set(message.FieldDeliveredAt, v)
+	return u
+}
+
+// UpdateDeliveredAt sets the "delivered_at" field to the value that was provided on create.
+func (u *MessageUpsert) UpdateDeliveredAt() *MessageUpsert {
+	u.SetExcluded(message.FieldDeliveredAt)
+	return u
+}
+
+// ClearDeliveredAt clears the value of the "delivered_at" field.
+func (u *MessageUpsert) ClearDeliveredAt() *MessageUpsert {
+	u.SetNull(message.FieldDeliveredAt)
+	return u
+}
+
+// SetReadAt sets the "read_at" field.
+func (u *MessageUpsert) SetReadAt(v time.Time) *MessageUpsert {
+	u.Set(message.FieldReadAt, v)
+	return u
+}
+
+// UpdateReadAt sets the "read_at" field to the value that was provided on create.
+func (u *MessageUpsert) UpdateReadAt() *MessageUpsert {
+	u.SetExcluded(message.FieldReadAt)
+	return u
+}
+
+// ClearReadAt clears the value of the "read_at" field.
+func (u *MessageUpsert) ClearReadAt() *MessageUpsert {
+	u.SetNull(message.FieldReadAt)
+	return u
+}
+
+// SetDeletedAt sets the "deleted_at" field.
+func (u *MessageUpsert) SetDeletedAt(v time.Time) *MessageUpsert {
+	u.Set(message.FieldDeletedAt, v)
+	return u
+}
+
+// UpdateDeletedAt sets the "deleted_at" field to the value that was provided on create.
+func (u *MessageUpsert) UpdateDeletedAt() *MessageUpsert {
+	u.SetExcluded(message.FieldDeletedAt)
+	return u
+}
+
+// ClearDeletedAt clears the value of the "deleted_at" field.
+func (u *MessageUpsert) ClearDeletedAt() *MessageUpsert {
+	u.SetNull(message.FieldDeletedAt)
+	return u
+}
+
 // SetAuthorID sets the "author_id" field.
 func (u *MessageUpsert) SetAuthorID(v causeway.ID) *MessageUpsert {
 	u.Set(message.FieldAuthorID, v)
@@ -1165,6 +1355,24 @@ func (u *MessageUpsert) ClearSendingAt() *MessageUpsert {
 	return u
 }
 
+// SetPartsSent sets the "parts_sent" field.
+func (u *MessageUpsert) SetPartsSent(v int) *MessageUpsert {
+	u.Set(message.FieldPartsSent, v)
+	return u
+}
+
+// UpdatePartsSent sets the "parts_sent" field to the value that was provided on create.
+func (u *MessageUpsert) UpdatePartsSent() *MessageUpsert {
+	u.SetExcluded(message.FieldPartsSent)
+	return u
+}
+
+// AddPartsSent adds v to the "parts_sent" field.
+func (u *MessageUpsert) AddPartsSent(v int) *MessageUpsert {
+	u.Add(message.FieldPartsSent, v)
+	return u
+}
+
 // UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
 // Using this option is equivalent to using:
 //
@@ -1205,6 +1413,9 @@ func (u *MessageUpsertOne) UpdateNewValues() *MessageUpsertOne {
 		}
 		if _, exists := u.create.mutation.CreatedAt(); exists {
 			s.SetIgnore(message.FieldCreatedAt)
+		}
+		if _, exists := u.create.mutation.Standby(); exists {
+			s.SetIgnore(message.FieldStandby)
 		}
 		if _, exists := u.create.mutation.IdempotencyKey(); exists {
 			s.SetIgnore(message.FieldIdempotencyKey)
@@ -1460,6 +1671,69 @@ func (u *MessageUpsertOne) ClearEditedAt() *MessageUpsertOne {
 	})
 }
 
+// SetDeliveredAt sets the "delivered_at" field.
+func (u *MessageUpsertOne) SetDeliveredAt(v time.Time) *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetDeliveredAt(v)
+	})
+}
+
+// UpdateDeliveredAt sets the "delivered_at" field to the value that was provided on create.
+func (u *MessageUpsertOne) UpdateDeliveredAt() *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateDeliveredAt()
+	})
+}
+
+// ClearDeliveredAt clears the value of the "delivered_at" field.
+func (u *MessageUpsertOne) ClearDeliveredAt() *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.ClearDeliveredAt()
+	})
+}
+
+// SetReadAt sets the "read_at" field.
+func (u *MessageUpsertOne) SetReadAt(v time.Time) *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetReadAt(v)
+	})
+}
+
+// UpdateReadAt sets the "read_at" field to the value that was provided on create.
+func (u *MessageUpsertOne) UpdateReadAt() *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateReadAt()
+	})
+}
+
+// ClearReadAt clears the value of the "read_at" field.
+func (u *MessageUpsertOne) ClearReadAt() *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.ClearReadAt()
+	})
+}
+
+// SetDeletedAt sets the "deleted_at" field.
+func (u *MessageUpsertOne) SetDeletedAt(v time.Time) *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetDeletedAt(v)
+	})
+}
+
+// UpdateDeletedAt sets the "deleted_at" field to the value that was provided on create.
+func (u *MessageUpsertOne) UpdateDeletedAt() *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateDeletedAt()
+	})
+}
+
+// ClearDeletedAt clears the value of the "deleted_at" field.
+func (u *MessageUpsertOne) ClearDeletedAt() *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.ClearDeletedAt()
+	})
+}
+
 // SetAuthorID sets the "author_id" field.
 func (u *MessageUpsertOne) SetAuthorID(v causeway.ID) *MessageUpsertOne {
 	return u.Update(func(s *MessageUpsert) {
@@ -1625,6 +1899,27 @@ func (u *MessageUpsertOne) UpdateSendingAt() *MessageUpsertOne {
 func (u *MessageUpsertOne) ClearSendingAt() *MessageUpsertOne {
 	return u.Update(func(s *MessageUpsert) {
 		s.ClearSendingAt()
+	})
+}
+
+// SetPartsSent sets the "parts_sent" field.
+func (u *MessageUpsertOne) SetPartsSent(v int) *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetPartsSent(v)
+	})
+}
+
+// AddPartsSent adds v to the "parts_sent" field.
+func (u *MessageUpsertOne) AddPartsSent(v int) *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.AddPartsSent(v)
+	})
+}
+
+// UpdatePartsSent sets the "parts_sent" field to the value that was provided on create.
+func (u *MessageUpsertOne) UpdatePartsSent() *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdatePartsSent()
 	})
 }
 
@@ -1834,6 +2129,9 @@ func (u *MessageUpsertBulk) UpdateNewValues() *MessageUpsertBulk {
 			}
 			if _, exists := b.mutation.CreatedAt(); exists {
 				s.SetIgnore(message.FieldCreatedAt)
+			}
+			if _, exists := b.mutation.Standby(); exists {
+				s.SetIgnore(message.FieldStandby)
 			}
 			if _, exists := b.mutation.IdempotencyKey(); exists {
 				s.SetIgnore(message.FieldIdempotencyKey)
@@ -2090,6 +2388,69 @@ func (u *MessageUpsertBulk) ClearEditedAt() *MessageUpsertBulk {
 	})
 }
 
+// SetDeliveredAt sets the "delivered_at" field.
+func (u *MessageUpsertBulk) SetDeliveredAt(v time.Time) *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetDeliveredAt(v)
+	})
+}
+
+// UpdateDeliveredAt sets the "delivered_at" field to the value that was provided on create.
+func (u *MessageUpsertBulk) UpdateDeliveredAt() *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateDeliveredAt()
+	})
+}
+
+// ClearDeliveredAt clears the value of the "delivered_at" field.
+func (u *MessageUpsertBulk) ClearDeliveredAt() *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.ClearDeliveredAt()
+	})
+}
+
+// SetReadAt sets the "read_at" field.
+func (u *MessageUpsertBulk) SetReadAt(v time.Time) *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetReadAt(v)
+	})
+}
+
+// UpdateReadAt sets the "read_at" field to the value that was provided on create.
+func (u *MessageUpsertBulk) UpdateReadAt() *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateReadAt()
+	})
+}
+
+// ClearReadAt clears the value of the "read_at" field.
+func (u *MessageUpsertBulk) ClearReadAt() *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.ClearReadAt()
+	})
+}
+
+// SetDeletedAt sets the "deleted_at" field.
+func (u *MessageUpsertBulk) SetDeletedAt(v time.Time) *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetDeletedAt(v)
+	})
+}
+
+// UpdateDeletedAt sets the "deleted_at" field to the value that was provided on create.
+func (u *MessageUpsertBulk) UpdateDeletedAt() *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateDeletedAt()
+	})
+}
+
+// ClearDeletedAt clears the value of the "deleted_at" field.
+func (u *MessageUpsertBulk) ClearDeletedAt() *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.ClearDeletedAt()
+	})
+}
+
 // SetAuthorID sets the "author_id" field.
 func (u *MessageUpsertBulk) SetAuthorID(v causeway.ID) *MessageUpsertBulk {
 	return u.Update(func(s *MessageUpsert) {
@@ -2255,6 +2616,27 @@ func (u *MessageUpsertBulk) UpdateSendingAt() *MessageUpsertBulk {
 func (u *MessageUpsertBulk) ClearSendingAt() *MessageUpsertBulk {
 	return u.Update(func(s *MessageUpsert) {
 		s.ClearSendingAt()
+	})
+}
+
+// SetPartsSent sets the "parts_sent" field.
+func (u *MessageUpsertBulk) SetPartsSent(v int) *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetPartsSent(v)
+	})
+}
+
+// AddPartsSent adds v to the "parts_sent" field.
+func (u *MessageUpsertBulk) AddPartsSent(v int) *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.AddPartsSent(v)
+	})
+}
+
+// UpdatePartsSent sets the "parts_sent" field to the value that was provided on create.
+func (u *MessageUpsertBulk) UpdatePartsSent() *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdatePartsSent()
 	})
 }
 

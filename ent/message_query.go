@@ -8,6 +8,7 @@ import (
 	"causeway/ent/contact"
 	"causeway/ent/conversation"
 	"causeway/ent/message"
+	"causeway/ent/messagepart"
 	"causeway/ent/predicate"
 	"causeway/ent/reaction"
 	"causeway/ent/webhooklog"
@@ -36,11 +37,13 @@ type MessageQuery struct {
 	withReplyTo          *MessageQuery
 	withReplies          *MessageQuery
 	withAttachments      *AttachmentQuery
+	withParts            *MessagePartQuery
 	withReactions        *ReactionQuery
 	loadTotal            []func(context.Context, []*Message) error
 	modifiers            []func(*sql.Selector)
 	withNamedReplies     map[string]*MessageQuery
 	withNamedAttachments map[string]*AttachmentQuery
+	withNamedParts       map[string]*MessagePartQuery
 	withNamedReactions   map[string]*ReactionQuery
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
@@ -203,6 +206,28 @@ func (_q *MessageQuery) QueryAttachments() *AttachmentQuery {
 			sqlgraph.From(message.Table, message.FieldID, selector),
 			sqlgraph.To(attachment.Table, attachment.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, true, message.AttachmentsTable, message.AttachmentsColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryParts chains the current query on the "parts" edge.
+func (_q *MessageQuery) QueryParts() *MessagePartQuery {
+	query := (&MessagePartClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(message.Table, message.FieldID, selector),
+			sqlgraph.To(messagepart.Table, messagepart.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, message.PartsTable, message.PartsColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -430,6 +455,7 @@ func (_q *MessageQuery) Clone() *MessageQuery {
 		withReplyTo:      _q.withReplyTo.Clone(),
 		withReplies:      _q.withReplies.Clone(),
 		withAttachments:  _q.withAttachments.Clone(),
+		withParts:        _q.withParts.Clone(),
 		withReactions:    _q.withReactions.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
@@ -501,6 +527,17 @@ func (_q *MessageQuery) WithAttachments(opts ...func(*AttachmentQuery)) *Message
 		opt(query)
 	}
 	_q.withAttachments = query
+	return _q
+}
+
+// WithParts tells the query-builder to eager-load the nodes that are connected to
+// the "parts" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *MessageQuery) WithParts(opts ...func(*MessagePartQuery)) *MessageQuery {
+	query := (&MessagePartClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withParts = query
 	return _q
 }
 
@@ -593,13 +630,14 @@ func (_q *MessageQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Mess
 	var (
 		nodes       = []*Message{}
 		_spec       = _q.querySpec()
-		loadedTypes = [7]bool{
+		loadedTypes = [8]bool{
 			_q.withConversation != nil,
 			_q.withContact != nil,
 			_q.withWebhookLog != nil,
 			_q.withReplyTo != nil,
 			_q.withReplies != nil,
 			_q.withAttachments != nil,
+			_q.withParts != nil,
 			_q.withReactions != nil,
 		}
 	)
@@ -662,6 +700,13 @@ func (_q *MessageQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Mess
 			return nil, err
 		}
 	}
+	if query := _q.withParts; query != nil {
+		if err := _q.loadParts(ctx, query, nodes,
+			func(n *Message) { n.Edges.Parts = []*MessagePart{} },
+			func(n *Message, e *MessagePart) { n.Edges.Parts = append(n.Edges.Parts, e) }); err != nil {
+			return nil, err
+		}
+	}
 	if query := _q.withReactions; query != nil {
 		if err := _q.loadReactions(ctx, query, nodes,
 			func(n *Message) { n.Edges.Reactions = []*Reaction{} },
@@ -680,6 +725,13 @@ func (_q *MessageQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Mess
 		if err := _q.loadAttachments(ctx, query, nodes,
 			func(n *Message) { n.appendNamedAttachments(name) },
 			func(n *Message, e *Attachment) { n.appendNamedAttachments(name, e) }); err != nil {
+			return nil, err
+		}
+	}
+	for name, query := range _q.withNamedParts {
+		if err := _q.loadParts(ctx, query, nodes,
+			func(n *Message) { n.appendNamedParts(name) },
+			func(n *Message, e *MessagePart) { n.appendNamedParts(name, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -886,6 +938,36 @@ func (_q *MessageQuery) loadAttachments(ctx context.Context, query *AttachmentQu
 	}
 	return nil
 }
+func (_q *MessageQuery) loadParts(ctx context.Context, query *MessagePartQuery, nodes []*Message, init func(*Message), assign func(*Message, *MessagePart)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[causeway.ID]*Message)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(messagepart.FieldMessageID)
+	}
+	query.Where(predicate.MessagePart(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(message.PartsColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.MessageID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "message_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
 func (_q *MessageQuery) loadReactions(ctx context.Context, query *ReactionQuery, nodes []*Message, init func(*Message), assign func(*Message, *Reaction)) error {
 	fks := make([]driver.Value, 0, len(nodes))
 	nodeids := make(map[causeway.ID]*Message)
@@ -1073,6 +1155,20 @@ func (_q *MessageQuery) WithNamedAttachments(name string, opts ...func(*Attachme
 		_q.withNamedAttachments = make(map[string]*AttachmentQuery)
 	}
 	_q.withNamedAttachments[name] = query
+	return _q
+}
+
+// WithNamedParts tells the query-builder to eager-load the nodes that are connected to the "parts"
+// edge with the given name. The optional arguments are used to configure the query builder of the edge.
+func (_q *MessageQuery) WithNamedParts(name string, opts ...func(*MessagePartQuery)) *MessageQuery {
+	query := (&MessagePartClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	if _q.withNamedParts == nil {
+		_q.withNamedParts = make(map[string]*MessagePartQuery)
+	}
+	_q.withNamedParts[name] = query
 	return _q
 }
 

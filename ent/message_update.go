@@ -7,6 +7,7 @@ import (
 	"causeway/ent/attachment"
 	"causeway/ent/contact"
 	"causeway/ent/message"
+	"causeway/ent/messagepart"
 	"causeway/ent/predicate"
 	"causeway/ent/reaction"
 	"causeway/ent/webhooklog"
@@ -242,6 +243,66 @@ func (_u *MessageUpdate) ClearEditedAt() *MessageUpdate {
 	return _u
 }
 
+// SetDeliveredAt sets the "delivered_at" field.
+func (_u *MessageUpdate) SetDeliveredAt(v time.Time) *MessageUpdate {
+	_u.mutation.SetDeliveredAt(v)
+	return _u
+}
+
+// SetNillableDeliveredAt sets the "delivered_at" field if the given value is not nil.
+func (_u *MessageUpdate) SetNillableDeliveredAt(v *time.Time) *MessageUpdate {
+	if v != nil {
+		_u.SetDeliveredAt(*v)
+	}
+	return _u
+}
+
+// ClearDeliveredAt clears the value of the "delivered_at" field.
+func (_u *MessageUpdate) ClearDeliveredAt() *MessageUpdate {
+	_u.mutation.ClearDeliveredAt()
+	return _u
+}
+
+// SetReadAt sets the "read_at" field.
+func (_u *MessageUpdate) SetReadAt(v time.Time) *MessageUpdate {
+	_u.mutation.SetReadAt(v)
+	return _u
+}
+
+// SetNillableReadAt sets the "read_at" field if the given value is not nil.
+func (_u *MessageUpdate) SetNillableReadAt(v *time.Time) *MessageUpdate {
+	if v != nil {
+		_u.SetReadAt(*v)
+	}
+	return _u
+}
+
+// ClearReadAt clears the value of the "read_at" field.
+func (_u *MessageUpdate) ClearReadAt() *MessageUpdate {
+	_u.mutation.ClearReadAt()
+	return _u
+}
+
+// SetDeletedAt sets the "deleted_at" field.
+func (_u *MessageUpdate) SetDeletedAt(v time.Time) *MessageUpdate {
+	_u.mutation.SetDeletedAt(v)
+	return _u
+}
+
+// SetNillableDeletedAt sets the "deleted_at" field if the given value is not nil.
+func (_u *MessageUpdate) SetNillableDeletedAt(v *time.Time) *MessageUpdate {
+	if v != nil {
+		_u.SetDeletedAt(*v)
+	}
+	return _u
+}
+
+// ClearDeletedAt clears the value of the "deleted_at" field.
+func (_u *MessageUpdate) ClearDeletedAt() *MessageUpdate {
+	_u.mutation.ClearDeletedAt()
+	return _u
+}
+
 // SetAuthorID sets the "author_id" field.
 func (_u *MessageUpdate) SetAuthorID(v causeway.ID) *MessageUpdate {
 	_u.mutation.SetAuthorID(v)
@@ -396,6 +457,27 @@ func (_u *MessageUpdate) ClearSendingAt() *MessageUpdate {
 	return _u
 }
 
+// SetPartsSent sets the "parts_sent" field.
+func (_u *MessageUpdate) SetPartsSent(v int) *MessageUpdate {
+	_u.mutation.ResetPartsSent()
+	_u.mutation.SetPartsSent(v)
+	return _u
+}
+
+// SetNillablePartsSent sets the "parts_sent" field if the given value is not nil.
+func (_u *MessageUpdate) SetNillablePartsSent(v *int) *MessageUpdate {
+	if v != nil {
+		_u.SetPartsSent(*v)
+	}
+	return _u
+}
+
+// AddPartsSent adds value to the "parts_sent" field.
+func (_u *MessageUpdate) AddPartsSent(v int) *MessageUpdate {
+	_u.mutation.AddPartsSent(v)
+	return _u
+}
+
 // SetContact sets the "contact" edge to the Contact entity.
 func (_u *MessageUpdate) SetContact(v *Contact) *MessageUpdate {
 	return _u.SetContactID(v.ID)
@@ -439,6 +521,21 @@ func (_u *MessageUpdate) AddAttachments(v ...*Attachment) *MessageUpdate {
 		ids[i] = v[i].ID
 	}
 	return _u.AddAttachmentIDs(ids...)
+}
+
+// AddPartIDs adds the "parts" edge to the MessagePart entity by IDs.
+func (_u *MessageUpdate) AddPartIDs(ids ...causeway.ID) *MessageUpdate {
+	_u.mutation.AddPartIDs(ids...)
+	return _u
+}
+
+// AddParts adds the "parts" edges to the MessagePart entity.
+func (_u *MessageUpdate) AddParts(v ...*MessagePart) *MessageUpdate {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddPartIDs(ids...)
 }
 
 // AddReactionIDs adds the "reactions" edge to the Reaction entity by IDs.
@@ -519,6 +616,27 @@ func (_u *MessageUpdate) RemoveAttachments(v ...*Attachment) *MessageUpdate {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveAttachmentIDs(ids...)
+}
+
+// ClearParts clears all "parts" edges to the MessagePart entity.
+func (_u *MessageUpdate) ClearParts() *MessageUpdate {
+	_u.mutation.ClearParts()
+	return _u
+}
+
+// RemovePartIDs removes the "parts" edge to MessagePart entities by IDs.
+func (_u *MessageUpdate) RemovePartIDs(ids ...causeway.ID) *MessageUpdate {
+	_u.mutation.RemovePartIDs(ids...)
+	return _u
+}
+
+// RemoveParts removes "parts" edges to MessagePart entities.
+func (_u *MessageUpdate) RemoveParts(v ...*MessagePart) *MessageUpdate {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemovePartIDs(ids...)
 }
 
 // ClearReactions clears all "reactions" edges to the Reaction entity.
@@ -642,6 +760,24 @@ func (_u *MessageUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.EditedAtCleared() {
 		_spec.ClearField(message.FieldEditedAt, field.TypeTime)
 	}
+	if value, ok := _u.mutation.DeliveredAt(); ok {
+		_spec.SetField(message.FieldDeliveredAt, field.TypeTime, value)
+	}
+	if _u.mutation.DeliveredAtCleared() {
+		_spec.ClearField(message.FieldDeliveredAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.ReadAt(); ok {
+		_spec.SetField(message.FieldReadAt, field.TypeTime, value)
+	}
+	if _u.mutation.ReadAtCleared() {
+		_spec.ClearField(message.FieldReadAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.DeletedAt(); ok {
+		_spec.SetField(message.FieldDeletedAt, field.TypeTime, value)
+	}
+	if _u.mutation.DeletedAtCleared() {
+		_spec.ClearField(message.FieldDeletedAt, field.TypeTime)
+	}
 	if value, ok := _u.mutation.AuthorID(); ok {
 		_spec.SetField(message.FieldAuthorID, field.TypeString, value)
 	}
@@ -695,6 +831,12 @@ func (_u *MessageUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.SendingAtCleared() {
 		_spec.ClearField(message.FieldSendingAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.PartsSent(); ok {
+		_spec.SetField(message.FieldPartsSent, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedPartsSent(); ok {
+		_spec.AddField(message.FieldPartsSent, field.TypeInt, value)
 	}
 	if _u.mutation.ContactCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -866,6 +1008,51 @@ func (_u *MessageUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(attachment.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.PartsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   message.PartsTable,
+			Columns: []string{message.PartsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(messagepart.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedPartsIDs(); len(nodes) > 0 && !_u.mutation.PartsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   message.PartsTable,
+			Columns: []string{message.PartsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(messagepart.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.PartsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   message.PartsTable,
+			Columns: []string{message.PartsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(messagepart.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {
@@ -1148,6 +1335,66 @@ func (_u *MessageUpdateOne) ClearEditedAt() *MessageUpdateOne {
 	return _u
 }
 
+// SetDeliveredAt sets the "delivered_at" field.
+func (_u *MessageUpdateOne) SetDeliveredAt(v time.Time) *MessageUpdateOne {
+	_u.mutation.SetDeliveredAt(v)
+	return _u
+}
+
+// SetNillableDeliveredAt sets the "delivered_at" field if the given value is not nil.
+func (_u *MessageUpdateOne) SetNillableDeliveredAt(v *time.Time) *MessageUpdateOne {
+	if v != nil {
+		_u.SetDeliveredAt(*v)
+	}
+	return _u
+}
+
+// ClearDeliveredAt clears the value of the "delivered_at" field.
+func (_u *MessageUpdateOne) ClearDeliveredAt() *MessageUpdateOne {
+	_u.mutation.ClearDeliveredAt()
+	return _u
+}
+
+// SetReadAt sets the "read_at" field.
+func (_u *MessageUpdateOne) SetReadAt(v time.Time) *MessageUpdateOne {
+	_u.mutation.SetReadAt(v)
+	return _u
+}
+
+// SetNillableReadAt sets the "read_at" field if the given value is not nil.
+func (_u *MessageUpdateOne) SetNillableReadAt(v *time.Time) *MessageUpdateOne {
+	if v != nil {
+		_u.SetReadAt(*v)
+	}
+	return _u
+}
+
+// ClearReadAt clears the value of the "read_at" field.
+func (_u *MessageUpdateOne) ClearReadAt() *MessageUpdateOne {
+	_u.mutation.ClearReadAt()
+	return _u
+}
+
+// SetDeletedAt sets the "deleted_at" field.
+func (_u *MessageUpdateOne) SetDeletedAt(v time.Time) *MessageUpdateOne {
+	_u.mutation.SetDeletedAt(v)
+	return _u
+}
+
+// SetNillableDeletedAt sets the "deleted_at" field if the given value is not nil.
+func (_u *MessageUpdateOne) SetNillableDeletedAt(v *time.Time) *MessageUpdateOne {
+	if v != nil {
+		_u.SetDeletedAt(*v)
+	}
+	return _u
+}
+
+// ClearDeletedAt clears the value of the "deleted_at" field.
+func (_u *MessageUpdateOne) ClearDeletedAt() *MessageUpdateOne {
+	_u.mutation.ClearDeletedAt()
+	return _u
+}
+
 // SetAuthorID sets the "author_id" field.
 func (_u *MessageUpdateOne) SetAuthorID(v causeway.ID) *MessageUpdateOne {
 	_u.mutation.SetAuthorID(v)
@@ -1302,6 +1549,27 @@ func (_u *MessageUpdateOne) ClearSendingAt() *MessageUpdateOne {
 	return _u
 }
 
+// SetPartsSent sets the "parts_sent" field.
+func (_u *MessageUpdateOne) SetPartsSent(v int) *MessageUpdateOne {
+	_u.mutation.ResetPartsSent()
+	_u.mutation.SetPartsSent(v)
+	return _u
+}
+
+// SetNillablePartsSent sets the "parts_sent" field if the given value is not nil.
+func (_u *MessageUpdateOne) SetNillablePartsSent(v *int) *MessageUpdateOne {
+	if v != nil {
+		_u.SetPartsSent(*v)
+	}
+	return _u
+}
+
+// AddPartsSent adds value to the "parts_sent" field.
+func (_u *MessageUpdateOne) AddPartsSent(v int) *MessageUpdateOne {
+	_u.mutation.AddPartsSent(v)
+	return _u
+}
+
 // SetContact sets the "contact" edge to the Contact entity.
 func (_u *MessageUpdateOne) SetContact(v *Contact) *MessageUpdateOne {
 	return _u.SetContactID(v.ID)
@@ -1345,6 +1613,21 @@ func (_u *MessageUpdateOne) AddAttachments(v ...*Attachment) *MessageUpdateOne {
 		ids[i] = v[i].ID
 	}
 	return _u.AddAttachmentIDs(ids...)
+}
+
+// AddPartIDs adds the "parts" edge to the MessagePart entity by IDs.
+func (_u *MessageUpdateOne) AddPartIDs(ids ...causeway.ID) *MessageUpdateOne {
+	_u.mutation.AddPartIDs(ids...)
+	return _u
+}
+
+// AddParts adds the "parts" edges to the MessagePart entity.
+func (_u *MessageUpdateOne) AddParts(v ...*MessagePart) *MessageUpdateOne {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddPartIDs(ids...)
 }
 
 // AddReactionIDs adds the "reactions" edge to the Reaction entity by IDs.
@@ -1425,6 +1708,27 @@ func (_u *MessageUpdateOne) RemoveAttachments(v ...*Attachment) *MessageUpdateOn
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveAttachmentIDs(ids...)
+}
+
+// ClearParts clears all "parts" edges to the MessagePart entity.
+func (_u *MessageUpdateOne) ClearParts() *MessageUpdateOne {
+	_u.mutation.ClearParts()
+	return _u
+}
+
+// RemovePartIDs removes the "parts" edge to MessagePart entities by IDs.
+func (_u *MessageUpdateOne) RemovePartIDs(ids ...causeway.ID) *MessageUpdateOne {
+	_u.mutation.RemovePartIDs(ids...)
+	return _u
+}
+
+// RemoveParts removes "parts" edges to MessagePart entities.
+func (_u *MessageUpdateOne) RemoveParts(v ...*MessagePart) *MessageUpdateOne {
+	ids := make([]causeway.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemovePartIDs(ids...)
 }
 
 // ClearReactions clears all "reactions" edges to the Reaction entity.
@@ -1578,6 +1882,24 @@ func (_u *MessageUpdateOne) sqlSave(ctx context.Context) (_node *Message, err er
 	if _u.mutation.EditedAtCleared() {
 		_spec.ClearField(message.FieldEditedAt, field.TypeTime)
 	}
+	if value, ok := _u.mutation.DeliveredAt(); ok {
+		_spec.SetField(message.FieldDeliveredAt, field.TypeTime, value)
+	}
+	if _u.mutation.DeliveredAtCleared() {
+		_spec.ClearField(message.FieldDeliveredAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.ReadAt(); ok {
+		_spec.SetField(message.FieldReadAt, field.TypeTime, value)
+	}
+	if _u.mutation.ReadAtCleared() {
+		_spec.ClearField(message.FieldReadAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.DeletedAt(); ok {
+		_spec.SetField(message.FieldDeletedAt, field.TypeTime, value)
+	}
+	if _u.mutation.DeletedAtCleared() {
+		_spec.ClearField(message.FieldDeletedAt, field.TypeTime)
+	}
 	if value, ok := _u.mutation.AuthorID(); ok {
 		_spec.SetField(message.FieldAuthorID, field.TypeString, value)
 	}
@@ -1631,6 +1953,12 @@ func (_u *MessageUpdateOne) sqlSave(ctx context.Context) (_node *Message, err er
 	}
 	if _u.mutation.SendingAtCleared() {
 		_spec.ClearField(message.FieldSendingAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.PartsSent(); ok {
+		_spec.SetField(message.FieldPartsSent, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedPartsSent(); ok {
+		_spec.AddField(message.FieldPartsSent, field.TypeInt, value)
 	}
 	if _u.mutation.ContactCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -1802,6 +2130,51 @@ func (_u *MessageUpdateOne) sqlSave(ctx context.Context) (_node *Message, err er
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(attachment.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.PartsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   message.PartsTable,
+			Columns: []string{message.PartsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(messagepart.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedPartsIDs(); len(nodes) > 0 && !_u.mutation.PartsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   message.PartsTable,
+			Columns: []string{message.PartsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(messagepart.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.PartsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   message.PartsTable,
+			Columns: []string{message.PartsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(messagepart.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

@@ -6,21 +6,30 @@ import (
 	"causeway"
 	"causeway/ent/accesstoken"
 	"causeway/ent/attachment"
+	"causeway/ent/auditentry"
 	"causeway/ent/campaign"
 	"causeway/ent/campaignmember"
 	"causeway/ent/connection"
 	"causeway/ent/contact"
 	"causeway/ent/conversation"
+	"causeway/ent/facebooklogin"
 	"causeway/ent/feedevent"
 	"causeway/ent/feedtrim"
 	"causeway/ent/message"
+	"causeway/ent/messagepart"
 	"causeway/ent/predicate"
+	"causeway/ent/queue"
+	"causeway/ent/queuemember"
+	"causeway/ent/quickreply"
 	"causeway/ent/reaction"
+	"causeway/ent/tag"
+	"causeway/ent/tagging"
 	"causeway/ent/testreport"
 	"causeway/ent/user"
 	"causeway/ent/webhooklog"
 	"causeway/internal/platform"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -41,15 +50,23 @@ const (
 	// Node types.
 	TypeAccessToken    = "AccessToken"
 	TypeAttachment     = "Attachment"
+	TypeAuditEntry     = "AuditEntry"
 	TypeCampaign       = "Campaign"
 	TypeCampaignMember = "CampaignMember"
 	TypeConnection     = "Connection"
 	TypeContact        = "Contact"
 	TypeConversation   = "Conversation"
+	TypeFacebookLogin  = "FacebookLogin"
 	TypeFeedEvent      = "FeedEvent"
 	TypeFeedTrim       = "FeedTrim"
 	TypeMessage        = "Message"
+	TypeMessagePart    = "MessagePart"
+	TypeQueue          = "Queue"
+	TypeQueueMember    = "QueueMember"
+	TypeQuickReply     = "QuickReply"
 	TypeReaction       = "Reaction"
+	TypeTag            = "Tag"
+	TypeTagging        = "Tagging"
 	TypeTestReport     = "TestReport"
 	TypeUser           = "User"
 	TypeWebhookLog     = "WebhookLog"
@@ -832,6 +849,14 @@ type AttachmentMutation struct {
 	addlatitude         *float64
 	longitude           *float64
 	addlongitude        *float64
+	hash                *string
+	queue_key           *string
+	queue_order         *int64
+	addqueue_order      *int64
+	next_try_at         *time.Time
+	attempts            *int
+	addattempts         *int
+	leased_until        *time.Time
 	clearedFields       map[string]struct{}
 	message             *causeway.ID
 	clearedmessage      bool
@@ -1724,6 +1749,314 @@ func (m *AttachmentMutation) ResetLongitude() {
 	delete(m.clearedFields, attachment.FieldLongitude)
 }
 
+// SetHash sets the "hash" field.
+func (m *AttachmentMutation) SetHash(s string) {
+	m.hash = &s
+}
+
+// Hash returns the value of the "hash" field in the mutation.
+func (m *AttachmentMutation) Hash() (r string, exists bool) {
+	v := m.hash
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldHash returns the old "hash" field's value of the Attachment entity.
+// If the Attachment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AttachmentMutation) OldHash(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldHash is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldHash requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldHash: %w", err)
+	}
+	return oldValue.Hash, nil
+}
+
+// ClearHash clears the value of the "hash" field.
+func (m *AttachmentMutation) ClearHash() {
+	m.hash = nil
+	m.clearedFields[attachment.FieldHash] = struct{}{}
+}
+
+// HashCleared returns if the "hash" field was cleared in this mutation.
+func (m *AttachmentMutation) HashCleared() bool {
+	_, ok := m.clearedFields[attachment.FieldHash]
+	return ok
+}
+
+// ResetHash resets all changes to the "hash" field.
+func (m *AttachmentMutation) ResetHash() {
+	m.hash = nil
+	delete(m.clearedFields, attachment.FieldHash)
+}
+
+// SetQueueKey sets the "queue_key" field.
+func (m *AttachmentMutation) SetQueueKey(s string) {
+	m.queue_key = &s
+}
+
+// QueueKey returns the value of the "queue_key" field in the mutation.
+func (m *AttachmentMutation) QueueKey() (r string, exists bool) {
+	v := m.queue_key
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldQueueKey returns the old "queue_key" field's value of the Attachment entity.
+// If the Attachment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AttachmentMutation) OldQueueKey(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldQueueKey is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldQueueKey requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldQueueKey: %w", err)
+	}
+	return oldValue.QueueKey, nil
+}
+
+// ClearQueueKey clears the value of the "queue_key" field.
+func (m *AttachmentMutation) ClearQueueKey() {
+	m.queue_key = nil
+	m.clearedFields[attachment.FieldQueueKey] = struct{}{}
+}
+
+// QueueKeyCleared returns if the "queue_key" field was cleared in this mutation.
+func (m *AttachmentMutation) QueueKeyCleared() bool {
+	_, ok := m.clearedFields[attachment.FieldQueueKey]
+	return ok
+}
+
+// ResetQueueKey resets all changes to the "queue_key" field.
+func (m *AttachmentMutation) ResetQueueKey() {
+	m.queue_key = nil
+	delete(m.clearedFields, attachment.FieldQueueKey)
+}
+
+// SetQueueOrder sets the "queue_order" field.
+func (m *AttachmentMutation) SetQueueOrder(i int64) {
+	m.queue_order = &i
+	m.addqueue_order = nil
+}
+
+// QueueOrder returns the value of the "queue_order" field in the mutation.
+func (m *AttachmentMutation) QueueOrder() (r int64, exists bool) {
+	v := m.queue_order
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldQueueOrder returns the old "queue_order" field's value of the Attachment entity.
+// If the Attachment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AttachmentMutation) OldQueueOrder(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldQueueOrder is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldQueueOrder requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldQueueOrder: %w", err)
+	}
+	return oldValue.QueueOrder, nil
+}
+
+// AddQueueOrder adds i to the "queue_order" field.
+func (m *AttachmentMutation) AddQueueOrder(i int64) {
+	if m.addqueue_order != nil {
+		*m.addqueue_order += i
+	} else {
+		m.addqueue_order = &i
+	}
+}
+
+// AddedQueueOrder returns the value that was added to the "queue_order" field in this mutation.
+func (m *AttachmentMutation) AddedQueueOrder() (r int64, exists bool) {
+	v := m.addqueue_order
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetQueueOrder resets all changes to the "queue_order" field.
+func (m *AttachmentMutation) ResetQueueOrder() {
+	m.queue_order = nil
+	m.addqueue_order = nil
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (m *AttachmentMutation) SetNextTryAt(t time.Time) {
+	m.next_try_at = &t
+}
+
+// NextTryAt returns the value of the "next_try_at" field in the mutation.
+func (m *AttachmentMutation) NextTryAt() (r time.Time, exists bool) {
+	v := m.next_try_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNextTryAt returns the old "next_try_at" field's value of the Attachment entity.
+// If the Attachment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AttachmentMutation) OldNextTryAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNextTryAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNextTryAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNextTryAt: %w", err)
+	}
+	return oldValue.NextTryAt, nil
+}
+
+// ClearNextTryAt clears the value of the "next_try_at" field.
+func (m *AttachmentMutation) ClearNextTryAt() {
+	m.next_try_at = nil
+	m.clearedFields[attachment.FieldNextTryAt] = struct{}{}
+}
+
+// NextTryAtCleared returns if the "next_try_at" field was cleared in this mutation.
+func (m *AttachmentMutation) NextTryAtCleared() bool {
+	_, ok := m.clearedFields[attachment.FieldNextTryAt]
+	return ok
+}
+
+// ResetNextTryAt resets all changes to the "next_try_at" field.
+func (m *AttachmentMutation) ResetNextTryAt() {
+	m.next_try_at = nil
+	delete(m.clearedFields, attachment.FieldNextTryAt)
+}
+
+// SetAttempts sets the "attempts" field.
+func (m *AttachmentMutation) SetAttempts(i int) {
+	m.attempts = &i
+	m.addattempts = nil
+}
+
+// Attempts returns the value of the "attempts" field in the mutation.
+func (m *AttachmentMutation) Attempts() (r int, exists bool) {
+	v := m.attempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAttempts returns the old "attempts" field's value of the Attachment entity.
+// If the Attachment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AttachmentMutation) OldAttempts(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAttempts is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAttempts requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAttempts: %w", err)
+	}
+	return oldValue.Attempts, nil
+}
+
+// AddAttempts adds i to the "attempts" field.
+func (m *AttachmentMutation) AddAttempts(i int) {
+	if m.addattempts != nil {
+		*m.addattempts += i
+	} else {
+		m.addattempts = &i
+	}
+}
+
+// AddedAttempts returns the value that was added to the "attempts" field in this mutation.
+func (m *AttachmentMutation) AddedAttempts() (r int, exists bool) {
+	v := m.addattempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAttempts resets all changes to the "attempts" field.
+func (m *AttachmentMutation) ResetAttempts() {
+	m.attempts = nil
+	m.addattempts = nil
+}
+
+// SetLeasedUntil sets the "leased_until" field.
+func (m *AttachmentMutation) SetLeasedUntil(t time.Time) {
+	m.leased_until = &t
+}
+
+// LeasedUntil returns the value of the "leased_until" field in the mutation.
+func (m *AttachmentMutation) LeasedUntil() (r time.Time, exists bool) {
+	v := m.leased_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLeasedUntil returns the old "leased_until" field's value of the Attachment entity.
+// If the Attachment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AttachmentMutation) OldLeasedUntil(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLeasedUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLeasedUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLeasedUntil: %w", err)
+	}
+	return oldValue.LeasedUntil, nil
+}
+
+// ClearLeasedUntil clears the value of the "leased_until" field.
+func (m *AttachmentMutation) ClearLeasedUntil() {
+	m.leased_until = nil
+	m.clearedFields[attachment.FieldLeasedUntil] = struct{}{}
+}
+
+// LeasedUntilCleared returns if the "leased_until" field was cleared in this mutation.
+func (m *AttachmentMutation) LeasedUntilCleared() bool {
+	_, ok := m.clearedFields[attachment.FieldLeasedUntil]
+	return ok
+}
+
+// ResetLeasedUntil resets all changes to the "leased_until" field.
+func (m *AttachmentMutation) ResetLeasedUntil() {
+	m.leased_until = nil
+	delete(m.clearedFields, attachment.FieldLeasedUntil)
+}
+
 // ClearMessage clears the "message" edge to the Message entity.
 func (m *AttachmentMutation) ClearMessage() {
 	m.clearedmessage = true
@@ -1785,7 +2118,7 @@ func (m *AttachmentMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *AttachmentMutation) Fields() []string {
-	fields := make([]string, 0, 14)
+	fields := make([]string, 0, 20)
 	if m.campaign_id != nil {
 		fields = append(fields, attachment.FieldCampaignID)
 	}
@@ -1828,6 +2161,24 @@ func (m *AttachmentMutation) Fields() []string {
 	if m.longitude != nil {
 		fields = append(fields, attachment.FieldLongitude)
 	}
+	if m.hash != nil {
+		fields = append(fields, attachment.FieldHash)
+	}
+	if m.queue_key != nil {
+		fields = append(fields, attachment.FieldQueueKey)
+	}
+	if m.queue_order != nil {
+		fields = append(fields, attachment.FieldQueueOrder)
+	}
+	if m.next_try_at != nil {
+		fields = append(fields, attachment.FieldNextTryAt)
+	}
+	if m.attempts != nil {
+		fields = append(fields, attachment.FieldAttempts)
+	}
+	if m.leased_until != nil {
+		fields = append(fields, attachment.FieldLeasedUntil)
+	}
 	return fields
 }
 
@@ -1864,6 +2215,18 @@ func (m *AttachmentMutation) Field(name string) (ent.Value, bool) {
 		return m.Latitude()
 	case attachment.FieldLongitude:
 		return m.Longitude()
+	case attachment.FieldHash:
+		return m.Hash()
+	case attachment.FieldQueueKey:
+		return m.QueueKey()
+	case attachment.FieldQueueOrder:
+		return m.QueueOrder()
+	case attachment.FieldNextTryAt:
+		return m.NextTryAt()
+	case attachment.FieldAttempts:
+		return m.Attempts()
+	case attachment.FieldLeasedUntil:
+		return m.LeasedUntil()
 	}
 	return nil, false
 }
@@ -1901,6 +2264,18 @@ func (m *AttachmentMutation) OldField(ctx context.Context, name string) (ent.Val
 		return m.OldLatitude(ctx)
 	case attachment.FieldLongitude:
 		return m.OldLongitude(ctx)
+	case attachment.FieldHash:
+		return m.OldHash(ctx)
+	case attachment.FieldQueueKey:
+		return m.OldQueueKey(ctx)
+	case attachment.FieldQueueOrder:
+		return m.OldQueueOrder(ctx)
+	case attachment.FieldNextTryAt:
+		return m.OldNextTryAt(ctx)
+	case attachment.FieldAttempts:
+		return m.OldAttempts(ctx)
+	case attachment.FieldLeasedUntil:
+		return m.OldLeasedUntil(ctx)
 	}
 	return nil, fmt.Errorf("unknown Attachment field %s", name)
 }
@@ -2008,6 +2383,48 @@ func (m *AttachmentMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetLongitude(v)
 		return nil
+	case attachment.FieldHash:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetHash(v)
+		return nil
+	case attachment.FieldQueueKey:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetQueueKey(v)
+		return nil
+	case attachment.FieldQueueOrder:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetQueueOrder(v)
+		return nil
+	case attachment.FieldNextTryAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNextTryAt(v)
+		return nil
+	case attachment.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAttempts(v)
+		return nil
+	case attachment.FieldLeasedUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLeasedUntil(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Attachment field %s", name)
 }
@@ -2037,6 +2454,12 @@ func (m *AttachmentMutation) AddedFields() []string {
 	if m.addlongitude != nil {
 		fields = append(fields, attachment.FieldLongitude)
 	}
+	if m.addqueue_order != nil {
+		fields = append(fields, attachment.FieldQueueOrder)
+	}
+	if m.addattempts != nil {
+		fields = append(fields, attachment.FieldAttempts)
+	}
 	return fields
 }
 
@@ -2059,6 +2482,10 @@ func (m *AttachmentMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedLatitude()
 	case attachment.FieldLongitude:
 		return m.AddedLongitude()
+	case attachment.FieldQueueOrder:
+		return m.AddedQueueOrder()
+	case attachment.FieldAttempts:
+		return m.AddedAttempts()
 	}
 	return nil, false
 }
@@ -2117,6 +2544,20 @@ func (m *AttachmentMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddLongitude(v)
 		return nil
+	case attachment.FieldQueueOrder:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddQueueOrder(v)
+		return nil
+	case attachment.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAttempts(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Attachment numeric field %s", name)
 }
@@ -2154,6 +2595,18 @@ func (m *AttachmentMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(attachment.FieldLongitude) {
 		fields = append(fields, attachment.FieldLongitude)
+	}
+	if m.FieldCleared(attachment.FieldHash) {
+		fields = append(fields, attachment.FieldHash)
+	}
+	if m.FieldCleared(attachment.FieldQueueKey) {
+		fields = append(fields, attachment.FieldQueueKey)
+	}
+	if m.FieldCleared(attachment.FieldNextTryAt) {
+		fields = append(fields, attachment.FieldNextTryAt)
+	}
+	if m.FieldCleared(attachment.FieldLeasedUntil) {
+		fields = append(fields, attachment.FieldLeasedUntil)
 	}
 	return fields
 }
@@ -2198,6 +2651,18 @@ func (m *AttachmentMutation) ClearField(name string) error {
 		return nil
 	case attachment.FieldLongitude:
 		m.ClearLongitude()
+		return nil
+	case attachment.FieldHash:
+		m.ClearHash()
+		return nil
+	case attachment.FieldQueueKey:
+		m.ClearQueueKey()
+		return nil
+	case attachment.FieldNextTryAt:
+		m.ClearNextTryAt()
+		return nil
+	case attachment.FieldLeasedUntil:
+		m.ClearLeasedUntil()
 		return nil
 	}
 	return fmt.Errorf("unknown Attachment nullable field %s", name)
@@ -2248,6 +2713,24 @@ func (m *AttachmentMutation) ResetField(name string) error {
 		return nil
 	case attachment.FieldLongitude:
 		m.ResetLongitude()
+		return nil
+	case attachment.FieldHash:
+		m.ResetHash()
+		return nil
+	case attachment.FieldQueueKey:
+		m.ResetQueueKey()
+		return nil
+	case attachment.FieldQueueOrder:
+		m.ResetQueueOrder()
+		return nil
+	case attachment.FieldNextTryAt:
+		m.ResetNextTryAt()
+		return nil
+	case attachment.FieldAttempts:
+		m.ResetAttempts()
+		return nil
+	case attachment.FieldLeasedUntil:
+		m.ResetLeasedUntil()
 		return nil
 	}
 	return fmt.Errorf("unknown Attachment field %s", name)
@@ -2327,6 +2810,739 @@ func (m *AttachmentMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown Attachment edge %s", name)
 }
 
+// AuditEntryMutation represents an operation that mutates the AuditEntry nodes in the graph.
+type AuditEntryMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *causeway.ID
+	at              *time.Time
+	actor_id        *causeway.ID
+	action          *string
+	subject_id      *causeway.ID
+	details         *json.RawMessage
+	appenddetails   json.RawMessage
+	clearedFields   map[string]struct{}
+	campaign        *causeway.ID
+	clearedcampaign bool
+	done            bool
+	oldValue        func(context.Context) (*AuditEntry, error)
+	predicates      []predicate.AuditEntry
+}
+
+var _ ent.Mutation = (*AuditEntryMutation)(nil)
+
+// auditentryOption allows management of the mutation configuration using functional options.
+type auditentryOption func(*AuditEntryMutation)
+
+// newAuditEntryMutation creates new mutation for the AuditEntry entity.
+func newAuditEntryMutation(c config, op Op, opts ...auditentryOption) *AuditEntryMutation {
+	m := &AuditEntryMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeAuditEntry,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withAuditEntryID sets the ID field of the mutation.
+func withAuditEntryID(id causeway.ID) auditentryOption {
+	return func(m *AuditEntryMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *AuditEntry
+		)
+		m.oldValue = func(ctx context.Context) (*AuditEntry, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().AuditEntry.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withAuditEntry sets the old AuditEntry of the mutation.
+func withAuditEntry(node *AuditEntry) auditentryOption {
+	return func(m *AuditEntryMutation) {
+		m.oldValue = func(context.Context) (*AuditEntry, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m AuditEntryMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m AuditEntryMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of AuditEntry entities.
+func (m *AuditEntryMutation) SetID(id causeway.ID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *AuditEntryMutation) ID() (id causeway.ID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *AuditEntryMutation) IDs(ctx context.Context) ([]causeway.ID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []causeway.ID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().AuditEntry.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCampaignID sets the "campaign_id" field.
+func (m *AuditEntryMutation) SetCampaignID(c causeway.ID) {
+	m.campaign = &c
+}
+
+// CampaignID returns the value of the "campaign_id" field in the mutation.
+func (m *AuditEntryMutation) CampaignID() (r causeway.ID, exists bool) {
+	v := m.campaign
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCampaignID returns the old "campaign_id" field's value of the AuditEntry entity.
+// If the AuditEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AuditEntryMutation) OldCampaignID(ctx context.Context) (v causeway.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCampaignID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCampaignID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCampaignID: %w", err)
+	}
+	return oldValue.CampaignID, nil
+}
+
+// ResetCampaignID resets all changes to the "campaign_id" field.
+func (m *AuditEntryMutation) ResetCampaignID() {
+	m.campaign = nil
+}
+
+// SetAt sets the "at" field.
+func (m *AuditEntryMutation) SetAt(t time.Time) {
+	m.at = &t
+}
+
+// At returns the value of the "at" field in the mutation.
+func (m *AuditEntryMutation) At() (r time.Time, exists bool) {
+	v := m.at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAt returns the old "at" field's value of the AuditEntry entity.
+// If the AuditEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AuditEntryMutation) OldAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAt: %w", err)
+	}
+	return oldValue.At, nil
+}
+
+// ResetAt resets all changes to the "at" field.
+func (m *AuditEntryMutation) ResetAt() {
+	m.at = nil
+}
+
+// SetActorID sets the "actor_id" field.
+func (m *AuditEntryMutation) SetActorID(c causeway.ID) {
+	m.actor_id = &c
+}
+
+// ActorID returns the value of the "actor_id" field in the mutation.
+func (m *AuditEntryMutation) ActorID() (r causeway.ID, exists bool) {
+	v := m.actor_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldActorID returns the old "actor_id" field's value of the AuditEntry entity.
+// If the AuditEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AuditEntryMutation) OldActorID(ctx context.Context) (v *causeway.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldActorID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldActorID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldActorID: %w", err)
+	}
+	return oldValue.ActorID, nil
+}
+
+// ClearActorID clears the value of the "actor_id" field.
+func (m *AuditEntryMutation) ClearActorID() {
+	m.actor_id = nil
+	m.clearedFields[auditentry.FieldActorID] = struct{}{}
+}
+
+// ActorIDCleared returns if the "actor_id" field was cleared in this mutation.
+func (m *AuditEntryMutation) ActorIDCleared() bool {
+	_, ok := m.clearedFields[auditentry.FieldActorID]
+	return ok
+}
+
+// ResetActorID resets all changes to the "actor_id" field.
+func (m *AuditEntryMutation) ResetActorID() {
+	m.actor_id = nil
+	delete(m.clearedFields, auditentry.FieldActorID)
+}
+
+// SetAction sets the "action" field.
+func (m *AuditEntryMutation) SetAction(s string) {
+	m.action = &s
+}
+
+// Action returns the value of the "action" field in the mutation.
+func (m *AuditEntryMutation) Action() (r string, exists bool) {
+	v := m.action
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAction returns the old "action" field's value of the AuditEntry entity.
+// If the AuditEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AuditEntryMutation) OldAction(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAction is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAction requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAction: %w", err)
+	}
+	return oldValue.Action, nil
+}
+
+// ResetAction resets all changes to the "action" field.
+func (m *AuditEntryMutation) ResetAction() {
+	m.action = nil
+}
+
+// SetSubjectID sets the "subject_id" field.
+func (m *AuditEntryMutation) SetSubjectID(c causeway.ID) {
+	m.subject_id = &c
+}
+
+// SubjectID returns the value of the "subject_id" field in the mutation.
+func (m *AuditEntryMutation) SubjectID() (r causeway.ID, exists bool) {
+	v := m.subject_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSubjectID returns the old "subject_id" field's value of the AuditEntry entity.
+// If the AuditEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AuditEntryMutation) OldSubjectID(ctx context.Context) (v *causeway.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSubjectID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSubjectID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSubjectID: %w", err)
+	}
+	return oldValue.SubjectID, nil
+}
+
+// ClearSubjectID clears the value of the "subject_id" field.
+func (m *AuditEntryMutation) ClearSubjectID() {
+	m.subject_id = nil
+	m.clearedFields[auditentry.FieldSubjectID] = struct{}{}
+}
+
+// SubjectIDCleared returns if the "subject_id" field was cleared in this mutation.
+func (m *AuditEntryMutation) SubjectIDCleared() bool {
+	_, ok := m.clearedFields[auditentry.FieldSubjectID]
+	return ok
+}
+
+// ResetSubjectID resets all changes to the "subject_id" field.
+func (m *AuditEntryMutation) ResetSubjectID() {
+	m.subject_id = nil
+	delete(m.clearedFields, auditentry.FieldSubjectID)
+}
+
+// SetDetails sets the "details" field.
+func (m *AuditEntryMutation) SetDetails(jm json.RawMessage) {
+	m.details = &jm
+	m.appenddetails = nil
+}
+
+// Details returns the value of the "details" field in the mutation.
+func (m *AuditEntryMutation) Details() (r json.RawMessage, exists bool) {
+	v := m.details
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDetails returns the old "details" field's value of the AuditEntry entity.
+// If the AuditEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AuditEntryMutation) OldDetails(ctx context.Context) (v json.RawMessage, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDetails is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDetails requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDetails: %w", err)
+	}
+	return oldValue.Details, nil
+}
+
+// AppendDetails adds jm to the "details" field.
+func (m *AuditEntryMutation) AppendDetails(jm json.RawMessage) {
+	m.appenddetails = append(m.appenddetails, jm...)
+}
+
+// AppendedDetails returns the list of values that were appended to the "details" field in this mutation.
+func (m *AuditEntryMutation) AppendedDetails() (json.RawMessage, bool) {
+	if len(m.appenddetails) == 0 {
+		return nil, false
+	}
+	return m.appenddetails, true
+}
+
+// ClearDetails clears the value of the "details" field.
+func (m *AuditEntryMutation) ClearDetails() {
+	m.details = nil
+	m.appenddetails = nil
+	m.clearedFields[auditentry.FieldDetails] = struct{}{}
+}
+
+// DetailsCleared returns if the "details" field was cleared in this mutation.
+func (m *AuditEntryMutation) DetailsCleared() bool {
+	_, ok := m.clearedFields[auditentry.FieldDetails]
+	return ok
+}
+
+// ResetDetails resets all changes to the "details" field.
+func (m *AuditEntryMutation) ResetDetails() {
+	m.details = nil
+	m.appenddetails = nil
+	delete(m.clearedFields, auditentry.FieldDetails)
+}
+
+// ClearCampaign clears the "campaign" edge to the Campaign entity.
+func (m *AuditEntryMutation) ClearCampaign() {
+	m.clearedcampaign = true
+	m.clearedFields[auditentry.FieldCampaignID] = struct{}{}
+}
+
+// CampaignCleared reports if the "campaign" edge to the Campaign entity was cleared.
+func (m *AuditEntryMutation) CampaignCleared() bool {
+	return m.clearedcampaign
+}
+
+// CampaignIDs returns the "campaign" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// CampaignID instead. It exists only for internal usage by the builders.
+func (m *AuditEntryMutation) CampaignIDs() (ids []causeway.ID) {
+	if id := m.campaign; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetCampaign resets all changes to the "campaign" edge.
+func (m *AuditEntryMutation) ResetCampaign() {
+	m.campaign = nil
+	m.clearedcampaign = false
+}
+
+// Where appends a list predicates to the AuditEntryMutation builder.
+func (m *AuditEntryMutation) Where(ps ...predicate.AuditEntry) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the AuditEntryMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *AuditEntryMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.AuditEntry, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *AuditEntryMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *AuditEntryMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (AuditEntry).
+func (m *AuditEntryMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *AuditEntryMutation) Fields() []string {
+	fields := make([]string, 0, 6)
+	if m.campaign != nil {
+		fields = append(fields, auditentry.FieldCampaignID)
+	}
+	if m.at != nil {
+		fields = append(fields, auditentry.FieldAt)
+	}
+	if m.actor_id != nil {
+		fields = append(fields, auditentry.FieldActorID)
+	}
+	if m.action != nil {
+		fields = append(fields, auditentry.FieldAction)
+	}
+	if m.subject_id != nil {
+		fields = append(fields, auditentry.FieldSubjectID)
+	}
+	if m.details != nil {
+		fields = append(fields, auditentry.FieldDetails)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *AuditEntryMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case auditentry.FieldCampaignID:
+		return m.CampaignID()
+	case auditentry.FieldAt:
+		return m.At()
+	case auditentry.FieldActorID:
+		return m.ActorID()
+	case auditentry.FieldAction:
+		return m.Action()
+	case auditentry.FieldSubjectID:
+		return m.SubjectID()
+	case auditentry.FieldDetails:
+		return m.Details()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *AuditEntryMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case auditentry.FieldCampaignID:
+		return m.OldCampaignID(ctx)
+	case auditentry.FieldAt:
+		return m.OldAt(ctx)
+	case auditentry.FieldActorID:
+		return m.OldActorID(ctx)
+	case auditentry.FieldAction:
+		return m.OldAction(ctx)
+	case auditentry.FieldSubjectID:
+		return m.OldSubjectID(ctx)
+	case auditentry.FieldDetails:
+		return m.OldDetails(ctx)
+	}
+	return nil, fmt.Errorf("unknown AuditEntry field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *AuditEntryMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case auditentry.FieldCampaignID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCampaignID(v)
+		return nil
+	case auditentry.FieldAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAt(v)
+		return nil
+	case auditentry.FieldActorID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetActorID(v)
+		return nil
+	case auditentry.FieldAction:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAction(v)
+		return nil
+	case auditentry.FieldSubjectID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSubjectID(v)
+		return nil
+	case auditentry.FieldDetails:
+		v, ok := value.(json.RawMessage)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDetails(v)
+		return nil
+	}
+	return fmt.Errorf("unknown AuditEntry field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *AuditEntryMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *AuditEntryMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *AuditEntryMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown AuditEntry numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *AuditEntryMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(auditentry.FieldActorID) {
+		fields = append(fields, auditentry.FieldActorID)
+	}
+	if m.FieldCleared(auditentry.FieldSubjectID) {
+		fields = append(fields, auditentry.FieldSubjectID)
+	}
+	if m.FieldCleared(auditentry.FieldDetails) {
+		fields = append(fields, auditentry.FieldDetails)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *AuditEntryMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *AuditEntryMutation) ClearField(name string) error {
+	switch name {
+	case auditentry.FieldActorID:
+		m.ClearActorID()
+		return nil
+	case auditentry.FieldSubjectID:
+		m.ClearSubjectID()
+		return nil
+	case auditentry.FieldDetails:
+		m.ClearDetails()
+		return nil
+	}
+	return fmt.Errorf("unknown AuditEntry nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *AuditEntryMutation) ResetField(name string) error {
+	switch name {
+	case auditentry.FieldCampaignID:
+		m.ResetCampaignID()
+		return nil
+	case auditentry.FieldAt:
+		m.ResetAt()
+		return nil
+	case auditentry.FieldActorID:
+		m.ResetActorID()
+		return nil
+	case auditentry.FieldAction:
+		m.ResetAction()
+		return nil
+	case auditentry.FieldSubjectID:
+		m.ResetSubjectID()
+		return nil
+	case auditentry.FieldDetails:
+		m.ResetDetails()
+		return nil
+	}
+	return fmt.Errorf("unknown AuditEntry field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *AuditEntryMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.campaign != nil {
+		edges = append(edges, auditentry.EdgeCampaign)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *AuditEntryMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case auditentry.EdgeCampaign:
+		if id := m.campaign; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *AuditEntryMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *AuditEntryMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *AuditEntryMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedcampaign {
+		edges = append(edges, auditentry.EdgeCampaign)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *AuditEntryMutation) EdgeCleared(name string) bool {
+	switch name {
+	case auditentry.EdgeCampaign:
+		return m.clearedcampaign
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *AuditEntryMutation) ClearEdge(name string) error {
+	switch name {
+	case auditentry.EdgeCampaign:
+		m.ClearCampaign()
+		return nil
+	}
+	return fmt.Errorf("unknown AuditEntry unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *AuditEntryMutation) ResetEdge(name string) error {
+	switch name {
+	case auditentry.EdgeCampaign:
+		m.ResetCampaign()
+		return nil
+	}
+	return fmt.Errorf("unknown AuditEntry edge %s", name)
+}
+
 // CampaignMutation represents an operation that mutates the Campaign nodes in the graph.
 type CampaignMutation struct {
 	config
@@ -2349,6 +3565,18 @@ type CampaignMutation struct {
 	conversations        map[causeway.ID]struct{}
 	removedconversations map[causeway.ID]struct{}
 	clearedconversations bool
+	queues               map[causeway.ID]struct{}
+	removedqueues        map[causeway.ID]struct{}
+	clearedqueues        bool
+	quick_replies        map[causeway.ID]struct{}
+	removedquick_replies map[causeway.ID]struct{}
+	clearedquick_replies bool
+	tags                 map[causeway.ID]struct{}
+	removedtags          map[causeway.ID]struct{}
+	clearedtags          bool
+	audit_entries        map[causeway.ID]struct{}
+	removedaudit_entries map[causeway.ID]struct{}
+	clearedaudit_entries bool
 	done                 bool
 	oldValue             func(context.Context) (*Campaign, error)
 	predicates           []predicate.Campaign
@@ -2846,6 +4074,222 @@ func (m *CampaignMutation) ResetConversations() {
 	m.removedconversations = nil
 }
 
+// AddQueueIDs adds the "queues" edge to the Queue entity by ids.
+func (m *CampaignMutation) AddQueueIDs(ids ...causeway.ID) {
+	if m.queues == nil {
+		m.queues = make(map[causeway.ID]struct{})
+	}
+	for i := range ids {
+		m.queues[ids[i]] = struct{}{}
+	}
+}
+
+// ClearQueues clears the "queues" edge to the Queue entity.
+func (m *CampaignMutation) ClearQueues() {
+	m.clearedqueues = true
+}
+
+// QueuesCleared reports if the "queues" edge to the Queue entity was cleared.
+func (m *CampaignMutation) QueuesCleared() bool {
+	return m.clearedqueues
+}
+
+// RemoveQueueIDs removes the "queues" edge to the Queue entity by IDs.
+func (m *CampaignMutation) RemoveQueueIDs(ids ...causeway.ID) {
+	if m.removedqueues == nil {
+		m.removedqueues = make(map[causeway.ID]struct{})
+	}
+	for i := range ids {
+		delete(m.queues, ids[i])
+		m.removedqueues[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedQueues returns the removed IDs of the "queues" edge to the Queue entity.
+func (m *CampaignMutation) RemovedQueuesIDs() (ids []causeway.ID) {
+	for id := range m.removedqueues {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// QueuesIDs returns the "queues" edge IDs in the mutation.
+func (m *CampaignMutation) QueuesIDs() (ids []causeway.ID) {
+	for id := range m.queues {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetQueues resets all changes to the "queues" edge.
+func (m *CampaignMutation) ResetQueues() {
+	m.queues = nil
+	m.clearedqueues = false
+	m.removedqueues = nil
+}
+
+// AddQuickReplyIDs adds the "quick_replies" edge to the QuickReply entity by ids.
+func (m *CampaignMutation) AddQuickReplyIDs(ids ...causeway.ID) {
+	if m.quick_replies == nil {
+		m.quick_replies = make(map[causeway.ID]struct{})
+	}
+	for i := range ids {
+		m.quick_replies[ids[i]] = struct{}{}
+	}
+}
+
+// ClearQuickReplies clears the "quick_replies" edge to the QuickReply entity.
+func (m *CampaignMutation) ClearQuickReplies() {
+	m.clearedquick_replies = true
+}
+
+// QuickRepliesCleared reports if the "quick_replies" edge to the QuickReply entity was cleared.
+func (m *CampaignMutation) QuickRepliesCleared() bool {
+	return m.clearedquick_replies
+}
+
+// RemoveQuickReplyIDs removes the "quick_replies" edge to the QuickReply entity by IDs.
+func (m *CampaignMutation) RemoveQuickReplyIDs(ids ...causeway.ID) {
+	if m.removedquick_replies == nil {
+		m.removedquick_replies = make(map[causeway.ID]struct{})
+	}
+	for i := range ids {
+		delete(m.quick_replies, ids[i])
+		m.removedquick_replies[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedQuickReplies returns the removed IDs of the "quick_replies" edge to the QuickReply entity.
+func (m *CampaignMutation) RemovedQuickRepliesIDs() (ids []causeway.ID) {
+	for id := range m.removedquick_replies {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// QuickRepliesIDs returns the "quick_replies" edge IDs in the mutation.
+func (m *CampaignMutation) QuickRepliesIDs() (ids []causeway.ID) {
+	for id := range m.quick_replies {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetQuickReplies resets all changes to the "quick_replies" edge.
+func (m *CampaignMutation) ResetQuickReplies() {
+	m.quick_replies = nil
+	m.clearedquick_replies = false
+	m.removedquick_replies = nil
+}
+
+// AddTagIDs adds the "tags" edge to the Tag entity by ids.
+func (m *CampaignMutation) AddTagIDs(ids ...causeway.ID) {
+	if m.tags == nil {
+		m.tags = make(map[causeway.ID]struct{})
+	}
+	for i := range ids {
+		m.tags[ids[i]] = struct{}{}
+	}
+}
+
+// ClearTags clears the "tags" edge to the Tag entity.
+func (m *CampaignMutation) ClearTags() {
+	m.clearedtags = true
+}
+
+// TagsCleared reports if the "tags" edge to the Tag entity was cleared.
+func (m *CampaignMutation) TagsCleared() bool {
+	return m.clearedtags
+}
+
+// RemoveTagIDs removes the "tags" edge to the Tag entity by IDs.
+func (m *CampaignMutation) RemoveTagIDs(ids ...causeway.ID) {
+	if m.removedtags == nil {
+		m.removedtags = make(map[causeway.ID]struct{})
+	}
+	for i := range ids {
+		delete(m.tags, ids[i])
+		m.removedtags[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedTags returns the removed IDs of the "tags" edge to the Tag entity.
+func (m *CampaignMutation) RemovedTagsIDs() (ids []causeway.ID) {
+	for id := range m.removedtags {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// TagsIDs returns the "tags" edge IDs in the mutation.
+func (m *CampaignMutation) TagsIDs() (ids []causeway.ID) {
+	for id := range m.tags {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetTags resets all changes to the "tags" edge.
+func (m *CampaignMutation) ResetTags() {
+	m.tags = nil
+	m.clearedtags = false
+	m.removedtags = nil
+}
+
+// AddAuditEntryIDs adds the "audit_entries" edge to the AuditEntry entity by ids.
+func (m *CampaignMutation) AddAuditEntryIDs(ids ...causeway.ID) {
+	if m.audit_entries == nil {
+		m.audit_entries = make(map[causeway.ID]struct{})
+	}
+	for i := range ids {
+		m.audit_entries[ids[i]] = struct{}{}
+	}
+}
+
+// ClearAuditEntries clears the "audit_entries" edge to the AuditEntry entity.
+func (m *CampaignMutation) ClearAuditEntries() {
+	m.clearedaudit_entries = true
+}
+
+// AuditEntriesCleared reports if the "audit_entries" edge to the AuditEntry entity was cleared.
+func (m *CampaignMutation) AuditEntriesCleared() bool {
+	return m.clearedaudit_entries
+}
+
+// RemoveAuditEntryIDs removes the "audit_entries" edge to the AuditEntry entity by IDs.
+func (m *CampaignMutation) RemoveAuditEntryIDs(ids ...causeway.ID) {
+	if m.removedaudit_entries == nil {
+		m.removedaudit_entries = make(map[causeway.ID]struct{})
+	}
+	for i := range ids {
+		delete(m.audit_entries, ids[i])
+		m.removedaudit_entries[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedAuditEntries returns the removed IDs of the "audit_entries" edge to the AuditEntry entity.
+func (m *CampaignMutation) RemovedAuditEntriesIDs() (ids []causeway.ID) {
+	for id := range m.removedaudit_entries {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// AuditEntriesIDs returns the "audit_entries" edge IDs in the mutation.
+func (m *CampaignMutation) AuditEntriesIDs() (ids []causeway.ID) {
+	for id := range m.audit_entries {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetAuditEntries resets all changes to the "audit_entries" edge.
+func (m *CampaignMutation) ResetAuditEntries() {
+	m.audit_entries = nil
+	m.clearedaudit_entries = false
+	m.removedaudit_entries = nil
+}
+
 // Where appends a list predicates to the CampaignMutation builder.
 func (m *CampaignMutation) Where(ps ...predicate.Campaign) {
 	m.predicates = append(m.predicates, ps...)
@@ -3077,7 +4521,7 @@ func (m *CampaignMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *CampaignMutation) AddedEdges() []string {
-	edges := make([]string, 0, 3)
+	edges := make([]string, 0, 7)
 	if m.members != nil {
 		edges = append(edges, campaign.EdgeMembers)
 	}
@@ -3086,6 +4530,18 @@ func (m *CampaignMutation) AddedEdges() []string {
 	}
 	if m.conversations != nil {
 		edges = append(edges, campaign.EdgeConversations)
+	}
+	if m.queues != nil {
+		edges = append(edges, campaign.EdgeQueues)
+	}
+	if m.quick_replies != nil {
+		edges = append(edges, campaign.EdgeQuickReplies)
+	}
+	if m.tags != nil {
+		edges = append(edges, campaign.EdgeTags)
+	}
+	if m.audit_entries != nil {
+		edges = append(edges, campaign.EdgeAuditEntries)
 	}
 	return edges
 }
@@ -3112,13 +4568,37 @@ func (m *CampaignMutation) AddedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case campaign.EdgeQueues:
+		ids := make([]ent.Value, 0, len(m.queues))
+		for id := range m.queues {
+			ids = append(ids, id)
+		}
+		return ids
+	case campaign.EdgeQuickReplies:
+		ids := make([]ent.Value, 0, len(m.quick_replies))
+		for id := range m.quick_replies {
+			ids = append(ids, id)
+		}
+		return ids
+	case campaign.EdgeTags:
+		ids := make([]ent.Value, 0, len(m.tags))
+		for id := range m.tags {
+			ids = append(ids, id)
+		}
+		return ids
+	case campaign.EdgeAuditEntries:
+		ids := make([]ent.Value, 0, len(m.audit_entries))
+		for id := range m.audit_entries {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *CampaignMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 3)
+	edges := make([]string, 0, 7)
 	if m.removedmembers != nil {
 		edges = append(edges, campaign.EdgeMembers)
 	}
@@ -3127,6 +4607,18 @@ func (m *CampaignMutation) RemovedEdges() []string {
 	}
 	if m.removedconversations != nil {
 		edges = append(edges, campaign.EdgeConversations)
+	}
+	if m.removedqueues != nil {
+		edges = append(edges, campaign.EdgeQueues)
+	}
+	if m.removedquick_replies != nil {
+		edges = append(edges, campaign.EdgeQuickReplies)
+	}
+	if m.removedtags != nil {
+		edges = append(edges, campaign.EdgeTags)
+	}
+	if m.removedaudit_entries != nil {
+		edges = append(edges, campaign.EdgeAuditEntries)
 	}
 	return edges
 }
@@ -3153,13 +4645,37 @@ func (m *CampaignMutation) RemovedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case campaign.EdgeQueues:
+		ids := make([]ent.Value, 0, len(m.removedqueues))
+		for id := range m.removedqueues {
+			ids = append(ids, id)
+		}
+		return ids
+	case campaign.EdgeQuickReplies:
+		ids := make([]ent.Value, 0, len(m.removedquick_replies))
+		for id := range m.removedquick_replies {
+			ids = append(ids, id)
+		}
+		return ids
+	case campaign.EdgeTags:
+		ids := make([]ent.Value, 0, len(m.removedtags))
+		for id := range m.removedtags {
+			ids = append(ids, id)
+		}
+		return ids
+	case campaign.EdgeAuditEntries:
+		ids := make([]ent.Value, 0, len(m.removedaudit_entries))
+		for id := range m.removedaudit_entries {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *CampaignMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 3)
+	edges := make([]string, 0, 7)
 	if m.clearedmembers {
 		edges = append(edges, campaign.EdgeMembers)
 	}
@@ -3168,6 +4684,18 @@ func (m *CampaignMutation) ClearedEdges() []string {
 	}
 	if m.clearedconversations {
 		edges = append(edges, campaign.EdgeConversations)
+	}
+	if m.clearedqueues {
+		edges = append(edges, campaign.EdgeQueues)
+	}
+	if m.clearedquick_replies {
+		edges = append(edges, campaign.EdgeQuickReplies)
+	}
+	if m.clearedtags {
+		edges = append(edges, campaign.EdgeTags)
+	}
+	if m.clearedaudit_entries {
+		edges = append(edges, campaign.EdgeAuditEntries)
 	}
 	return edges
 }
@@ -3182,6 +4710,14 @@ func (m *CampaignMutation) EdgeCleared(name string) bool {
 		return m.clearedconnections
 	case campaign.EdgeConversations:
 		return m.clearedconversations
+	case campaign.EdgeQueues:
+		return m.clearedqueues
+	case campaign.EdgeQuickReplies:
+		return m.clearedquick_replies
+	case campaign.EdgeTags:
+		return m.clearedtags
+	case campaign.EdgeAuditEntries:
+		return m.clearedaudit_entries
 	}
 	return false
 }
@@ -3206,6 +4742,18 @@ func (m *CampaignMutation) ResetEdge(name string) error {
 		return nil
 	case campaign.EdgeConversations:
 		m.ResetConversations()
+		return nil
+	case campaign.EdgeQueues:
+		m.ResetQueues()
+		return nil
+	case campaign.EdgeQuickReplies:
+		m.ResetQuickReplies()
+		return nil
+	case campaign.EdgeTags:
+		m.ResetTags()
+		return nil
+	case campaign.EdgeAuditEntries:
+		m.ResetAuditEntries()
 		return nil
 	}
 	return fmt.Errorf("unknown Campaign edge %s", name)
@@ -3818,6 +5366,9 @@ type ConnectionMutation struct {
 	language                *string
 	enabled                 *bool
 	authorized_by           *string
+	avatar_ref              *string
+	avatar_hash             *string
+	avatar_type             *string
 	status                  *connection.Status
 	problem                 **causeway.Problem
 	warnings                *[]causeway.Problem
@@ -3825,6 +5376,15 @@ type ConnectionMutation struct {
 	sealed_token            *[]byte
 	token_valid             *bool
 	token_refreshed_at      *time.Time
+	token_expires_at        *time.Time
+	token_refresh_at        *time.Time
+	data_access_expires_at  *time.Time
+	sealed_user_token       *[]byte
+	app_id                  *string
+	sealed_app_secret       *[]byte
+	sealed_verify_token     *[]byte
+	permissions             *[]platform.Permission
+	appendpermissions       []platform.Permission
 	delivery                *connection.Delivery
 	webhook_key             *string
 	sealed_webhook_secret   *[]byte
@@ -3856,6 +5416,10 @@ type ConnectionMutation struct {
 	clearedFields           map[string]struct{}
 	campaign                *causeway.ID
 	clearedcampaign         bool
+	queue                   *causeway.ID
+	clearedqueue            bool
+	assignee                *causeway.ID
+	clearedassignee         bool
 	webhook_logs            map[causeway.ID]struct{}
 	removedwebhook_logs     map[causeway.ID]struct{}
 	clearedwebhook_logs     bool
@@ -4285,6 +5849,251 @@ func (m *ConnectionMutation) ResetAuthorizedBy() {
 	delete(m.clearedFields, connection.FieldAuthorizedBy)
 }
 
+// SetQueueID sets the "queue_id" field.
+func (m *ConnectionMutation) SetQueueID(c causeway.ID) {
+	m.queue = &c
+}
+
+// QueueID returns the value of the "queue_id" field in the mutation.
+func (m *ConnectionMutation) QueueID() (r causeway.ID, exists bool) {
+	v := m.queue
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldQueueID returns the old "queue_id" field's value of the Connection entity.
+// If the Connection object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConnectionMutation) OldQueueID(ctx context.Context) (v *causeway.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldQueueID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldQueueID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldQueueID: %w", err)
+	}
+	return oldValue.QueueID, nil
+}
+
+// ClearQueueID clears the value of the "queue_id" field.
+func (m *ConnectionMutation) ClearQueueID() {
+	m.queue = nil
+	m.clearedFields[connection.FieldQueueID] = struct{}{}
+}
+
+// QueueIDCleared returns if the "queue_id" field was cleared in this mutation.
+func (m *ConnectionMutation) QueueIDCleared() bool {
+	_, ok := m.clearedFields[connection.FieldQueueID]
+	return ok
+}
+
+// ResetQueueID resets all changes to the "queue_id" field.
+func (m *ConnectionMutation) ResetQueueID() {
+	m.queue = nil
+	delete(m.clearedFields, connection.FieldQueueID)
+}
+
+// SetAssigneeID sets the "assignee_id" field.
+func (m *ConnectionMutation) SetAssigneeID(c causeway.ID) {
+	m.assignee = &c
+}
+
+// AssigneeID returns the value of the "assignee_id" field in the mutation.
+func (m *ConnectionMutation) AssigneeID() (r causeway.ID, exists bool) {
+	v := m.assignee
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAssigneeID returns the old "assignee_id" field's value of the Connection entity.
+// If the Connection object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConnectionMutation) OldAssigneeID(ctx context.Context) (v *causeway.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAssigneeID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAssigneeID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAssigneeID: %w", err)
+	}
+	return oldValue.AssigneeID, nil
+}
+
+// ClearAssigneeID clears the value of the "assignee_id" field.
+func (m *ConnectionMutation) ClearAssigneeID() {
+	m.assignee = nil
+	m.clearedFields[connection.FieldAssigneeID] = struct{}{}
+}
+
+// AssigneeIDCleared returns if the "assignee_id" field was cleared in this mutation.
+func (m *ConnectionMutation) AssigneeIDCleared() bool {
+	_, ok := m.clearedFields[connection.FieldAssigneeID]
+	return ok
+}
+
+// ResetAssigneeID resets all changes to the "assignee_id" field.
+func (m *ConnectionMutation) ResetAssigneeID() {
+	m.assignee = nil
+	delete(m.clearedFields, connection.FieldAssigneeID)
+}
+
+// SetAvatarRef sets the "avatar_ref" field.
+func (m *ConnectionMutation) SetAvatarRef(s string) {
+	m.avatar_ref = &s
+}
+
+// AvatarRef returns the value of the "avatar_ref" field in the mutation.
+func (m *ConnectionMutation) AvatarRef() (r string, exists bool) {
+	v := m.avatar_ref
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAvatarRef returns the old "avatar_ref" field's value of the Connection entity.
+// If the Connection object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConnectionMutation) OldAvatarRef(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAvatarRef is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAvatarRef requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAvatarRef: %w", err)
+	}
+	return oldValue.AvatarRef, nil
+}
+
+// ClearAvatarRef clears the value of the "avatar_ref" field.
+func (m *ConnectionMutation) ClearAvatarRef() {
+	m.avatar_ref = nil
+	m.clearedFields[connection.FieldAvatarRef] = struct{}{}
+}
+
+// AvatarRefCleared returns if the "avatar_ref" field was cleared in this mutation.
+func (m *ConnectionMutation) AvatarRefCleared() bool {
+	_, ok := m.clearedFields[connection.FieldAvatarRef]
+	return ok
+}
+
+// ResetAvatarRef resets all changes to the "avatar_ref" field.
+func (m *ConnectionMutation) ResetAvatarRef() {
+	m.avatar_ref = nil
+	delete(m.clearedFields, connection.FieldAvatarRef)
+}
+
+// SetAvatarHash sets the "avatar_hash" field.
+func (m *ConnectionMutation) SetAvatarHash(s string) {
+	m.avatar_hash = &s
+}
+
+// AvatarHash returns the value of the "avatar_hash" field in the mutation.
+func (m *ConnectionMutation) AvatarHash() (r string, exists bool) {
+	v := m.avatar_hash
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAvatarHash returns the old "avatar_hash" field's value of the Connection entity.
+// If the Connection object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConnectionMutation) OldAvatarHash(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAvatarHash is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAvatarHash requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAvatarHash: %w", err)
+	}
+	return oldValue.AvatarHash, nil
+}
+
+// ClearAvatarHash clears the value of the "avatar_hash" field.
+func (m *ConnectionMutation) ClearAvatarHash() {
+	m.avatar_hash = nil
+	m.clearedFields[connection.FieldAvatarHash] = struct{}{}
+}
+
+// AvatarHashCleared returns if the "avatar_hash" field was cleared in this mutation.
+func (m *ConnectionMutation) AvatarHashCleared() bool {
+	_, ok := m.clearedFields[connection.FieldAvatarHash]
+	return ok
+}
+
+// ResetAvatarHash resets all changes to the "avatar_hash" field.
+func (m *ConnectionMutation) ResetAvatarHash() {
+	m.avatar_hash = nil
+	delete(m.clearedFields, connection.FieldAvatarHash)
+}
+
+// SetAvatarType sets the "avatar_type" field.
+func (m *ConnectionMutation) SetAvatarType(s string) {
+	m.avatar_type = &s
+}
+
+// AvatarType returns the value of the "avatar_type" field in the mutation.
+func (m *ConnectionMutation) AvatarType() (r string, exists bool) {
+	v := m.avatar_type
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAvatarType returns the old "avatar_type" field's value of the Connection entity.
+// If the Connection object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConnectionMutation) OldAvatarType(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAvatarType is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAvatarType requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAvatarType: %w", err)
+	}
+	return oldValue.AvatarType, nil
+}
+
+// ClearAvatarType clears the value of the "avatar_type" field.
+func (m *ConnectionMutation) ClearAvatarType() {
+	m.avatar_type = nil
+	m.clearedFields[connection.FieldAvatarType] = struct{}{}
+}
+
+// AvatarTypeCleared returns if the "avatar_type" field was cleared in this mutation.
+func (m *ConnectionMutation) AvatarTypeCleared() bool {
+	_, ok := m.clearedFields[connection.FieldAvatarType]
+	return ok
+}
+
+// ResetAvatarType resets all changes to the "avatar_type" field.
+func (m *ConnectionMutation) ResetAvatarType() {
+	m.avatar_type = nil
+	delete(m.clearedFields, connection.FieldAvatarType)
+}
+
 // SetStatus sets the "status" field.
 func (m *ConnectionMutation) SetStatus(c connection.Status) {
 	m.status = &c
@@ -4567,6 +6376,414 @@ func (m *ConnectionMutation) TokenRefreshedAtCleared() bool {
 func (m *ConnectionMutation) ResetTokenRefreshedAt() {
 	m.token_refreshed_at = nil
 	delete(m.clearedFields, connection.FieldTokenRefreshedAt)
+}
+
+// SetTokenExpiresAt sets the "token_expires_at" field.
+func (m *ConnectionMutation) SetTokenExpiresAt(t time.Time) {
+	m.token_expires_at = &t
+}
+
+// TokenExpiresAt returns the value of the "token_expires_at" field in the mutation.
+func (m *ConnectionMutation) TokenExpiresAt() (r time.Time, exists bool) {
+	v := m.token_expires_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTokenExpiresAt returns the old "token_expires_at" field's value of the Connection entity.
+// If the Connection object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConnectionMutation) OldTokenExpiresAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTokenExpiresAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTokenExpiresAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTokenExpiresAt: %w", err)
+	}
+	return oldValue.TokenExpiresAt, nil
+}
+
+// ClearTokenExpiresAt clears the value of the "token_expires_at" field.
+func (m *ConnectionMutation) ClearTokenExpiresAt() {
+	m.token_expires_at = nil
+	m.clearedFields[connection.FieldTokenExpiresAt] = struct{}{}
+}
+
+// TokenExpiresAtCleared returns if the "token_expires_at" field was cleared in this mutation.
+func (m *ConnectionMutation) TokenExpiresAtCleared() bool {
+	_, ok := m.clearedFields[connection.FieldTokenExpiresAt]
+	return ok
+}
+
+// ResetTokenExpiresAt resets all changes to the "token_expires_at" field.
+func (m *ConnectionMutation) ResetTokenExpiresAt() {
+	m.token_expires_at = nil
+	delete(m.clearedFields, connection.FieldTokenExpiresAt)
+}
+
+// SetTokenRefreshAt sets the "token_refresh_at" field.
+func (m *ConnectionMutation) SetTokenRefreshAt(t time.Time) {
+	m.token_refresh_at = &t
+}
+
+// TokenRefreshAt returns the value of the "token_refresh_at" field in the mutation.
+func (m *ConnectionMutation) TokenRefreshAt() (r time.Time, exists bool) {
+	v := m.token_refresh_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTokenRefreshAt returns the old "token_refresh_at" field's value of the Connection entity.
+// If the Connection object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConnectionMutation) OldTokenRefreshAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTokenRefreshAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTokenRefreshAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTokenRefreshAt: %w", err)
+	}
+	return oldValue.TokenRefreshAt, nil
+}
+
+// ClearTokenRefreshAt clears the value of the "token_refresh_at" field.
+func (m *ConnectionMutation) ClearTokenRefreshAt() {
+	m.token_refresh_at = nil
+	m.clearedFields[connection.FieldTokenRefreshAt] = struct{}{}
+}
+
+// TokenRefreshAtCleared returns if the "token_refresh_at" field was cleared in this mutation.
+func (m *ConnectionMutation) TokenRefreshAtCleared() bool {
+	_, ok := m.clearedFields[connection.FieldTokenRefreshAt]
+	return ok
+}
+
+// ResetTokenRefreshAt resets all changes to the "token_refresh_at" field.
+func (m *ConnectionMutation) ResetTokenRefreshAt() {
+	m.token_refresh_at = nil
+	delete(m.clearedFields, connection.FieldTokenRefreshAt)
+}
+
+// SetDataAccessExpiresAt sets the "data_access_expires_at" field.
+func (m *ConnectionMutation) SetDataAccessExpiresAt(t time.Time) {
+	m.data_access_expires_at = &t
+}
+
+// DataAccessExpiresAt returns the value of the "data_access_expires_at" field in the mutation.
+func (m *ConnectionMutation) DataAccessExpiresAt() (r time.Time, exists bool) {
+	v := m.data_access_expires_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDataAccessExpiresAt returns the old "data_access_expires_at" field's value of the Connection entity.
+// If the Connection object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConnectionMutation) OldDataAccessExpiresAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDataAccessExpiresAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDataAccessExpiresAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDataAccessExpiresAt: %w", err)
+	}
+	return oldValue.DataAccessExpiresAt, nil
+}
+
+// ClearDataAccessExpiresAt clears the value of the "data_access_expires_at" field.
+func (m *ConnectionMutation) ClearDataAccessExpiresAt() {
+	m.data_access_expires_at = nil
+	m.clearedFields[connection.FieldDataAccessExpiresAt] = struct{}{}
+}
+
+// DataAccessExpiresAtCleared returns if the "data_access_expires_at" field was cleared in this mutation.
+func (m *ConnectionMutation) DataAccessExpiresAtCleared() bool {
+	_, ok := m.clearedFields[connection.FieldDataAccessExpiresAt]
+	return ok
+}
+
+// ResetDataAccessExpiresAt resets all changes to the "data_access_expires_at" field.
+func (m *ConnectionMutation) ResetDataAccessExpiresAt() {
+	m.data_access_expires_at = nil
+	delete(m.clearedFields, connection.FieldDataAccessExpiresAt)
+}
+
+// SetSealedUserToken sets the "sealed_user_token" field.
+func (m *ConnectionMutation) SetSealedUserToken(b []byte) {
+	m.sealed_user_token = &b
+}
+
+// SealedUserToken returns the value of the "sealed_user_token" field in the mutation.
+func (m *ConnectionMutation) SealedUserToken() (r []byte, exists bool) {
+	v := m.sealed_user_token
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSealedUserToken returns the old "sealed_user_token" field's value of the Connection entity.
+// If the Connection object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConnectionMutation) OldSealedUserToken(ctx context.Context) (v *[]byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSealedUserToken is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSealedUserToken requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSealedUserToken: %w", err)
+	}
+	return oldValue.SealedUserToken, nil
+}
+
+// ClearSealedUserToken clears the value of the "sealed_user_token" field.
+func (m *ConnectionMutation) ClearSealedUserToken() {
+	m.sealed_user_token = nil
+	m.clearedFields[connection.FieldSealedUserToken] = struct{}{}
+}
+
+// SealedUserTokenCleared returns if the "sealed_user_token" field was cleared in this mutation.
+func (m *ConnectionMutation) SealedUserTokenCleared() bool {
+	_, ok := m.clearedFields[connection.FieldSealedUserToken]
+	return ok
+}
+
+// ResetSealedUserToken resets all changes to the "sealed_user_token" field.
+func (m *ConnectionMutation) ResetSealedUserToken() {
+	m.sealed_user_token = nil
+	delete(m.clearedFields, connection.FieldSealedUserToken)
+}
+
+// SetAppID sets the "app_id" field.
+func (m *ConnectionMutation) SetAppID(s string) {
+	m.app_id = &s
+}
+
+// AppID returns the value of the "app_id" field in the mutation.
+func (m *ConnectionMutation) AppID() (r string, exists bool) {
+	v := m.app_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAppID returns the old "app_id" field's value of the Connection entity.
+// If the Connection object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConnectionMutation) OldAppID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAppID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAppID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAppID: %w", err)
+	}
+	return oldValue.AppID, nil
+}
+
+// ClearAppID clears the value of the "app_id" field.
+func (m *ConnectionMutation) ClearAppID() {
+	m.app_id = nil
+	m.clearedFields[connection.FieldAppID] = struct{}{}
+}
+
+// AppIDCleared returns if the "app_id" field was cleared in this mutation.
+func (m *ConnectionMutation) AppIDCleared() bool {
+	_, ok := m.clearedFields[connection.FieldAppID]
+	return ok
+}
+
+// ResetAppID resets all changes to the "app_id" field.
+func (m *ConnectionMutation) ResetAppID() {
+	m.app_id = nil
+	delete(m.clearedFields, connection.FieldAppID)
+}
+
+// SetSealedAppSecret sets the "sealed_app_secret" field.
+func (m *ConnectionMutation) SetSealedAppSecret(b []byte) {
+	m.sealed_app_secret = &b
+}
+
+// SealedAppSecret returns the value of the "sealed_app_secret" field in the mutation.
+func (m *ConnectionMutation) SealedAppSecret() (r []byte, exists bool) {
+	v := m.sealed_app_secret
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSealedAppSecret returns the old "sealed_app_secret" field's value of the Connection entity.
+// If the Connection object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConnectionMutation) OldSealedAppSecret(ctx context.Context) (v *[]byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSealedAppSecret is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSealedAppSecret requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSealedAppSecret: %w", err)
+	}
+	return oldValue.SealedAppSecret, nil
+}
+
+// ClearSealedAppSecret clears the value of the "sealed_app_secret" field.
+func (m *ConnectionMutation) ClearSealedAppSecret() {
+	m.sealed_app_secret = nil
+	m.clearedFields[connection.FieldSealedAppSecret] = struct{}{}
+}
+
+// SealedAppSecretCleared returns if the "sealed_app_secret" field was cleared in this mutation.
+func (m *ConnectionMutation) SealedAppSecretCleared() bool {
+	_, ok := m.clearedFields[connection.FieldSealedAppSecret]
+	return ok
+}
+
+// ResetSealedAppSecret resets all changes to the "sealed_app_secret" field.
+func (m *ConnectionMutation) ResetSealedAppSecret() {
+	m.sealed_app_secret = nil
+	delete(m.clearedFields, connection.FieldSealedAppSecret)
+}
+
+// SetSealedVerifyToken sets the "sealed_verify_token" field.
+func (m *ConnectionMutation) SetSealedVerifyToken(b []byte) {
+	m.sealed_verify_token = &b
+}
+
+// SealedVerifyToken returns the value of the "sealed_verify_token" field in the mutation.
+func (m *ConnectionMutation) SealedVerifyToken() (r []byte, exists bool) {
+	v := m.sealed_verify_token
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSealedVerifyToken returns the old "sealed_verify_token" field's value of the Connection entity.
+// If the Connection object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConnectionMutation) OldSealedVerifyToken(ctx context.Context) (v *[]byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSealedVerifyToken is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSealedVerifyToken requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSealedVerifyToken: %w", err)
+	}
+	return oldValue.SealedVerifyToken, nil
+}
+
+// ClearSealedVerifyToken clears the value of the "sealed_verify_token" field.
+func (m *ConnectionMutation) ClearSealedVerifyToken() {
+	m.sealed_verify_token = nil
+	m.clearedFields[connection.FieldSealedVerifyToken] = struct{}{}
+}
+
+// SealedVerifyTokenCleared returns if the "sealed_verify_token" field was cleared in this mutation.
+func (m *ConnectionMutation) SealedVerifyTokenCleared() bool {
+	_, ok := m.clearedFields[connection.FieldSealedVerifyToken]
+	return ok
+}
+
+// ResetSealedVerifyToken resets all changes to the "sealed_verify_token" field.
+func (m *ConnectionMutation) ResetSealedVerifyToken() {
+	m.sealed_verify_token = nil
+	delete(m.clearedFields, connection.FieldSealedVerifyToken)
+}
+
+// SetPermissions sets the "permissions" field.
+func (m *ConnectionMutation) SetPermissions(pl []platform.Permission) {
+	m.permissions = &pl
+	m.appendpermissions = nil
+}
+
+// Permissions returns the value of the "permissions" field in the mutation.
+func (m *ConnectionMutation) Permissions() (r []platform.Permission, exists bool) {
+	v := m.permissions
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPermissions returns the old "permissions" field's value of the Connection entity.
+// If the Connection object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConnectionMutation) OldPermissions(ctx context.Context) (v []platform.Permission, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPermissions is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPermissions requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPermissions: %w", err)
+	}
+	return oldValue.Permissions, nil
+}
+
+// AppendPermissions adds pl to the "permissions" field.
+func (m *ConnectionMutation) AppendPermissions(pl []platform.Permission) {
+	m.appendpermissions = append(m.appendpermissions, pl...)
+}
+
+// AppendedPermissions returns the list of values that were appended to the "permissions" field in this mutation.
+func (m *ConnectionMutation) AppendedPermissions() ([]platform.Permission, bool) {
+	if len(m.appendpermissions) == 0 {
+		return nil, false
+	}
+	return m.appendpermissions, true
+}
+
+// ClearPermissions clears the value of the "permissions" field.
+func (m *ConnectionMutation) ClearPermissions() {
+	m.permissions = nil
+	m.appendpermissions = nil
+	m.clearedFields[connection.FieldPermissions] = struct{}{}
+}
+
+// PermissionsCleared returns if the "permissions" field was cleared in this mutation.
+func (m *ConnectionMutation) PermissionsCleared() bool {
+	_, ok := m.clearedFields[connection.FieldPermissions]
+	return ok
+}
+
+// ResetPermissions resets all changes to the "permissions" field.
+func (m *ConnectionMutation) ResetPermissions() {
+	m.permissions = nil
+	m.appendpermissions = nil
+	delete(m.clearedFields, connection.FieldPermissions)
 }
 
 // SetDelivery sets the "delivery" field.
@@ -5631,6 +7848,60 @@ func (m *ConnectionMutation) ResetCampaign() {
 	m.clearedcampaign = false
 }
 
+// ClearQueue clears the "queue" edge to the Queue entity.
+func (m *ConnectionMutation) ClearQueue() {
+	m.clearedqueue = true
+	m.clearedFields[connection.FieldQueueID] = struct{}{}
+}
+
+// QueueCleared reports if the "queue" edge to the Queue entity was cleared.
+func (m *ConnectionMutation) QueueCleared() bool {
+	return m.QueueIDCleared() || m.clearedqueue
+}
+
+// QueueIDs returns the "queue" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// QueueID instead. It exists only for internal usage by the builders.
+func (m *ConnectionMutation) QueueIDs() (ids []causeway.ID) {
+	if id := m.queue; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetQueue resets all changes to the "queue" edge.
+func (m *ConnectionMutation) ResetQueue() {
+	m.queue = nil
+	m.clearedqueue = false
+}
+
+// ClearAssignee clears the "assignee" edge to the User entity.
+func (m *ConnectionMutation) ClearAssignee() {
+	m.clearedassignee = true
+	m.clearedFields[connection.FieldAssigneeID] = struct{}{}
+}
+
+// AssigneeCleared reports if the "assignee" edge to the User entity was cleared.
+func (m *ConnectionMutation) AssigneeCleared() bool {
+	return m.AssigneeIDCleared() || m.clearedassignee
+}
+
+// AssigneeIDs returns the "assignee" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// AssigneeID instead. It exists only for internal usage by the builders.
+func (m *ConnectionMutation) AssigneeIDs() (ids []causeway.ID) {
+	if id := m.assignee; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetAssignee resets all changes to the "assignee" edge.
+func (m *ConnectionMutation) ResetAssignee() {
+	m.assignee = nil
+	m.clearedassignee = false
+}
+
 // AddWebhookLogIDs adds the "webhook_logs" edge to the WebhookLog entity by ids.
 func (m *ConnectionMutation) AddWebhookLogIDs(ids ...causeway.ID) {
 	if m.webhook_logs == nil {
@@ -5773,7 +8044,7 @@ func (m *ConnectionMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ConnectionMutation) Fields() []string {
-	fields := make([]string, 0, 35)
+	fields := make([]string, 0, 48)
 	if m.campaign != nil {
 		fields = append(fields, connection.FieldCampaignID)
 	}
@@ -5798,6 +8069,21 @@ func (m *ConnectionMutation) Fields() []string {
 	if m.authorized_by != nil {
 		fields = append(fields, connection.FieldAuthorizedBy)
 	}
+	if m.queue != nil {
+		fields = append(fields, connection.FieldQueueID)
+	}
+	if m.assignee != nil {
+		fields = append(fields, connection.FieldAssigneeID)
+	}
+	if m.avatar_ref != nil {
+		fields = append(fields, connection.FieldAvatarRef)
+	}
+	if m.avatar_hash != nil {
+		fields = append(fields, connection.FieldAvatarHash)
+	}
+	if m.avatar_type != nil {
+		fields = append(fields, connection.FieldAvatarType)
+	}
 	if m.status != nil {
 		fields = append(fields, connection.FieldStatus)
 	}
@@ -5815,6 +8101,30 @@ func (m *ConnectionMutation) Fields() []string {
 	}
 	if m.token_refreshed_at != nil {
 		fields = append(fields, connection.FieldTokenRefreshedAt)
+	}
+	if m.token_expires_at != nil {
+		fields = append(fields, connection.FieldTokenExpiresAt)
+	}
+	if m.token_refresh_at != nil {
+		fields = append(fields, connection.FieldTokenRefreshAt)
+	}
+	if m.data_access_expires_at != nil {
+		fields = append(fields, connection.FieldDataAccessExpiresAt)
+	}
+	if m.sealed_user_token != nil {
+		fields = append(fields, connection.FieldSealedUserToken)
+	}
+	if m.app_id != nil {
+		fields = append(fields, connection.FieldAppID)
+	}
+	if m.sealed_app_secret != nil {
+		fields = append(fields, connection.FieldSealedAppSecret)
+	}
+	if m.sealed_verify_token != nil {
+		fields = append(fields, connection.FieldSealedVerifyToken)
+	}
+	if m.permissions != nil {
+		fields = append(fields, connection.FieldPermissions)
 	}
 	if m.delivery != nil {
 		fields = append(fields, connection.FieldDelivery)
@@ -5903,6 +8213,16 @@ func (m *ConnectionMutation) Field(name string) (ent.Value, bool) {
 		return m.Enabled()
 	case connection.FieldAuthorizedBy:
 		return m.AuthorizedBy()
+	case connection.FieldQueueID:
+		return m.QueueID()
+	case connection.FieldAssigneeID:
+		return m.AssigneeID()
+	case connection.FieldAvatarRef:
+		return m.AvatarRef()
+	case connection.FieldAvatarHash:
+		return m.AvatarHash()
+	case connection.FieldAvatarType:
+		return m.AvatarType()
 	case connection.FieldStatus:
 		return m.Status()
 	case connection.FieldProblem:
@@ -5915,6 +8235,22 @@ func (m *ConnectionMutation) Field(name string) (ent.Value, bool) {
 		return m.TokenValid()
 	case connection.FieldTokenRefreshedAt:
 		return m.TokenRefreshedAt()
+	case connection.FieldTokenExpiresAt:
+		return m.TokenExpiresAt()
+	case connection.FieldTokenRefreshAt:
+		return m.TokenRefreshAt()
+	case connection.FieldDataAccessExpiresAt:
+		return m.DataAccessExpiresAt()
+	case connection.FieldSealedUserToken:
+		return m.SealedUserToken()
+	case connection.FieldAppID:
+		return m.AppID()
+	case connection.FieldSealedAppSecret:
+		return m.SealedAppSecret()
+	case connection.FieldSealedVerifyToken:
+		return m.SealedVerifyToken()
+	case connection.FieldPermissions:
+		return m.Permissions()
 	case connection.FieldDelivery:
 		return m.Delivery()
 	case connection.FieldWebhookKey:
@@ -5982,6 +8318,16 @@ func (m *ConnectionMutation) OldField(ctx context.Context, name string) (ent.Val
 		return m.OldEnabled(ctx)
 	case connection.FieldAuthorizedBy:
 		return m.OldAuthorizedBy(ctx)
+	case connection.FieldQueueID:
+		return m.OldQueueID(ctx)
+	case connection.FieldAssigneeID:
+		return m.OldAssigneeID(ctx)
+	case connection.FieldAvatarRef:
+		return m.OldAvatarRef(ctx)
+	case connection.FieldAvatarHash:
+		return m.OldAvatarHash(ctx)
+	case connection.FieldAvatarType:
+		return m.OldAvatarType(ctx)
 	case connection.FieldStatus:
 		return m.OldStatus(ctx)
 	case connection.FieldProblem:
@@ -5994,6 +8340,22 @@ func (m *ConnectionMutation) OldField(ctx context.Context, name string) (ent.Val
 		return m.OldTokenValid(ctx)
 	case connection.FieldTokenRefreshedAt:
 		return m.OldTokenRefreshedAt(ctx)
+	case connection.FieldTokenExpiresAt:
+		return m.OldTokenExpiresAt(ctx)
+	case connection.FieldTokenRefreshAt:
+		return m.OldTokenRefreshAt(ctx)
+	case connection.FieldDataAccessExpiresAt:
+		return m.OldDataAccessExpiresAt(ctx)
+	case connection.FieldSealedUserToken:
+		return m.OldSealedUserToken(ctx)
+	case connection.FieldAppID:
+		return m.OldAppID(ctx)
+	case connection.FieldSealedAppSecret:
+		return m.OldSealedAppSecret(ctx)
+	case connection.FieldSealedVerifyToken:
+		return m.OldSealedVerifyToken(ctx)
+	case connection.FieldPermissions:
+		return m.OldPermissions(ctx)
 	case connection.FieldDelivery:
 		return m.OldDelivery(ctx)
 	case connection.FieldWebhookKey:
@@ -6101,6 +8463,41 @@ func (m *ConnectionMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetAuthorizedBy(v)
 		return nil
+	case connection.FieldQueueID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetQueueID(v)
+		return nil
+	case connection.FieldAssigneeID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAssigneeID(v)
+		return nil
+	case connection.FieldAvatarRef:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAvatarRef(v)
+		return nil
+	case connection.FieldAvatarHash:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAvatarHash(v)
+		return nil
+	case connection.FieldAvatarType:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAvatarType(v)
+		return nil
 	case connection.FieldStatus:
 		v, ok := value.(connection.Status)
 		if !ok {
@@ -6142,6 +8539,62 @@ func (m *ConnectionMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetTokenRefreshedAt(v)
+		return nil
+	case connection.FieldTokenExpiresAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTokenExpiresAt(v)
+		return nil
+	case connection.FieldTokenRefreshAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTokenRefreshAt(v)
+		return nil
+	case connection.FieldDataAccessExpiresAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDataAccessExpiresAt(v)
+		return nil
+	case connection.FieldSealedUserToken:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSealedUserToken(v)
+		return nil
+	case connection.FieldAppID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAppID(v)
+		return nil
+	case connection.FieldSealedAppSecret:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSealedAppSecret(v)
+		return nil
+	case connection.FieldSealedVerifyToken:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSealedVerifyToken(v)
+		return nil
+	case connection.FieldPermissions:
+		v, ok := value.([]platform.Permission)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPermissions(v)
 		return nil
 	case connection.FieldDelivery:
 		v, ok := value.(connection.Delivery)
@@ -6401,6 +8854,21 @@ func (m *ConnectionMutation) ClearedFields() []string {
 	if m.FieldCleared(connection.FieldAuthorizedBy) {
 		fields = append(fields, connection.FieldAuthorizedBy)
 	}
+	if m.FieldCleared(connection.FieldQueueID) {
+		fields = append(fields, connection.FieldQueueID)
+	}
+	if m.FieldCleared(connection.FieldAssigneeID) {
+		fields = append(fields, connection.FieldAssigneeID)
+	}
+	if m.FieldCleared(connection.FieldAvatarRef) {
+		fields = append(fields, connection.FieldAvatarRef)
+	}
+	if m.FieldCleared(connection.FieldAvatarHash) {
+		fields = append(fields, connection.FieldAvatarHash)
+	}
+	if m.FieldCleared(connection.FieldAvatarType) {
+		fields = append(fields, connection.FieldAvatarType)
+	}
 	if m.FieldCleared(connection.FieldProblem) {
 		fields = append(fields, connection.FieldProblem)
 	}
@@ -6412,6 +8880,30 @@ func (m *ConnectionMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(connection.FieldTokenRefreshedAt) {
 		fields = append(fields, connection.FieldTokenRefreshedAt)
+	}
+	if m.FieldCleared(connection.FieldTokenExpiresAt) {
+		fields = append(fields, connection.FieldTokenExpiresAt)
+	}
+	if m.FieldCleared(connection.FieldTokenRefreshAt) {
+		fields = append(fields, connection.FieldTokenRefreshAt)
+	}
+	if m.FieldCleared(connection.FieldDataAccessExpiresAt) {
+		fields = append(fields, connection.FieldDataAccessExpiresAt)
+	}
+	if m.FieldCleared(connection.FieldSealedUserToken) {
+		fields = append(fields, connection.FieldSealedUserToken)
+	}
+	if m.FieldCleared(connection.FieldAppID) {
+		fields = append(fields, connection.FieldAppID)
+	}
+	if m.FieldCleared(connection.FieldSealedAppSecret) {
+		fields = append(fields, connection.FieldSealedAppSecret)
+	}
+	if m.FieldCleared(connection.FieldSealedVerifyToken) {
+		fields = append(fields, connection.FieldSealedVerifyToken)
+	}
+	if m.FieldCleared(connection.FieldPermissions) {
+		fields = append(fields, connection.FieldPermissions)
 	}
 	if m.FieldCleared(connection.FieldSealedWebhookSecret) {
 		fields = append(fields, connection.FieldSealedWebhookSecret)
@@ -6466,6 +8958,21 @@ func (m *ConnectionMutation) ClearField(name string) error {
 	case connection.FieldAuthorizedBy:
 		m.ClearAuthorizedBy()
 		return nil
+	case connection.FieldQueueID:
+		m.ClearQueueID()
+		return nil
+	case connection.FieldAssigneeID:
+		m.ClearAssigneeID()
+		return nil
+	case connection.FieldAvatarRef:
+		m.ClearAvatarRef()
+		return nil
+	case connection.FieldAvatarHash:
+		m.ClearAvatarHash()
+		return nil
+	case connection.FieldAvatarType:
+		m.ClearAvatarType()
+		return nil
 	case connection.FieldProblem:
 		m.ClearProblem()
 		return nil
@@ -6477,6 +8984,30 @@ func (m *ConnectionMutation) ClearField(name string) error {
 		return nil
 	case connection.FieldTokenRefreshedAt:
 		m.ClearTokenRefreshedAt()
+		return nil
+	case connection.FieldTokenExpiresAt:
+		m.ClearTokenExpiresAt()
+		return nil
+	case connection.FieldTokenRefreshAt:
+		m.ClearTokenRefreshAt()
+		return nil
+	case connection.FieldDataAccessExpiresAt:
+		m.ClearDataAccessExpiresAt()
+		return nil
+	case connection.FieldSealedUserToken:
+		m.ClearSealedUserToken()
+		return nil
+	case connection.FieldAppID:
+		m.ClearAppID()
+		return nil
+	case connection.FieldSealedAppSecret:
+		m.ClearSealedAppSecret()
+		return nil
+	case connection.FieldSealedVerifyToken:
+		m.ClearSealedVerifyToken()
+		return nil
+	case connection.FieldPermissions:
+		m.ClearPermissions()
 		return nil
 	case connection.FieldSealedWebhookSecret:
 		m.ClearSealedWebhookSecret()
@@ -6543,6 +9074,21 @@ func (m *ConnectionMutation) ResetField(name string) error {
 	case connection.FieldAuthorizedBy:
 		m.ResetAuthorizedBy()
 		return nil
+	case connection.FieldQueueID:
+		m.ResetQueueID()
+		return nil
+	case connection.FieldAssigneeID:
+		m.ResetAssigneeID()
+		return nil
+	case connection.FieldAvatarRef:
+		m.ResetAvatarRef()
+		return nil
+	case connection.FieldAvatarHash:
+		m.ResetAvatarHash()
+		return nil
+	case connection.FieldAvatarType:
+		m.ResetAvatarType()
+		return nil
 	case connection.FieldStatus:
 		m.ResetStatus()
 		return nil
@@ -6560,6 +9106,30 @@ func (m *ConnectionMutation) ResetField(name string) error {
 		return nil
 	case connection.FieldTokenRefreshedAt:
 		m.ResetTokenRefreshedAt()
+		return nil
+	case connection.FieldTokenExpiresAt:
+		m.ResetTokenExpiresAt()
+		return nil
+	case connection.FieldTokenRefreshAt:
+		m.ResetTokenRefreshAt()
+		return nil
+	case connection.FieldDataAccessExpiresAt:
+		m.ResetDataAccessExpiresAt()
+		return nil
+	case connection.FieldSealedUserToken:
+		m.ResetSealedUserToken()
+		return nil
+	case connection.FieldAppID:
+		m.ResetAppID()
+		return nil
+	case connection.FieldSealedAppSecret:
+		m.ResetSealedAppSecret()
+		return nil
+	case connection.FieldSealedVerifyToken:
+		m.ResetSealedVerifyToken()
+		return nil
+	case connection.FieldPermissions:
+		m.ResetPermissions()
 		return nil
 	case connection.FieldDelivery:
 		m.ResetDelivery()
@@ -6630,9 +9200,15 @@ func (m *ConnectionMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *ConnectionMutation) AddedEdges() []string {
-	edges := make([]string, 0, 3)
+	edges := make([]string, 0, 5)
 	if m.campaign != nil {
 		edges = append(edges, connection.EdgeCampaign)
+	}
+	if m.queue != nil {
+		edges = append(edges, connection.EdgeQueue)
+	}
+	if m.assignee != nil {
+		edges = append(edges, connection.EdgeAssignee)
 	}
 	if m.webhook_logs != nil {
 		edges = append(edges, connection.EdgeWebhookLogs)
@@ -6649,6 +9225,14 @@ func (m *ConnectionMutation) AddedIDs(name string) []ent.Value {
 	switch name {
 	case connection.EdgeCampaign:
 		if id := m.campaign; id != nil {
+			return []ent.Value{*id}
+		}
+	case connection.EdgeQueue:
+		if id := m.queue; id != nil {
+			return []ent.Value{*id}
+		}
+	case connection.EdgeAssignee:
+		if id := m.assignee; id != nil {
 			return []ent.Value{*id}
 		}
 	case connection.EdgeWebhookLogs:
@@ -6669,7 +9253,7 @@ func (m *ConnectionMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *ConnectionMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 3)
+	edges := make([]string, 0, 5)
 	if m.removedwebhook_logs != nil {
 		edges = append(edges, connection.EdgeWebhookLogs)
 	}
@@ -6701,9 +9285,15 @@ func (m *ConnectionMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *ConnectionMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 3)
+	edges := make([]string, 0, 5)
 	if m.clearedcampaign {
 		edges = append(edges, connection.EdgeCampaign)
+	}
+	if m.clearedqueue {
+		edges = append(edges, connection.EdgeQueue)
+	}
+	if m.clearedassignee {
+		edges = append(edges, connection.EdgeAssignee)
 	}
 	if m.clearedwebhook_logs {
 		edges = append(edges, connection.EdgeWebhookLogs)
@@ -6720,6 +9310,10 @@ func (m *ConnectionMutation) EdgeCleared(name string) bool {
 	switch name {
 	case connection.EdgeCampaign:
 		return m.clearedcampaign
+	case connection.EdgeQueue:
+		return m.clearedqueue
+	case connection.EdgeAssignee:
+		return m.clearedassignee
 	case connection.EdgeWebhookLogs:
 		return m.clearedwebhook_logs
 	case connection.EdgeTestReports:
@@ -6735,6 +9329,12 @@ func (m *ConnectionMutation) ClearEdge(name string) error {
 	case connection.EdgeCampaign:
 		m.ClearCampaign()
 		return nil
+	case connection.EdgeQueue:
+		m.ClearQueue()
+		return nil
+	case connection.EdgeAssignee:
+		m.ClearAssignee()
+		return nil
 	}
 	return fmt.Errorf("unknown Connection unique edge %s", name)
 }
@@ -6745,6 +9345,12 @@ func (m *ConnectionMutation) ResetEdge(name string) error {
 	switch name {
 	case connection.EdgeCampaign:
 		m.ResetCampaign()
+		return nil
+	case connection.EdgeQueue:
+		m.ResetQueue()
+		return nil
+	case connection.EdgeAssignee:
+		m.ResetAssignee()
 		return nil
 	case connection.EdgeWebhookLogs:
 		m.ResetWebhookLogs()
@@ -6771,6 +9377,18 @@ type ContactMutation struct {
 	language             *string
 	blocked              *bool
 	created_at           *time.Time
+	avatar_ref           *string
+	avatar_hash          *string
+	avatar_type          *string
+	profile              *contact.Profile
+	described_at         *time.Time
+	queue_key            *string
+	queue_order          *int64
+	addqueue_order       *int64
+	next_try_at          *time.Time
+	attempts             *int
+	addattempts          *int
+	leased_until         *time.Time
 	clearedFields        map[string]struct{}
 	connection           *causeway.ID
 	clearedconnection    bool
@@ -7272,6 +9890,497 @@ func (m *ContactMutation) ResetCreatedAt() {
 	m.created_at = nil
 }
 
+// SetAvatarRef sets the "avatar_ref" field.
+func (m *ContactMutation) SetAvatarRef(s string) {
+	m.avatar_ref = &s
+}
+
+// AvatarRef returns the value of the "avatar_ref" field in the mutation.
+func (m *ContactMutation) AvatarRef() (r string, exists bool) {
+	v := m.avatar_ref
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAvatarRef returns the old "avatar_ref" field's value of the Contact entity.
+// If the Contact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactMutation) OldAvatarRef(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAvatarRef is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAvatarRef requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAvatarRef: %w", err)
+	}
+	return oldValue.AvatarRef, nil
+}
+
+// ClearAvatarRef clears the value of the "avatar_ref" field.
+func (m *ContactMutation) ClearAvatarRef() {
+	m.avatar_ref = nil
+	m.clearedFields[contact.FieldAvatarRef] = struct{}{}
+}
+
+// AvatarRefCleared returns if the "avatar_ref" field was cleared in this mutation.
+func (m *ContactMutation) AvatarRefCleared() bool {
+	_, ok := m.clearedFields[contact.FieldAvatarRef]
+	return ok
+}
+
+// ResetAvatarRef resets all changes to the "avatar_ref" field.
+func (m *ContactMutation) ResetAvatarRef() {
+	m.avatar_ref = nil
+	delete(m.clearedFields, contact.FieldAvatarRef)
+}
+
+// SetAvatarHash sets the "avatar_hash" field.
+func (m *ContactMutation) SetAvatarHash(s string) {
+	m.avatar_hash = &s
+}
+
+// AvatarHash returns the value of the "avatar_hash" field in the mutation.
+func (m *ContactMutation) AvatarHash() (r string, exists bool) {
+	v := m.avatar_hash
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAvatarHash returns the old "avatar_hash" field's value of the Contact entity.
+// If the Contact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactMutation) OldAvatarHash(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAvatarHash is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAvatarHash requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAvatarHash: %w", err)
+	}
+	return oldValue.AvatarHash, nil
+}
+
+// ClearAvatarHash clears the value of the "avatar_hash" field.
+func (m *ContactMutation) ClearAvatarHash() {
+	m.avatar_hash = nil
+	m.clearedFields[contact.FieldAvatarHash] = struct{}{}
+}
+
+// AvatarHashCleared returns if the "avatar_hash" field was cleared in this mutation.
+func (m *ContactMutation) AvatarHashCleared() bool {
+	_, ok := m.clearedFields[contact.FieldAvatarHash]
+	return ok
+}
+
+// ResetAvatarHash resets all changes to the "avatar_hash" field.
+func (m *ContactMutation) ResetAvatarHash() {
+	m.avatar_hash = nil
+	delete(m.clearedFields, contact.FieldAvatarHash)
+}
+
+// SetAvatarType sets the "avatar_type" field.
+func (m *ContactMutation) SetAvatarType(s string) {
+	m.avatar_type = &s
+}
+
+// AvatarType returns the value of the "avatar_type" field in the mutation.
+func (m *ContactMutation) AvatarType() (r string, exists bool) {
+	v := m.avatar_type
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAvatarType returns the old "avatar_type" field's value of the Contact entity.
+// If the Contact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactMutation) OldAvatarType(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAvatarType is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAvatarType requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAvatarType: %w", err)
+	}
+	return oldValue.AvatarType, nil
+}
+
+// ClearAvatarType clears the value of the "avatar_type" field.
+func (m *ContactMutation) ClearAvatarType() {
+	m.avatar_type = nil
+	m.clearedFields[contact.FieldAvatarType] = struct{}{}
+}
+
+// AvatarTypeCleared returns if the "avatar_type" field was cleared in this mutation.
+func (m *ContactMutation) AvatarTypeCleared() bool {
+	_, ok := m.clearedFields[contact.FieldAvatarType]
+	return ok
+}
+
+// ResetAvatarType resets all changes to the "avatar_type" field.
+func (m *ContactMutation) ResetAvatarType() {
+	m.avatar_type = nil
+	delete(m.clearedFields, contact.FieldAvatarType)
+}
+
+// SetProfile sets the "profile" field.
+func (m *ContactMutation) SetProfile(c contact.Profile) {
+	m.profile = &c
+}
+
+// Profile returns the value of the "profile" field in the mutation.
+func (m *ContactMutation) Profile() (r contact.Profile, exists bool) {
+	v := m.profile
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldProfile returns the old "profile" field's value of the Contact entity.
+// If the Contact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactMutation) OldProfile(ctx context.Context) (v contact.Profile, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldProfile is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldProfile requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldProfile: %w", err)
+	}
+	return oldValue.Profile, nil
+}
+
+// ResetProfile resets all changes to the "profile" field.
+func (m *ContactMutation) ResetProfile() {
+	m.profile = nil
+}
+
+// SetDescribedAt sets the "described_at" field.
+func (m *ContactMutation) SetDescribedAt(t time.Time) {
+	m.described_at = &t
+}
+
+// DescribedAt returns the value of the "described_at" field in the mutation.
+func (m *ContactMutation) DescribedAt() (r time.Time, exists bool) {
+	v := m.described_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDescribedAt returns the old "described_at" field's value of the Contact entity.
+// If the Contact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactMutation) OldDescribedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDescribedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDescribedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDescribedAt: %w", err)
+	}
+	return oldValue.DescribedAt, nil
+}
+
+// ClearDescribedAt clears the value of the "described_at" field.
+func (m *ContactMutation) ClearDescribedAt() {
+	m.described_at = nil
+	m.clearedFields[contact.FieldDescribedAt] = struct{}{}
+}
+
+// DescribedAtCleared returns if the "described_at" field was cleared in this mutation.
+func (m *ContactMutation) DescribedAtCleared() bool {
+	_, ok := m.clearedFields[contact.FieldDescribedAt]
+	return ok
+}
+
+// ResetDescribedAt resets all changes to the "described_at" field.
+func (m *ContactMutation) ResetDescribedAt() {
+	m.described_at = nil
+	delete(m.clearedFields, contact.FieldDescribedAt)
+}
+
+// SetQueueKey sets the "queue_key" field.
+func (m *ContactMutation) SetQueueKey(s string) {
+	m.queue_key = &s
+}
+
+// QueueKey returns the value of the "queue_key" field in the mutation.
+func (m *ContactMutation) QueueKey() (r string, exists bool) {
+	v := m.queue_key
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldQueueKey returns the old "queue_key" field's value of the Contact entity.
+// If the Contact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactMutation) OldQueueKey(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldQueueKey is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldQueueKey requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldQueueKey: %w", err)
+	}
+	return oldValue.QueueKey, nil
+}
+
+// ClearQueueKey clears the value of the "queue_key" field.
+func (m *ContactMutation) ClearQueueKey() {
+	m.queue_key = nil
+	m.clearedFields[contact.FieldQueueKey] = struct{}{}
+}
+
+// QueueKeyCleared returns if the "queue_key" field was cleared in this mutation.
+func (m *ContactMutation) QueueKeyCleared() bool {
+	_, ok := m.clearedFields[contact.FieldQueueKey]
+	return ok
+}
+
+// ResetQueueKey resets all changes to the "queue_key" field.
+func (m *ContactMutation) ResetQueueKey() {
+	m.queue_key = nil
+	delete(m.clearedFields, contact.FieldQueueKey)
+}
+
+// SetQueueOrder sets the "queue_order" field.
+func (m *ContactMutation) SetQueueOrder(i int64) {
+	m.queue_order = &i
+	m.addqueue_order = nil
+}
+
+// QueueOrder returns the value of the "queue_order" field in the mutation.
+func (m *ContactMutation) QueueOrder() (r int64, exists bool) {
+	v := m.queue_order
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldQueueOrder returns the old "queue_order" field's value of the Contact entity.
+// If the Contact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactMutation) OldQueueOrder(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldQueueOrder is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldQueueOrder requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldQueueOrder: %w", err)
+	}
+	return oldValue.QueueOrder, nil
+}
+
+// AddQueueOrder adds i to the "queue_order" field.
+func (m *ContactMutation) AddQueueOrder(i int64) {
+	if m.addqueue_order != nil {
+		*m.addqueue_order += i
+	} else {
+		m.addqueue_order = &i
+	}
+}
+
+// AddedQueueOrder returns the value that was added to the "queue_order" field in this mutation.
+func (m *ContactMutation) AddedQueueOrder() (r int64, exists bool) {
+	v := m.addqueue_order
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetQueueOrder resets all changes to the "queue_order" field.
+func (m *ContactMutation) ResetQueueOrder() {
+	m.queue_order = nil
+	m.addqueue_order = nil
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (m *ContactMutation) SetNextTryAt(t time.Time) {
+	m.next_try_at = &t
+}
+
+// NextTryAt returns the value of the "next_try_at" field in the mutation.
+func (m *ContactMutation) NextTryAt() (r time.Time, exists bool) {
+	v := m.next_try_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNextTryAt returns the old "next_try_at" field's value of the Contact entity.
+// If the Contact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactMutation) OldNextTryAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNextTryAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNextTryAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNextTryAt: %w", err)
+	}
+	return oldValue.NextTryAt, nil
+}
+
+// ClearNextTryAt clears the value of the "next_try_at" field.
+func (m *ContactMutation) ClearNextTryAt() {
+	m.next_try_at = nil
+	m.clearedFields[contact.FieldNextTryAt] = struct{}{}
+}
+
+// NextTryAtCleared returns if the "next_try_at" field was cleared in this mutation.
+func (m *ContactMutation) NextTryAtCleared() bool {
+	_, ok := m.clearedFields[contact.FieldNextTryAt]
+	return ok
+}
+
+// ResetNextTryAt resets all changes to the "next_try_at" field.
+func (m *ContactMutation) ResetNextTryAt() {
+	m.next_try_at = nil
+	delete(m.clearedFields, contact.FieldNextTryAt)
+}
+
+// SetAttempts sets the "attempts" field.
+func (m *ContactMutation) SetAttempts(i int) {
+	m.attempts = &i
+	m.addattempts = nil
+}
+
+// Attempts returns the value of the "attempts" field in the mutation.
+func (m *ContactMutation) Attempts() (r int, exists bool) {
+	v := m.attempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAttempts returns the old "attempts" field's value of the Contact entity.
+// If the Contact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactMutation) OldAttempts(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAttempts is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAttempts requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAttempts: %w", err)
+	}
+	return oldValue.Attempts, nil
+}
+
+// AddAttempts adds i to the "attempts" field.
+func (m *ContactMutation) AddAttempts(i int) {
+	if m.addattempts != nil {
+		*m.addattempts += i
+	} else {
+		m.addattempts = &i
+	}
+}
+
+// AddedAttempts returns the value that was added to the "attempts" field in this mutation.
+func (m *ContactMutation) AddedAttempts() (r int, exists bool) {
+	v := m.addattempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAttempts resets all changes to the "attempts" field.
+func (m *ContactMutation) ResetAttempts() {
+	m.attempts = nil
+	m.addattempts = nil
+}
+
+// SetLeasedUntil sets the "leased_until" field.
+func (m *ContactMutation) SetLeasedUntil(t time.Time) {
+	m.leased_until = &t
+}
+
+// LeasedUntil returns the value of the "leased_until" field in the mutation.
+func (m *ContactMutation) LeasedUntil() (r time.Time, exists bool) {
+	v := m.leased_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLeasedUntil returns the old "leased_until" field's value of the Contact entity.
+// If the Contact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactMutation) OldLeasedUntil(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLeasedUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLeasedUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLeasedUntil: %w", err)
+	}
+	return oldValue.LeasedUntil, nil
+}
+
+// ClearLeasedUntil clears the value of the "leased_until" field.
+func (m *ContactMutation) ClearLeasedUntil() {
+	m.leased_until = nil
+	m.clearedFields[contact.FieldLeasedUntil] = struct{}{}
+}
+
+// LeasedUntilCleared returns if the "leased_until" field was cleared in this mutation.
+func (m *ContactMutation) LeasedUntilCleared() bool {
+	_, ok := m.clearedFields[contact.FieldLeasedUntil]
+	return ok
+}
+
+// ResetLeasedUntil resets all changes to the "leased_until" field.
+func (m *ContactMutation) ResetLeasedUntil() {
+	m.leased_until = nil
+	delete(m.clearedFields, contact.FieldLeasedUntil)
+}
+
 // ClearConnection clears the "connection" edge to the Connection entity.
 func (m *ContactMutation) ClearConnection() {
 	m.clearedconnection = true
@@ -7387,7 +10496,7 @@ func (m *ContactMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ContactMutation) Fields() []string {
-	fields := make([]string, 0, 10)
+	fields := make([]string, 0, 20)
 	if m.campaign_id != nil {
 		fields = append(fields, contact.FieldCampaignID)
 	}
@@ -7418,6 +10527,36 @@ func (m *ContactMutation) Fields() []string {
 	if m.created_at != nil {
 		fields = append(fields, contact.FieldCreatedAt)
 	}
+	if m.avatar_ref != nil {
+		fields = append(fields, contact.FieldAvatarRef)
+	}
+	if m.avatar_hash != nil {
+		fields = append(fields, contact.FieldAvatarHash)
+	}
+	if m.avatar_type != nil {
+		fields = append(fields, contact.FieldAvatarType)
+	}
+	if m.profile != nil {
+		fields = append(fields, contact.FieldProfile)
+	}
+	if m.described_at != nil {
+		fields = append(fields, contact.FieldDescribedAt)
+	}
+	if m.queue_key != nil {
+		fields = append(fields, contact.FieldQueueKey)
+	}
+	if m.queue_order != nil {
+		fields = append(fields, contact.FieldQueueOrder)
+	}
+	if m.next_try_at != nil {
+		fields = append(fields, contact.FieldNextTryAt)
+	}
+	if m.attempts != nil {
+		fields = append(fields, contact.FieldAttempts)
+	}
+	if m.leased_until != nil {
+		fields = append(fields, contact.FieldLeasedUntil)
+	}
 	return fields
 }
 
@@ -7446,6 +10585,26 @@ func (m *ContactMutation) Field(name string) (ent.Value, bool) {
 		return m.Blocked()
 	case contact.FieldCreatedAt:
 		return m.CreatedAt()
+	case contact.FieldAvatarRef:
+		return m.AvatarRef()
+	case contact.FieldAvatarHash:
+		return m.AvatarHash()
+	case contact.FieldAvatarType:
+		return m.AvatarType()
+	case contact.FieldProfile:
+		return m.Profile()
+	case contact.FieldDescribedAt:
+		return m.DescribedAt()
+	case contact.FieldQueueKey:
+		return m.QueueKey()
+	case contact.FieldQueueOrder:
+		return m.QueueOrder()
+	case contact.FieldNextTryAt:
+		return m.NextTryAt()
+	case contact.FieldAttempts:
+		return m.Attempts()
+	case contact.FieldLeasedUntil:
+		return m.LeasedUntil()
 	}
 	return nil, false
 }
@@ -7475,6 +10634,26 @@ func (m *ContactMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldBlocked(ctx)
 	case contact.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
+	case contact.FieldAvatarRef:
+		return m.OldAvatarRef(ctx)
+	case contact.FieldAvatarHash:
+		return m.OldAvatarHash(ctx)
+	case contact.FieldAvatarType:
+		return m.OldAvatarType(ctx)
+	case contact.FieldProfile:
+		return m.OldProfile(ctx)
+	case contact.FieldDescribedAt:
+		return m.OldDescribedAt(ctx)
+	case contact.FieldQueueKey:
+		return m.OldQueueKey(ctx)
+	case contact.FieldQueueOrder:
+		return m.OldQueueOrder(ctx)
+	case contact.FieldNextTryAt:
+		return m.OldNextTryAt(ctx)
+	case contact.FieldAttempts:
+		return m.OldAttempts(ctx)
+	case contact.FieldLeasedUntil:
+		return m.OldLeasedUntil(ctx)
 	}
 	return nil, fmt.Errorf("unknown Contact field %s", name)
 }
@@ -7554,6 +10733,76 @@ func (m *ContactMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetCreatedAt(v)
 		return nil
+	case contact.FieldAvatarRef:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAvatarRef(v)
+		return nil
+	case contact.FieldAvatarHash:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAvatarHash(v)
+		return nil
+	case contact.FieldAvatarType:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAvatarType(v)
+		return nil
+	case contact.FieldProfile:
+		v, ok := value.(contact.Profile)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetProfile(v)
+		return nil
+	case contact.FieldDescribedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDescribedAt(v)
+		return nil
+	case contact.FieldQueueKey:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetQueueKey(v)
+		return nil
+	case contact.FieldQueueOrder:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetQueueOrder(v)
+		return nil
+	case contact.FieldNextTryAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNextTryAt(v)
+		return nil
+	case contact.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAttempts(v)
+		return nil
+	case contact.FieldLeasedUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLeasedUntil(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Contact field %s", name)
 }
@@ -7561,13 +10810,26 @@ func (m *ContactMutation) SetField(name string, value ent.Value) error {
 // AddedFields returns all numeric fields that were incremented/decremented during
 // this mutation.
 func (m *ContactMutation) AddedFields() []string {
-	return nil
+	var fields []string
+	if m.addqueue_order != nil {
+		fields = append(fields, contact.FieldQueueOrder)
+	}
+	if m.addattempts != nil {
+		fields = append(fields, contact.FieldAttempts)
+	}
+	return fields
 }
 
 // AddedField returns the numeric value that was incremented/decremented on a field
 // with the given name. The second boolean return value indicates that this field
 // was not set, or was not defined in the schema.
 func (m *ContactMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case contact.FieldQueueOrder:
+		return m.AddedQueueOrder()
+	case contact.FieldAttempts:
+		return m.AddedAttempts()
+	}
 	return nil, false
 }
 
@@ -7576,6 +10838,20 @@ func (m *ContactMutation) AddedField(name string) (ent.Value, bool) {
 // type.
 func (m *ContactMutation) AddField(name string, value ent.Value) error {
 	switch name {
+	case contact.FieldQueueOrder:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddQueueOrder(v)
+		return nil
+	case contact.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAttempts(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Contact numeric field %s", name)
 }
@@ -7589,6 +10865,27 @@ func (m *ContactMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(contact.FieldLanguage) {
 		fields = append(fields, contact.FieldLanguage)
+	}
+	if m.FieldCleared(contact.FieldAvatarRef) {
+		fields = append(fields, contact.FieldAvatarRef)
+	}
+	if m.FieldCleared(contact.FieldAvatarHash) {
+		fields = append(fields, contact.FieldAvatarHash)
+	}
+	if m.FieldCleared(contact.FieldAvatarType) {
+		fields = append(fields, contact.FieldAvatarType)
+	}
+	if m.FieldCleared(contact.FieldDescribedAt) {
+		fields = append(fields, contact.FieldDescribedAt)
+	}
+	if m.FieldCleared(contact.FieldQueueKey) {
+		fields = append(fields, contact.FieldQueueKey)
+	}
+	if m.FieldCleared(contact.FieldNextTryAt) {
+		fields = append(fields, contact.FieldNextTryAt)
+	}
+	if m.FieldCleared(contact.FieldLeasedUntil) {
+		fields = append(fields, contact.FieldLeasedUntil)
 	}
 	return fields
 }
@@ -7609,6 +10906,27 @@ func (m *ContactMutation) ClearField(name string) error {
 		return nil
 	case contact.FieldLanguage:
 		m.ClearLanguage()
+		return nil
+	case contact.FieldAvatarRef:
+		m.ClearAvatarRef()
+		return nil
+	case contact.FieldAvatarHash:
+		m.ClearAvatarHash()
+		return nil
+	case contact.FieldAvatarType:
+		m.ClearAvatarType()
+		return nil
+	case contact.FieldDescribedAt:
+		m.ClearDescribedAt()
+		return nil
+	case contact.FieldQueueKey:
+		m.ClearQueueKey()
+		return nil
+	case contact.FieldNextTryAt:
+		m.ClearNextTryAt()
+		return nil
+	case contact.FieldLeasedUntil:
+		m.ClearLeasedUntil()
 		return nil
 	}
 	return fmt.Errorf("unknown Contact nullable field %s", name)
@@ -7647,6 +10965,36 @@ func (m *ContactMutation) ResetField(name string) error {
 		return nil
 	case contact.FieldCreatedAt:
 		m.ResetCreatedAt()
+		return nil
+	case contact.FieldAvatarRef:
+		m.ResetAvatarRef()
+		return nil
+	case contact.FieldAvatarHash:
+		m.ResetAvatarHash()
+		return nil
+	case contact.FieldAvatarType:
+		m.ResetAvatarType()
+		return nil
+	case contact.FieldProfile:
+		m.ResetProfile()
+		return nil
+	case contact.FieldDescribedAt:
+		m.ResetDescribedAt()
+		return nil
+	case contact.FieldQueueKey:
+		m.ResetQueueKey()
+		return nil
+	case contact.FieldQueueOrder:
+		m.ResetQueueOrder()
+		return nil
+	case contact.FieldNextTryAt:
+		m.ResetNextTryAt()
+		return nil
+	case contact.FieldAttempts:
+		m.ResetAttempts()
+		return nil
+	case contact.FieldLeasedUntil:
+		m.ResetLeasedUntil()
 		return nil
 	}
 	return fmt.Errorf("unknown Contact field %s", name)
@@ -7772,6 +11120,9 @@ type ConversationMutation struct {
 	last_message_at     *time.Time
 	created_at          *time.Time
 	closed_at           *time.Time
+	thread_owner        *conversation.ThreadOwner
+	thread_owner_app_id *string
+	customer_wrote_at   *time.Time
 	clearedFields       map[string]struct{}
 	campaign            *causeway.ID
 	clearedcampaign     bool
@@ -7781,6 +11132,13 @@ type ConversationMutation struct {
 	clearedcontact      bool
 	last_message        *causeway.ID
 	clearedlast_message bool
+	assignee            *causeway.ID
+	clearedassignee     bool
+	queue               *causeway.ID
+	clearedqueue        bool
+	tags                map[causeway.ID]struct{}
+	removedtags         map[causeway.ID]struct{}
+	clearedtags         bool
 	messages            map[causeway.ID]struct{}
 	removedmessages     map[causeway.ID]struct{}
 	clearedmessages     bool
@@ -8476,6 +11834,238 @@ func (m *ConversationMutation) ResetClosedAt() {
 	delete(m.clearedFields, conversation.FieldClosedAt)
 }
 
+// SetAssigneeID sets the "assignee_id" field.
+func (m *ConversationMutation) SetAssigneeID(c causeway.ID) {
+	m.assignee = &c
+}
+
+// AssigneeID returns the value of the "assignee_id" field in the mutation.
+func (m *ConversationMutation) AssigneeID() (r causeway.ID, exists bool) {
+	v := m.assignee
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAssigneeID returns the old "assignee_id" field's value of the Conversation entity.
+// If the Conversation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationMutation) OldAssigneeID(ctx context.Context) (v *causeway.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAssigneeID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAssigneeID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAssigneeID: %w", err)
+	}
+	return oldValue.AssigneeID, nil
+}
+
+// ClearAssigneeID clears the value of the "assignee_id" field.
+func (m *ConversationMutation) ClearAssigneeID() {
+	m.assignee = nil
+	m.clearedFields[conversation.FieldAssigneeID] = struct{}{}
+}
+
+// AssigneeIDCleared returns if the "assignee_id" field was cleared in this mutation.
+func (m *ConversationMutation) AssigneeIDCleared() bool {
+	_, ok := m.clearedFields[conversation.FieldAssigneeID]
+	return ok
+}
+
+// ResetAssigneeID resets all changes to the "assignee_id" field.
+func (m *ConversationMutation) ResetAssigneeID() {
+	m.assignee = nil
+	delete(m.clearedFields, conversation.FieldAssigneeID)
+}
+
+// SetQueueID sets the "queue_id" field.
+func (m *ConversationMutation) SetQueueID(c causeway.ID) {
+	m.queue = &c
+}
+
+// QueueID returns the value of the "queue_id" field in the mutation.
+func (m *ConversationMutation) QueueID() (r causeway.ID, exists bool) {
+	v := m.queue
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldQueueID returns the old "queue_id" field's value of the Conversation entity.
+// If the Conversation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationMutation) OldQueueID(ctx context.Context) (v *causeway.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldQueueID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldQueueID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldQueueID: %w", err)
+	}
+	return oldValue.QueueID, nil
+}
+
+// ClearQueueID clears the value of the "queue_id" field.
+func (m *ConversationMutation) ClearQueueID() {
+	m.queue = nil
+	m.clearedFields[conversation.FieldQueueID] = struct{}{}
+}
+
+// QueueIDCleared returns if the "queue_id" field was cleared in this mutation.
+func (m *ConversationMutation) QueueIDCleared() bool {
+	_, ok := m.clearedFields[conversation.FieldQueueID]
+	return ok
+}
+
+// ResetQueueID resets all changes to the "queue_id" field.
+func (m *ConversationMutation) ResetQueueID() {
+	m.queue = nil
+	delete(m.clearedFields, conversation.FieldQueueID)
+}
+
+// SetThreadOwner sets the "thread_owner" field.
+func (m *ConversationMutation) SetThreadOwner(co conversation.ThreadOwner) {
+	m.thread_owner = &co
+}
+
+// ThreadOwner returns the value of the "thread_owner" field in the mutation.
+func (m *ConversationMutation) ThreadOwner() (r conversation.ThreadOwner, exists bool) {
+	v := m.thread_owner
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldThreadOwner returns the old "thread_owner" field's value of the Conversation entity.
+// If the Conversation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationMutation) OldThreadOwner(ctx context.Context) (v conversation.ThreadOwner, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldThreadOwner is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldThreadOwner requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldThreadOwner: %w", err)
+	}
+	return oldValue.ThreadOwner, nil
+}
+
+// ResetThreadOwner resets all changes to the "thread_owner" field.
+func (m *ConversationMutation) ResetThreadOwner() {
+	m.thread_owner = nil
+}
+
+// SetThreadOwnerAppID sets the "thread_owner_app_id" field.
+func (m *ConversationMutation) SetThreadOwnerAppID(s string) {
+	m.thread_owner_app_id = &s
+}
+
+// ThreadOwnerAppID returns the value of the "thread_owner_app_id" field in the mutation.
+func (m *ConversationMutation) ThreadOwnerAppID() (r string, exists bool) {
+	v := m.thread_owner_app_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldThreadOwnerAppID returns the old "thread_owner_app_id" field's value of the Conversation entity.
+// If the Conversation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationMutation) OldThreadOwnerAppID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldThreadOwnerAppID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldThreadOwnerAppID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldThreadOwnerAppID: %w", err)
+	}
+	return oldValue.ThreadOwnerAppID, nil
+}
+
+// ClearThreadOwnerAppID clears the value of the "thread_owner_app_id" field.
+func (m *ConversationMutation) ClearThreadOwnerAppID() {
+	m.thread_owner_app_id = nil
+	m.clearedFields[conversation.FieldThreadOwnerAppID] = struct{}{}
+}
+
+// ThreadOwnerAppIDCleared returns if the "thread_owner_app_id" field was cleared in this mutation.
+func (m *ConversationMutation) ThreadOwnerAppIDCleared() bool {
+	_, ok := m.clearedFields[conversation.FieldThreadOwnerAppID]
+	return ok
+}
+
+// ResetThreadOwnerAppID resets all changes to the "thread_owner_app_id" field.
+func (m *ConversationMutation) ResetThreadOwnerAppID() {
+	m.thread_owner_app_id = nil
+	delete(m.clearedFields, conversation.FieldThreadOwnerAppID)
+}
+
+// SetCustomerWroteAt sets the "customer_wrote_at" field.
+func (m *ConversationMutation) SetCustomerWroteAt(t time.Time) {
+	m.customer_wrote_at = &t
+}
+
+// CustomerWroteAt returns the value of the "customer_wrote_at" field in the mutation.
+func (m *ConversationMutation) CustomerWroteAt() (r time.Time, exists bool) {
+	v := m.customer_wrote_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCustomerWroteAt returns the old "customer_wrote_at" field's value of the Conversation entity.
+// If the Conversation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationMutation) OldCustomerWroteAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCustomerWroteAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCustomerWroteAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCustomerWroteAt: %w", err)
+	}
+	return oldValue.CustomerWroteAt, nil
+}
+
+// ClearCustomerWroteAt clears the value of the "customer_wrote_at" field.
+func (m *ConversationMutation) ClearCustomerWroteAt() {
+	m.customer_wrote_at = nil
+	m.clearedFields[conversation.FieldCustomerWroteAt] = struct{}{}
+}
+
+// CustomerWroteAtCleared returns if the "customer_wrote_at" field was cleared in this mutation.
+func (m *ConversationMutation) CustomerWroteAtCleared() bool {
+	_, ok := m.clearedFields[conversation.FieldCustomerWroteAt]
+	return ok
+}
+
+// ResetCustomerWroteAt resets all changes to the "customer_wrote_at" field.
+func (m *ConversationMutation) ResetCustomerWroteAt() {
+	m.customer_wrote_at = nil
+	delete(m.clearedFields, conversation.FieldCustomerWroteAt)
+}
+
 // ClearCampaign clears the "campaign" edge to the Campaign entity.
 func (m *ConversationMutation) ClearCampaign() {
 	m.clearedcampaign = true
@@ -8584,6 +12174,114 @@ func (m *ConversationMutation) ResetLastMessage() {
 	m.clearedlast_message = false
 }
 
+// ClearAssignee clears the "assignee" edge to the User entity.
+func (m *ConversationMutation) ClearAssignee() {
+	m.clearedassignee = true
+	m.clearedFields[conversation.FieldAssigneeID] = struct{}{}
+}
+
+// AssigneeCleared reports if the "assignee" edge to the User entity was cleared.
+func (m *ConversationMutation) AssigneeCleared() bool {
+	return m.AssigneeIDCleared() || m.clearedassignee
+}
+
+// AssigneeIDs returns the "assignee" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// AssigneeID instead. It exists only for internal usage by the builders.
+func (m *ConversationMutation) AssigneeIDs() (ids []causeway.ID) {
+	if id := m.assignee; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetAssignee resets all changes to the "assignee" edge.
+func (m *ConversationMutation) ResetAssignee() {
+	m.assignee = nil
+	m.clearedassignee = false
+}
+
+// ClearQueue clears the "queue" edge to the Queue entity.
+func (m *ConversationMutation) ClearQueue() {
+	m.clearedqueue = true
+	m.clearedFields[conversation.FieldQueueID] = struct{}{}
+}
+
+// QueueCleared reports if the "queue" edge to the Queue entity was cleared.
+func (m *ConversationMutation) QueueCleared() bool {
+	return m.QueueIDCleared() || m.clearedqueue
+}
+
+// QueueIDs returns the "queue" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// QueueID instead. It exists only for internal usage by the builders.
+func (m *ConversationMutation) QueueIDs() (ids []causeway.ID) {
+	if id := m.queue; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetQueue resets all changes to the "queue" edge.
+func (m *ConversationMutation) ResetQueue() {
+	m.queue = nil
+	m.clearedqueue = false
+}
+
+// AddTagIDs adds the "tags" edge to the Tag entity by ids.
+func (m *ConversationMutation) AddTagIDs(ids ...causeway.ID) {
+	if m.tags == nil {
+		m.tags = make(map[causeway.ID]struct{})
+	}
+	for i := range ids {
+		m.tags[ids[i]] = struct{}{}
+	}
+}
+
+// ClearTags clears the "tags" edge to the Tag entity.
+func (m *ConversationMutation) ClearTags() {
+	m.clearedtags = true
+}
+
+// TagsCleared reports if the "tags" edge to the Tag entity was cleared.
+func (m *ConversationMutation) TagsCleared() bool {
+	return m.clearedtags
+}
+
+// RemoveTagIDs removes the "tags" edge to the Tag entity by IDs.
+func (m *ConversationMutation) RemoveTagIDs(ids ...causeway.ID) {
+	if m.removedtags == nil {
+		m.removedtags = make(map[causeway.ID]struct{})
+	}
+	for i := range ids {
+		delete(m.tags, ids[i])
+		m.removedtags[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedTags returns the removed IDs of the "tags" edge to the Tag entity.
+func (m *ConversationMutation) RemovedTagsIDs() (ids []causeway.ID) {
+	for id := range m.removedtags {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// TagsIDs returns the "tags" edge IDs in the mutation.
+func (m *ConversationMutation) TagsIDs() (ids []causeway.ID) {
+	for id := range m.tags {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetTags resets all changes to the "tags" edge.
+func (m *ConversationMutation) ResetTags() {
+	m.tags = nil
+	m.clearedtags = false
+	m.removedtags = nil
+}
+
 // AddMessageIDs adds the "messages" edge to the Message entity by ids.
 func (m *ConversationMutation) AddMessageIDs(ids ...causeway.ID) {
 	if m.messages == nil {
@@ -8672,7 +12370,7 @@ func (m *ConversationMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ConversationMutation) Fields() []string {
-	fields := make([]string, 0, 14)
+	fields := make([]string, 0, 19)
 	if m.campaign != nil {
 		fields = append(fields, conversation.FieldCampaignID)
 	}
@@ -8715,6 +12413,21 @@ func (m *ConversationMutation) Fields() []string {
 	if m.closed_at != nil {
 		fields = append(fields, conversation.FieldClosedAt)
 	}
+	if m.assignee != nil {
+		fields = append(fields, conversation.FieldAssigneeID)
+	}
+	if m.queue != nil {
+		fields = append(fields, conversation.FieldQueueID)
+	}
+	if m.thread_owner != nil {
+		fields = append(fields, conversation.FieldThreadOwner)
+	}
+	if m.thread_owner_app_id != nil {
+		fields = append(fields, conversation.FieldThreadOwnerAppID)
+	}
+	if m.customer_wrote_at != nil {
+		fields = append(fields, conversation.FieldCustomerWroteAt)
+	}
 	return fields
 }
 
@@ -8751,6 +12464,16 @@ func (m *ConversationMutation) Field(name string) (ent.Value, bool) {
 		return m.CreatedAt()
 	case conversation.FieldClosedAt:
 		return m.ClosedAt()
+	case conversation.FieldAssigneeID:
+		return m.AssigneeID()
+	case conversation.FieldQueueID:
+		return m.QueueID()
+	case conversation.FieldThreadOwner:
+		return m.ThreadOwner()
+	case conversation.FieldThreadOwnerAppID:
+		return m.ThreadOwnerAppID()
+	case conversation.FieldCustomerWroteAt:
+		return m.CustomerWroteAt()
 	}
 	return nil, false
 }
@@ -8788,6 +12511,16 @@ func (m *ConversationMutation) OldField(ctx context.Context, name string) (ent.V
 		return m.OldCreatedAt(ctx)
 	case conversation.FieldClosedAt:
 		return m.OldClosedAt(ctx)
+	case conversation.FieldAssigneeID:
+		return m.OldAssigneeID(ctx)
+	case conversation.FieldQueueID:
+		return m.OldQueueID(ctx)
+	case conversation.FieldThreadOwner:
+		return m.OldThreadOwner(ctx)
+	case conversation.FieldThreadOwnerAppID:
+		return m.OldThreadOwnerAppID(ctx)
+	case conversation.FieldCustomerWroteAt:
+		return m.OldCustomerWroteAt(ctx)
 	}
 	return nil, fmt.Errorf("unknown Conversation field %s", name)
 }
@@ -8895,6 +12628,41 @@ func (m *ConversationMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetClosedAt(v)
 		return nil
+	case conversation.FieldAssigneeID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAssigneeID(v)
+		return nil
+	case conversation.FieldQueueID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetQueueID(v)
+		return nil
+	case conversation.FieldThreadOwner:
+		v, ok := value.(conversation.ThreadOwner)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetThreadOwner(v)
+		return nil
+	case conversation.FieldThreadOwnerAppID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetThreadOwnerAppID(v)
+		return nil
+	case conversation.FieldCustomerWroteAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCustomerWroteAt(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Conversation field %s", name)
 }
@@ -8961,6 +12729,18 @@ func (m *ConversationMutation) ClearedFields() []string {
 	if m.FieldCleared(conversation.FieldClosedAt) {
 		fields = append(fields, conversation.FieldClosedAt)
 	}
+	if m.FieldCleared(conversation.FieldAssigneeID) {
+		fields = append(fields, conversation.FieldAssigneeID)
+	}
+	if m.FieldCleared(conversation.FieldQueueID) {
+		fields = append(fields, conversation.FieldQueueID)
+	}
+	if m.FieldCleared(conversation.FieldThreadOwnerAppID) {
+		fields = append(fields, conversation.FieldThreadOwnerAppID)
+	}
+	if m.FieldCleared(conversation.FieldCustomerWroteAt) {
+		fields = append(fields, conversation.FieldCustomerWroteAt)
+	}
 	return fields
 }
 
@@ -8983,6 +12763,18 @@ func (m *ConversationMutation) ClearField(name string) error {
 		return nil
 	case conversation.FieldClosedAt:
 		m.ClearClosedAt()
+		return nil
+	case conversation.FieldAssigneeID:
+		m.ClearAssigneeID()
+		return nil
+	case conversation.FieldQueueID:
+		m.ClearQueueID()
+		return nil
+	case conversation.FieldThreadOwnerAppID:
+		m.ClearThreadOwnerAppID()
+		return nil
+	case conversation.FieldCustomerWroteAt:
+		m.ClearCustomerWroteAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Conversation nullable field %s", name)
@@ -9034,13 +12826,28 @@ func (m *ConversationMutation) ResetField(name string) error {
 	case conversation.FieldClosedAt:
 		m.ResetClosedAt()
 		return nil
+	case conversation.FieldAssigneeID:
+		m.ResetAssigneeID()
+		return nil
+	case conversation.FieldQueueID:
+		m.ResetQueueID()
+		return nil
+	case conversation.FieldThreadOwner:
+		m.ResetThreadOwner()
+		return nil
+	case conversation.FieldThreadOwnerAppID:
+		m.ResetThreadOwnerAppID()
+		return nil
+	case conversation.FieldCustomerWroteAt:
+		m.ResetCustomerWroteAt()
+		return nil
 	}
 	return fmt.Errorf("unknown Conversation field %s", name)
 }
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *ConversationMutation) AddedEdges() []string {
-	edges := make([]string, 0, 5)
+	edges := make([]string, 0, 8)
 	if m.campaign != nil {
 		edges = append(edges, conversation.EdgeCampaign)
 	}
@@ -9052,6 +12859,15 @@ func (m *ConversationMutation) AddedEdges() []string {
 	}
 	if m.last_message != nil {
 		edges = append(edges, conversation.EdgeLastMessage)
+	}
+	if m.assignee != nil {
+		edges = append(edges, conversation.EdgeAssignee)
+	}
+	if m.queue != nil {
+		edges = append(edges, conversation.EdgeQueue)
+	}
+	if m.tags != nil {
+		edges = append(edges, conversation.EdgeTags)
 	}
 	if m.messages != nil {
 		edges = append(edges, conversation.EdgeMessages)
@@ -9079,6 +12895,20 @@ func (m *ConversationMutation) AddedIDs(name string) []ent.Value {
 		if id := m.last_message; id != nil {
 			return []ent.Value{*id}
 		}
+	case conversation.EdgeAssignee:
+		if id := m.assignee; id != nil {
+			return []ent.Value{*id}
+		}
+	case conversation.EdgeQueue:
+		if id := m.queue; id != nil {
+			return []ent.Value{*id}
+		}
+	case conversation.EdgeTags:
+		ids := make([]ent.Value, 0, len(m.tags))
+		for id := range m.tags {
+			ids = append(ids, id)
+		}
+		return ids
 	case conversation.EdgeMessages:
 		ids := make([]ent.Value, 0, len(m.messages))
 		for id := range m.messages {
@@ -9091,7 +12921,10 @@ func (m *ConversationMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *ConversationMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 5)
+	edges := make([]string, 0, 8)
+	if m.removedtags != nil {
+		edges = append(edges, conversation.EdgeTags)
+	}
 	if m.removedmessages != nil {
 		edges = append(edges, conversation.EdgeMessages)
 	}
@@ -9102,6 +12935,12 @@ func (m *ConversationMutation) RemovedEdges() []string {
 // the given name in this mutation.
 func (m *ConversationMutation) RemovedIDs(name string) []ent.Value {
 	switch name {
+	case conversation.EdgeTags:
+		ids := make([]ent.Value, 0, len(m.removedtags))
+		for id := range m.removedtags {
+			ids = append(ids, id)
+		}
+		return ids
 	case conversation.EdgeMessages:
 		ids := make([]ent.Value, 0, len(m.removedmessages))
 		for id := range m.removedmessages {
@@ -9114,7 +12953,7 @@ func (m *ConversationMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *ConversationMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 5)
+	edges := make([]string, 0, 8)
 	if m.clearedcampaign {
 		edges = append(edges, conversation.EdgeCampaign)
 	}
@@ -9126,6 +12965,15 @@ func (m *ConversationMutation) ClearedEdges() []string {
 	}
 	if m.clearedlast_message {
 		edges = append(edges, conversation.EdgeLastMessage)
+	}
+	if m.clearedassignee {
+		edges = append(edges, conversation.EdgeAssignee)
+	}
+	if m.clearedqueue {
+		edges = append(edges, conversation.EdgeQueue)
+	}
+	if m.clearedtags {
+		edges = append(edges, conversation.EdgeTags)
 	}
 	if m.clearedmessages {
 		edges = append(edges, conversation.EdgeMessages)
@@ -9145,6 +12993,12 @@ func (m *ConversationMutation) EdgeCleared(name string) bool {
 		return m.clearedcontact
 	case conversation.EdgeLastMessage:
 		return m.clearedlast_message
+	case conversation.EdgeAssignee:
+		return m.clearedassignee
+	case conversation.EdgeQueue:
+		return m.clearedqueue
+	case conversation.EdgeTags:
+		return m.clearedtags
 	case conversation.EdgeMessages:
 		return m.clearedmessages
 	}
@@ -9167,6 +13021,12 @@ func (m *ConversationMutation) ClearEdge(name string) error {
 	case conversation.EdgeLastMessage:
 		m.ClearLastMessage()
 		return nil
+	case conversation.EdgeAssignee:
+		m.ClearAssignee()
+		return nil
+	case conversation.EdgeQueue:
+		m.ClearQueue()
+		return nil
 	}
 	return fmt.Errorf("unknown Conversation unique edge %s", name)
 }
@@ -9187,11 +13047,1424 @@ func (m *ConversationMutation) ResetEdge(name string) error {
 	case conversation.EdgeLastMessage:
 		m.ResetLastMessage()
 		return nil
+	case conversation.EdgeAssignee:
+		m.ResetAssignee()
+		return nil
+	case conversation.EdgeQueue:
+		m.ResetQueue()
+		return nil
+	case conversation.EdgeTags:
+		m.ResetTags()
+		return nil
 	case conversation.EdgeMessages:
 		m.ResetMessages()
 		return nil
 	}
 	return fmt.Errorf("unknown Conversation edge %s", name)
+}
+
+// FacebookLoginMutation represents an operation that mutates the FacebookLogin nodes in the graph.
+type FacebookLoginMutation struct {
+	config
+	op                     Op
+	typ                    string
+	id                     *causeway.ID
+	user_id                *causeway.ID
+	state_hash             *string
+	return_origin          *string
+	status                 *facebooklogin.Status
+	user_name              *string
+	facebook_user_id       *string
+	permissions            *[]platform.Permission
+	appendpermissions      []platform.Permission
+	pages                  *[]platform.Profile
+	appendpages            []platform.Profile
+	problem                **causeway.Problem
+	sealed_token           *[]byte
+	token_expires_at       *time.Time
+	data_access_expires_at *time.Time
+	used_at                *time.Time
+	expires_at             *time.Time
+	created_at             *time.Time
+	clearedFields          map[string]struct{}
+	campaign               *causeway.ID
+	clearedcampaign        bool
+	done                   bool
+	oldValue               func(context.Context) (*FacebookLogin, error)
+	predicates             []predicate.FacebookLogin
+}
+
+var _ ent.Mutation = (*FacebookLoginMutation)(nil)
+
+// facebookloginOption allows management of the mutation configuration using functional options.
+type facebookloginOption func(*FacebookLoginMutation)
+
+// newFacebookLoginMutation creates new mutation for the FacebookLogin entity.
+func newFacebookLoginMutation(c config, op Op, opts ...facebookloginOption) *FacebookLoginMutation {
+	m := &FacebookLoginMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeFacebookLogin,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withFacebookLoginID sets the ID field of the mutation.
+func withFacebookLoginID(id causeway.ID) facebookloginOption {
+	return func(m *FacebookLoginMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *FacebookLogin
+		)
+		m.oldValue = func(ctx context.Context) (*FacebookLogin, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().FacebookLogin.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withFacebookLogin sets the old FacebookLogin of the mutation.
+func withFacebookLogin(node *FacebookLogin) facebookloginOption {
+	return func(m *FacebookLoginMutation) {
+		m.oldValue = func(context.Context) (*FacebookLogin, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m FacebookLoginMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m FacebookLoginMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of FacebookLogin entities.
+func (m *FacebookLoginMutation) SetID(id causeway.ID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *FacebookLoginMutation) ID() (id causeway.ID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *FacebookLoginMutation) IDs(ctx context.Context) ([]causeway.ID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []causeway.ID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().FacebookLogin.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCampaignID sets the "campaign_id" field.
+func (m *FacebookLoginMutation) SetCampaignID(c causeway.ID) {
+	m.campaign = &c
+}
+
+// CampaignID returns the value of the "campaign_id" field in the mutation.
+func (m *FacebookLoginMutation) CampaignID() (r causeway.ID, exists bool) {
+	v := m.campaign
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCampaignID returns the old "campaign_id" field's value of the FacebookLogin entity.
+// If the FacebookLogin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FacebookLoginMutation) OldCampaignID(ctx context.Context) (v causeway.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCampaignID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCampaignID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCampaignID: %w", err)
+	}
+	return oldValue.CampaignID, nil
+}
+
+// ResetCampaignID resets all changes to the "campaign_id" field.
+func (m *FacebookLoginMutation) ResetCampaignID() {
+	m.campaign = nil
+}
+
+// SetUserID sets the "user_id" field.
+func (m *FacebookLoginMutation) SetUserID(c causeway.ID) {
+	m.user_id = &c
+}
+
+// UserID returns the value of the "user_id" field in the mutation.
+func (m *FacebookLoginMutation) UserID() (r causeway.ID, exists bool) {
+	v := m.user_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUserID returns the old "user_id" field's value of the FacebookLogin entity.
+// If the FacebookLogin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FacebookLoginMutation) OldUserID(ctx context.Context) (v causeway.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUserID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUserID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUserID: %w", err)
+	}
+	return oldValue.UserID, nil
+}
+
+// ResetUserID resets all changes to the "user_id" field.
+func (m *FacebookLoginMutation) ResetUserID() {
+	m.user_id = nil
+}
+
+// SetStateHash sets the "state_hash" field.
+func (m *FacebookLoginMutation) SetStateHash(s string) {
+	m.state_hash = &s
+}
+
+// StateHash returns the value of the "state_hash" field in the mutation.
+func (m *FacebookLoginMutation) StateHash() (r string, exists bool) {
+	v := m.state_hash
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStateHash returns the old "state_hash" field's value of the FacebookLogin entity.
+// If the FacebookLogin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FacebookLoginMutation) OldStateHash(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStateHash is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStateHash requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStateHash: %w", err)
+	}
+	return oldValue.StateHash, nil
+}
+
+// ResetStateHash resets all changes to the "state_hash" field.
+func (m *FacebookLoginMutation) ResetStateHash() {
+	m.state_hash = nil
+}
+
+// SetReturnOrigin sets the "return_origin" field.
+func (m *FacebookLoginMutation) SetReturnOrigin(s string) {
+	m.return_origin = &s
+}
+
+// ReturnOrigin returns the value of the "return_origin" field in the mutation.
+func (m *FacebookLoginMutation) ReturnOrigin() (r string, exists bool) {
+	v := m.return_origin
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReturnOrigin returns the old "return_origin" field's value of the FacebookLogin entity.
+// If the FacebookLogin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FacebookLoginMutation) OldReturnOrigin(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReturnOrigin is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReturnOrigin requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReturnOrigin: %w", err)
+	}
+	return oldValue.ReturnOrigin, nil
+}
+
+// ResetReturnOrigin resets all changes to the "return_origin" field.
+func (m *FacebookLoginMutation) ResetReturnOrigin() {
+	m.return_origin = nil
+}
+
+// SetStatus sets the "status" field.
+func (m *FacebookLoginMutation) SetStatus(f facebooklogin.Status) {
+	m.status = &f
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *FacebookLoginMutation) Status() (r facebooklogin.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the FacebookLogin entity.
+// If the FacebookLogin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FacebookLoginMutation) OldStatus(ctx context.Context) (v facebooklogin.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *FacebookLoginMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetUserName sets the "user_name" field.
+func (m *FacebookLoginMutation) SetUserName(s string) {
+	m.user_name = &s
+}
+
+// UserName returns the value of the "user_name" field in the mutation.
+func (m *FacebookLoginMutation) UserName() (r string, exists bool) {
+	v := m.user_name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUserName returns the old "user_name" field's value of the FacebookLogin entity.
+// If the FacebookLogin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FacebookLoginMutation) OldUserName(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUserName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUserName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUserName: %w", err)
+	}
+	return oldValue.UserName, nil
+}
+
+// ClearUserName clears the value of the "user_name" field.
+func (m *FacebookLoginMutation) ClearUserName() {
+	m.user_name = nil
+	m.clearedFields[facebooklogin.FieldUserName] = struct{}{}
+}
+
+// UserNameCleared returns if the "user_name" field was cleared in this mutation.
+func (m *FacebookLoginMutation) UserNameCleared() bool {
+	_, ok := m.clearedFields[facebooklogin.FieldUserName]
+	return ok
+}
+
+// ResetUserName resets all changes to the "user_name" field.
+func (m *FacebookLoginMutation) ResetUserName() {
+	m.user_name = nil
+	delete(m.clearedFields, facebooklogin.FieldUserName)
+}
+
+// SetFacebookUserID sets the "facebook_user_id" field.
+func (m *FacebookLoginMutation) SetFacebookUserID(s string) {
+	m.facebook_user_id = &s
+}
+
+// FacebookUserID returns the value of the "facebook_user_id" field in the mutation.
+func (m *FacebookLoginMutation) FacebookUserID() (r string, exists bool) {
+	v := m.facebook_user_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFacebookUserID returns the old "facebook_user_id" field's value of the FacebookLogin entity.
+// If the FacebookLogin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FacebookLoginMutation) OldFacebookUserID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFacebookUserID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFacebookUserID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFacebookUserID: %w", err)
+	}
+	return oldValue.FacebookUserID, nil
+}
+
+// ClearFacebookUserID clears the value of the "facebook_user_id" field.
+func (m *FacebookLoginMutation) ClearFacebookUserID() {
+	m.facebook_user_id = nil
+	m.clearedFields[facebooklogin.FieldFacebookUserID] = struct{}{}
+}
+
+// FacebookUserIDCleared returns if the "facebook_user_id" field was cleared in this mutation.
+func (m *FacebookLoginMutation) FacebookUserIDCleared() bool {
+	_, ok := m.clearedFields[facebooklogin.FieldFacebookUserID]
+	return ok
+}
+
+// ResetFacebookUserID resets all changes to the "facebook_user_id" field.
+func (m *FacebookLoginMutation) ResetFacebookUserID() {
+	m.facebook_user_id = nil
+	delete(m.clearedFields, facebooklogin.FieldFacebookUserID)
+}
+
+// SetPermissions sets the "permissions" field.
+func (m *FacebookLoginMutation) SetPermissions(pl []platform.Permission) {
+	m.permissions = &pl
+	m.appendpermissions = nil
+}
+
+// Permissions returns the value of the "permissions" field in the mutation.
+func (m *FacebookLoginMutation) Permissions() (r []platform.Permission, exists bool) {
+	v := m.permissions
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPermissions returns the old "permissions" field's value of the FacebookLogin entity.
+// If the FacebookLogin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FacebookLoginMutation) OldPermissions(ctx context.Context) (v []platform.Permission, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPermissions is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPermissions requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPermissions: %w", err)
+	}
+	return oldValue.Permissions, nil
+}
+
+// AppendPermissions adds pl to the "permissions" field.
+func (m *FacebookLoginMutation) AppendPermissions(pl []platform.Permission) {
+	m.appendpermissions = append(m.appendpermissions, pl...)
+}
+
+// AppendedPermissions returns the list of values that were appended to the "permissions" field in this mutation.
+func (m *FacebookLoginMutation) AppendedPermissions() ([]platform.Permission, bool) {
+	if len(m.appendpermissions) == 0 {
+		return nil, false
+	}
+	return m.appendpermissions, true
+}
+
+// ClearPermissions clears the value of the "permissions" field.
+func (m *FacebookLoginMutation) ClearPermissions() {
+	m.permissions = nil
+	m.appendpermissions = nil
+	m.clearedFields[facebooklogin.FieldPermissions] = struct{}{}
+}
+
+// PermissionsCleared returns if the "permissions" field was cleared in this mutation.
+func (m *FacebookLoginMutation) PermissionsCleared() bool {
+	_, ok := m.clearedFields[facebooklogin.FieldPermissions]
+	return ok
+}
+
+// ResetPermissions resets all changes to the "permissions" field.
+func (m *FacebookLoginMutation) ResetPermissions() {
+	m.permissions = nil
+	m.appendpermissions = nil
+	delete(m.clearedFields, facebooklogin.FieldPermissions)
+}
+
+// SetPages sets the "pages" field.
+func (m *FacebookLoginMutation) SetPages(pl []platform.Profile) {
+	m.pages = &pl
+	m.appendpages = nil
+}
+
+// Pages returns the value of the "pages" field in the mutation.
+func (m *FacebookLoginMutation) Pages() (r []platform.Profile, exists bool) {
+	v := m.pages
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPages returns the old "pages" field's value of the FacebookLogin entity.
+// If the FacebookLogin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FacebookLoginMutation) OldPages(ctx context.Context) (v []platform.Profile, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPages is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPages requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPages: %w", err)
+	}
+	return oldValue.Pages, nil
+}
+
+// AppendPages adds pl to the "pages" field.
+func (m *FacebookLoginMutation) AppendPages(pl []platform.Profile) {
+	m.appendpages = append(m.appendpages, pl...)
+}
+
+// AppendedPages returns the list of values that were appended to the "pages" field in this mutation.
+func (m *FacebookLoginMutation) AppendedPages() ([]platform.Profile, bool) {
+	if len(m.appendpages) == 0 {
+		return nil, false
+	}
+	return m.appendpages, true
+}
+
+// ClearPages clears the value of the "pages" field.
+func (m *FacebookLoginMutation) ClearPages() {
+	m.pages = nil
+	m.appendpages = nil
+	m.clearedFields[facebooklogin.FieldPages] = struct{}{}
+}
+
+// PagesCleared returns if the "pages" field was cleared in this mutation.
+func (m *FacebookLoginMutation) PagesCleared() bool {
+	_, ok := m.clearedFields[facebooklogin.FieldPages]
+	return ok
+}
+
+// ResetPages resets all changes to the "pages" field.
+func (m *FacebookLoginMutation) ResetPages() {
+	m.pages = nil
+	m.appendpages = nil
+	delete(m.clearedFields, facebooklogin.FieldPages)
+}
+
+// SetProblem sets the "problem" field.
+func (m *FacebookLoginMutation) SetProblem(c *causeway.Problem) {
+	m.problem = &c
+}
+
+// Problem returns the value of the "problem" field in the mutation.
+func (m *FacebookLoginMutation) Problem() (r *causeway.Problem, exists bool) {
+	v := m.problem
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldProblem returns the old "problem" field's value of the FacebookLogin entity.
+// If the FacebookLogin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FacebookLoginMutation) OldProblem(ctx context.Context) (v *causeway.Problem, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldProblem is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldProblem requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldProblem: %w", err)
+	}
+	return oldValue.Problem, nil
+}
+
+// ClearProblem clears the value of the "problem" field.
+func (m *FacebookLoginMutation) ClearProblem() {
+	m.problem = nil
+	m.clearedFields[facebooklogin.FieldProblem] = struct{}{}
+}
+
+// ProblemCleared returns if the "problem" field was cleared in this mutation.
+func (m *FacebookLoginMutation) ProblemCleared() bool {
+	_, ok := m.clearedFields[facebooklogin.FieldProblem]
+	return ok
+}
+
+// ResetProblem resets all changes to the "problem" field.
+func (m *FacebookLoginMutation) ResetProblem() {
+	m.problem = nil
+	delete(m.clearedFields, facebooklogin.FieldProblem)
+}
+
+// SetSealedToken sets the "sealed_token" field.
+func (m *FacebookLoginMutation) SetSealedToken(b []byte) {
+	m.sealed_token = &b
+}
+
+// SealedToken returns the value of the "sealed_token" field in the mutation.
+func (m *FacebookLoginMutation) SealedToken() (r []byte, exists bool) {
+	v := m.sealed_token
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSealedToken returns the old "sealed_token" field's value of the FacebookLogin entity.
+// If the FacebookLogin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FacebookLoginMutation) OldSealedToken(ctx context.Context) (v *[]byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSealedToken is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSealedToken requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSealedToken: %w", err)
+	}
+	return oldValue.SealedToken, nil
+}
+
+// ClearSealedToken clears the value of the "sealed_token" field.
+func (m *FacebookLoginMutation) ClearSealedToken() {
+	m.sealed_token = nil
+	m.clearedFields[facebooklogin.FieldSealedToken] = struct{}{}
+}
+
+// SealedTokenCleared returns if the "sealed_token" field was cleared in this mutation.
+func (m *FacebookLoginMutation) SealedTokenCleared() bool {
+	_, ok := m.clearedFields[facebooklogin.FieldSealedToken]
+	return ok
+}
+
+// ResetSealedToken resets all changes to the "sealed_token" field.
+func (m *FacebookLoginMutation) ResetSealedToken() {
+	m.sealed_token = nil
+	delete(m.clearedFields, facebooklogin.FieldSealedToken)
+}
+
+// SetTokenExpiresAt sets the "token_expires_at" field.
+func (m *FacebookLoginMutation) SetTokenExpiresAt(t time.Time) {
+	m.token_expires_at = &t
+}
+
+// TokenExpiresAt returns the value of the "token_expires_at" field in the mutation.
+func (m *FacebookLoginMutation) TokenExpiresAt() (r time.Time, exists bool) {
+	v := m.token_expires_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTokenExpiresAt returns the old "token_expires_at" field's value of the FacebookLogin entity.
+// If the FacebookLogin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FacebookLoginMutation) OldTokenExpiresAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTokenExpiresAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTokenExpiresAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTokenExpiresAt: %w", err)
+	}
+	return oldValue.TokenExpiresAt, nil
+}
+
+// ClearTokenExpiresAt clears the value of the "token_expires_at" field.
+func (m *FacebookLoginMutation) ClearTokenExpiresAt() {
+	m.token_expires_at = nil
+	m.clearedFields[facebooklogin.FieldTokenExpiresAt] = struct{}{}
+}
+
+// TokenExpiresAtCleared returns if the "token_expires_at" field was cleared in this mutation.
+func (m *FacebookLoginMutation) TokenExpiresAtCleared() bool {
+	_, ok := m.clearedFields[facebooklogin.FieldTokenExpiresAt]
+	return ok
+}
+
+// ResetTokenExpiresAt resets all changes to the "token_expires_at" field.
+func (m *FacebookLoginMutation) ResetTokenExpiresAt() {
+	m.token_expires_at = nil
+	delete(m.clearedFields, facebooklogin.FieldTokenExpiresAt)
+}
+
+// SetDataAccessExpiresAt sets the "data_access_expires_at" field.
+func (m *FacebookLoginMutation) SetDataAccessExpiresAt(t time.Time) {
+	m.data_access_expires_at = &t
+}
+
+// DataAccessExpiresAt returns the value of the "data_access_expires_at" field in the mutation.
+func (m *FacebookLoginMutation) DataAccessExpiresAt() (r time.Time, exists bool) {
+	v := m.data_access_expires_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDataAccessExpiresAt returns the old "data_access_expires_at" field's value of the FacebookLogin entity.
+// If the FacebookLogin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FacebookLoginMutation) OldDataAccessExpiresAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDataAccessExpiresAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDataAccessExpiresAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDataAccessExpiresAt: %w", err)
+	}
+	return oldValue.DataAccessExpiresAt, nil
+}
+
+// ClearDataAccessExpiresAt clears the value of the "data_access_expires_at" field.
+func (m *FacebookLoginMutation) ClearDataAccessExpiresAt() {
+	m.data_access_expires_at = nil
+	m.clearedFields[facebooklogin.FieldDataAccessExpiresAt] = struct{}{}
+}
+
+// DataAccessExpiresAtCleared returns if the "data_access_expires_at" field was cleared in this mutation.
+func (m *FacebookLoginMutation) DataAccessExpiresAtCleared() bool {
+	_, ok := m.clearedFields[facebooklogin.FieldDataAccessExpiresAt]
+	return ok
+}
+
+// ResetDataAccessExpiresAt resets all changes to the "data_access_expires_at" field.
+func (m *FacebookLoginMutation) ResetDataAccessExpiresAt() {
+	m.data_access_expires_at = nil
+	delete(m.clearedFields, facebooklogin.FieldDataAccessExpiresAt)
+}
+
+// SetUsedAt sets the "used_at" field.
+func (m *FacebookLoginMutation) SetUsedAt(t time.Time) {
+	m.used_at = &t
+}
+
+// UsedAt returns the value of the "used_at" field in the mutation.
+func (m *FacebookLoginMutation) UsedAt() (r time.Time, exists bool) {
+	v := m.used_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUsedAt returns the old "used_at" field's value of the FacebookLogin entity.
+// If the FacebookLogin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FacebookLoginMutation) OldUsedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUsedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUsedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUsedAt: %w", err)
+	}
+	return oldValue.UsedAt, nil
+}
+
+// ClearUsedAt clears the value of the "used_at" field.
+func (m *FacebookLoginMutation) ClearUsedAt() {
+	m.used_at = nil
+	m.clearedFields[facebooklogin.FieldUsedAt] = struct{}{}
+}
+
+// UsedAtCleared returns if the "used_at" field was cleared in this mutation.
+func (m *FacebookLoginMutation) UsedAtCleared() bool {
+	_, ok := m.clearedFields[facebooklogin.FieldUsedAt]
+	return ok
+}
+
+// ResetUsedAt resets all changes to the "used_at" field.
+func (m *FacebookLoginMutation) ResetUsedAt() {
+	m.used_at = nil
+	delete(m.clearedFields, facebooklogin.FieldUsedAt)
+}
+
+// SetExpiresAt sets the "expires_at" field.
+func (m *FacebookLoginMutation) SetExpiresAt(t time.Time) {
+	m.expires_at = &t
+}
+
+// ExpiresAt returns the value of the "expires_at" field in the mutation.
+func (m *FacebookLoginMutation) ExpiresAt() (r time.Time, exists bool) {
+	v := m.expires_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldExpiresAt returns the old "expires_at" field's value of the FacebookLogin entity.
+// If the FacebookLogin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FacebookLoginMutation) OldExpiresAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldExpiresAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldExpiresAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldExpiresAt: %w", err)
+	}
+	return oldValue.ExpiresAt, nil
+}
+
+// ResetExpiresAt resets all changes to the "expires_at" field.
+func (m *FacebookLoginMutation) ResetExpiresAt() {
+	m.expires_at = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *FacebookLoginMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *FacebookLoginMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the FacebookLogin entity.
+// If the FacebookLogin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FacebookLoginMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *FacebookLoginMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// ClearCampaign clears the "campaign" edge to the Campaign entity.
+func (m *FacebookLoginMutation) ClearCampaign() {
+	m.clearedcampaign = true
+	m.clearedFields[facebooklogin.FieldCampaignID] = struct{}{}
+}
+
+// CampaignCleared reports if the "campaign" edge to the Campaign entity was cleared.
+func (m *FacebookLoginMutation) CampaignCleared() bool {
+	return m.clearedcampaign
+}
+
+// CampaignIDs returns the "campaign" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// CampaignID instead. It exists only for internal usage by the builders.
+func (m *FacebookLoginMutation) CampaignIDs() (ids []causeway.ID) {
+	if id := m.campaign; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetCampaign resets all changes to the "campaign" edge.
+func (m *FacebookLoginMutation) ResetCampaign() {
+	m.campaign = nil
+	m.clearedcampaign = false
+}
+
+// Where appends a list predicates to the FacebookLoginMutation builder.
+func (m *FacebookLoginMutation) Where(ps ...predicate.FacebookLogin) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the FacebookLoginMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *FacebookLoginMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.FacebookLogin, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *FacebookLoginMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *FacebookLoginMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (FacebookLogin).
+func (m *FacebookLoginMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *FacebookLoginMutation) Fields() []string {
+	fields := make([]string, 0, 16)
+	if m.campaign != nil {
+		fields = append(fields, facebooklogin.FieldCampaignID)
+	}
+	if m.user_id != nil {
+		fields = append(fields, facebooklogin.FieldUserID)
+	}
+	if m.state_hash != nil {
+		fields = append(fields, facebooklogin.FieldStateHash)
+	}
+	if m.return_origin != nil {
+		fields = append(fields, facebooklogin.FieldReturnOrigin)
+	}
+	if m.status != nil {
+		fields = append(fields, facebooklogin.FieldStatus)
+	}
+	if m.user_name != nil {
+		fields = append(fields, facebooklogin.FieldUserName)
+	}
+	if m.facebook_user_id != nil {
+		fields = append(fields, facebooklogin.FieldFacebookUserID)
+	}
+	if m.permissions != nil {
+		fields = append(fields, facebooklogin.FieldPermissions)
+	}
+	if m.pages != nil {
+		fields = append(fields, facebooklogin.FieldPages)
+	}
+	if m.problem != nil {
+		fields = append(fields, facebooklogin.FieldProblem)
+	}
+	if m.sealed_token != nil {
+		fields = append(fields, facebooklogin.FieldSealedToken)
+	}
+	if m.token_expires_at != nil {
+		fields = append(fields, facebooklogin.FieldTokenExpiresAt)
+	}
+	if m.data_access_expires_at != nil {
+		fields = append(fields, facebooklogin.FieldDataAccessExpiresAt)
+	}
+	if m.used_at != nil {
+		fields = append(fields, facebooklogin.FieldUsedAt)
+	}
+	if m.expires_at != nil {
+		fields = append(fields, facebooklogin.FieldExpiresAt)
+	}
+	if m.created_at != nil {
+		fields = append(fields, facebooklogin.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *FacebookLoginMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case facebooklogin.FieldCampaignID:
+		return m.CampaignID()
+	case facebooklogin.FieldUserID:
+		return m.UserID()
+	case facebooklogin.FieldStateHash:
+		return m.StateHash()
+	case facebooklogin.FieldReturnOrigin:
+		return m.ReturnOrigin()
+	case facebooklogin.FieldStatus:
+		return m.Status()
+	case facebooklogin.FieldUserName:
+		return m.UserName()
+	case facebooklogin.FieldFacebookUserID:
+		return m.FacebookUserID()
+	case facebooklogin.FieldPermissions:
+		return m.Permissions()
+	case facebooklogin.FieldPages:
+		return m.Pages()
+	case facebooklogin.FieldProblem:
+		return m.Problem()
+	case facebooklogin.FieldSealedToken:
+		return m.SealedToken()
+	case facebooklogin.FieldTokenExpiresAt:
+		return m.TokenExpiresAt()
+	case facebooklogin.FieldDataAccessExpiresAt:
+		return m.DataAccessExpiresAt()
+	case facebooklogin.FieldUsedAt:
+		return m.UsedAt()
+	case facebooklogin.FieldExpiresAt:
+		return m.ExpiresAt()
+	case facebooklogin.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *FacebookLoginMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case facebooklogin.FieldCampaignID:
+		return m.OldCampaignID(ctx)
+	case facebooklogin.FieldUserID:
+		return m.OldUserID(ctx)
+	case facebooklogin.FieldStateHash:
+		return m.OldStateHash(ctx)
+	case facebooklogin.FieldReturnOrigin:
+		return m.OldReturnOrigin(ctx)
+	case facebooklogin.FieldStatus:
+		return m.OldStatus(ctx)
+	case facebooklogin.FieldUserName:
+		return m.OldUserName(ctx)
+	case facebooklogin.FieldFacebookUserID:
+		return m.OldFacebookUserID(ctx)
+	case facebooklogin.FieldPermissions:
+		return m.OldPermissions(ctx)
+	case facebooklogin.FieldPages:
+		return m.OldPages(ctx)
+	case facebooklogin.FieldProblem:
+		return m.OldProblem(ctx)
+	case facebooklogin.FieldSealedToken:
+		return m.OldSealedToken(ctx)
+	case facebooklogin.FieldTokenExpiresAt:
+		return m.OldTokenExpiresAt(ctx)
+	case facebooklogin.FieldDataAccessExpiresAt:
+		return m.OldDataAccessExpiresAt(ctx)
+	case facebooklogin.FieldUsedAt:
+		return m.OldUsedAt(ctx)
+	case facebooklogin.FieldExpiresAt:
+		return m.OldExpiresAt(ctx)
+	case facebooklogin.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown FacebookLogin field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *FacebookLoginMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case facebooklogin.FieldCampaignID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCampaignID(v)
+		return nil
+	case facebooklogin.FieldUserID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUserID(v)
+		return nil
+	case facebooklogin.FieldStateHash:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStateHash(v)
+		return nil
+	case facebooklogin.FieldReturnOrigin:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReturnOrigin(v)
+		return nil
+	case facebooklogin.FieldStatus:
+		v, ok := value.(facebooklogin.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case facebooklogin.FieldUserName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUserName(v)
+		return nil
+	case facebooklogin.FieldFacebookUserID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFacebookUserID(v)
+		return nil
+	case facebooklogin.FieldPermissions:
+		v, ok := value.([]platform.Permission)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPermissions(v)
+		return nil
+	case facebooklogin.FieldPages:
+		v, ok := value.([]platform.Profile)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPages(v)
+		return nil
+	case facebooklogin.FieldProblem:
+		v, ok := value.(*causeway.Problem)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetProblem(v)
+		return nil
+	case facebooklogin.FieldSealedToken:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSealedToken(v)
+		return nil
+	case facebooklogin.FieldTokenExpiresAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTokenExpiresAt(v)
+		return nil
+	case facebooklogin.FieldDataAccessExpiresAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDataAccessExpiresAt(v)
+		return nil
+	case facebooklogin.FieldUsedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUsedAt(v)
+		return nil
+	case facebooklogin.FieldExpiresAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetExpiresAt(v)
+		return nil
+	case facebooklogin.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown FacebookLogin field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *FacebookLoginMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *FacebookLoginMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *FacebookLoginMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown FacebookLogin numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *FacebookLoginMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(facebooklogin.FieldUserName) {
+		fields = append(fields, facebooklogin.FieldUserName)
+	}
+	if m.FieldCleared(facebooklogin.FieldFacebookUserID) {
+		fields = append(fields, facebooklogin.FieldFacebookUserID)
+	}
+	if m.FieldCleared(facebooklogin.FieldPermissions) {
+		fields = append(fields, facebooklogin.FieldPermissions)
+	}
+	if m.FieldCleared(facebooklogin.FieldPages) {
+		fields = append(fields, facebooklogin.FieldPages)
+	}
+	if m.FieldCleared(facebooklogin.FieldProblem) {
+		fields = append(fields, facebooklogin.FieldProblem)
+	}
+	if m.FieldCleared(facebooklogin.FieldSealedToken) {
+		fields = append(fields, facebooklogin.FieldSealedToken)
+	}
+	if m.FieldCleared(facebooklogin.FieldTokenExpiresAt) {
+		fields = append(fields, facebooklogin.FieldTokenExpiresAt)
+	}
+	if m.FieldCleared(facebooklogin.FieldDataAccessExpiresAt) {
+		fields = append(fields, facebooklogin.FieldDataAccessExpiresAt)
+	}
+	if m.FieldCleared(facebooklogin.FieldUsedAt) {
+		fields = append(fields, facebooklogin.FieldUsedAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *FacebookLoginMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *FacebookLoginMutation) ClearField(name string) error {
+	switch name {
+	case facebooklogin.FieldUserName:
+		m.ClearUserName()
+		return nil
+	case facebooklogin.FieldFacebookUserID:
+		m.ClearFacebookUserID()
+		return nil
+	case facebooklogin.FieldPermissions:
+		m.ClearPermissions()
+		return nil
+	case facebooklogin.FieldPages:
+		m.ClearPages()
+		return nil
+	case facebooklogin.FieldProblem:
+		m.ClearProblem()
+		return nil
+	case facebooklogin.FieldSealedToken:
+		m.ClearSealedToken()
+		return nil
+	case facebooklogin.FieldTokenExpiresAt:
+		m.ClearTokenExpiresAt()
+		return nil
+	case facebooklogin.FieldDataAccessExpiresAt:
+		m.ClearDataAccessExpiresAt()
+		return nil
+	case facebooklogin.FieldUsedAt:
+		m.ClearUsedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown FacebookLogin nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *FacebookLoginMutation) ResetField(name string) error {
+	switch name {
+	case facebooklogin.FieldCampaignID:
+		m.ResetCampaignID()
+		return nil
+	case facebooklogin.FieldUserID:
+		m.ResetUserID()
+		return nil
+	case facebooklogin.FieldStateHash:
+		m.ResetStateHash()
+		return nil
+	case facebooklogin.FieldReturnOrigin:
+		m.ResetReturnOrigin()
+		return nil
+	case facebooklogin.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case facebooklogin.FieldUserName:
+		m.ResetUserName()
+		return nil
+	case facebooklogin.FieldFacebookUserID:
+		m.ResetFacebookUserID()
+		return nil
+	case facebooklogin.FieldPermissions:
+		m.ResetPermissions()
+		return nil
+	case facebooklogin.FieldPages:
+		m.ResetPages()
+		return nil
+	case facebooklogin.FieldProblem:
+		m.ResetProblem()
+		return nil
+	case facebooklogin.FieldSealedToken:
+		m.ResetSealedToken()
+		return nil
+	case facebooklogin.FieldTokenExpiresAt:
+		m.ResetTokenExpiresAt()
+		return nil
+	case facebooklogin.FieldDataAccessExpiresAt:
+		m.ResetDataAccessExpiresAt()
+		return nil
+	case facebooklogin.FieldUsedAt:
+		m.ResetUsedAt()
+		return nil
+	case facebooklogin.FieldExpiresAt:
+		m.ResetExpiresAt()
+		return nil
+	case facebooklogin.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown FacebookLogin field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *FacebookLoginMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.campaign != nil {
+		edges = append(edges, facebooklogin.EdgeCampaign)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *FacebookLoginMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case facebooklogin.EdgeCampaign:
+		if id := m.campaign; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *FacebookLoginMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *FacebookLoginMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *FacebookLoginMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedcampaign {
+		edges = append(edges, facebooklogin.EdgeCampaign)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *FacebookLoginMutation) EdgeCleared(name string) bool {
+	switch name {
+	case facebooklogin.EdgeCampaign:
+		return m.clearedcampaign
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *FacebookLoginMutation) ClearEdge(name string) error {
+	switch name {
+	case facebooklogin.EdgeCampaign:
+		m.ClearCampaign()
+		return nil
+	}
+	return fmt.Errorf("unknown FacebookLogin unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *FacebookLoginMutation) ResetEdge(name string) error {
+	switch name {
+	case facebooklogin.EdgeCampaign:
+		m.ResetCampaign()
+		return nil
+	}
+	return fmt.Errorf("unknown FacebookLogin edge %s", name)
 }
 
 // FeedEventMutation represents an operation that mutates the FeedEvent nodes in the graph.
@@ -10806,6 +16079,10 @@ type MessageMutation struct {
 	sent_at             *time.Time
 	created_at          *time.Time
 	edited_at           *time.Time
+	delivered_at        *time.Time
+	read_at             *time.Time
+	deleted_at          *time.Time
+	standby             *bool
 	author_id           *causeway.ID
 	problem             **causeway.Problem
 	idempotency_key     *string
@@ -10818,6 +16095,8 @@ type MessageMutation struct {
 	failures            *int
 	addfailures         *int
 	sending_at          *time.Time
+	parts_sent          *int
+	addparts_sent       *int
 	clearedFields       map[string]struct{}
 	conversation        *causeway.ID
 	clearedconversation bool
@@ -10833,6 +16112,9 @@ type MessageMutation struct {
 	attachments         map[causeway.ID]struct{}
 	removedattachments  map[causeway.ID]struct{}
 	clearedattachments  bool
+	parts               map[causeway.ID]struct{}
+	removedparts        map[causeway.ID]struct{}
+	clearedparts        bool
 	reactions           map[causeway.ID]struct{}
 	removedreactions    map[causeway.ID]struct{}
 	clearedreactions    bool
@@ -11766,6 +17048,189 @@ func (m *MessageMutation) ResetEditedAt() {
 	delete(m.clearedFields, message.FieldEditedAt)
 }
 
+// SetDeliveredAt sets the "delivered_at" field.
+func (m *MessageMutation) SetDeliveredAt(t time.Time) {
+	m.delivered_at = &t
+}
+
+// DeliveredAt returns the value of the "delivered_at" field in the mutation.
+func (m *MessageMutation) DeliveredAt() (r time.Time, exists bool) {
+	v := m.delivered_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDeliveredAt returns the old "delivered_at" field's value of the Message entity.
+// If the Message object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessageMutation) OldDeliveredAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDeliveredAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDeliveredAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDeliveredAt: %w", err)
+	}
+	return oldValue.DeliveredAt, nil
+}
+
+// ClearDeliveredAt clears the value of the "delivered_at" field.
+func (m *MessageMutation) ClearDeliveredAt() {
+	m.delivered_at = nil
+	m.clearedFields[message.FieldDeliveredAt] = struct{}{}
+}
+
+// DeliveredAtCleared returns if the "delivered_at" field was cleared in this mutation.
+func (m *MessageMutation) DeliveredAtCleared() bool {
+	_, ok := m.clearedFields[message.FieldDeliveredAt]
+	return ok
+}
+
+// ResetDeliveredAt resets all changes to the "delivered_at" field.
+func (m *MessageMutation) ResetDeliveredAt() {
+	m.delivered_at = nil
+	delete(m.clearedFields, message.FieldDeliveredAt)
+}
+
+// SetReadAt sets the "read_at" field.
+func (m *MessageMutation) SetReadAt(t time.Time) {
+	m.read_at = &t
+}
+
+// ReadAt returns the value of the "read_at" field in the mutation.
+func (m *MessageMutation) ReadAt() (r time.Time, exists bool) {
+	v := m.read_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReadAt returns the old "read_at" field's value of the Message entity.
+// If the Message object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessageMutation) OldReadAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReadAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReadAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReadAt: %w", err)
+	}
+	return oldValue.ReadAt, nil
+}
+
+// ClearReadAt clears the value of the "read_at" field.
+func (m *MessageMutation) ClearReadAt() {
+	m.read_at = nil
+	m.clearedFields[message.FieldReadAt] = struct{}{}
+}
+
+// ReadAtCleared returns if the "read_at" field was cleared in this mutation.
+func (m *MessageMutation) ReadAtCleared() bool {
+	_, ok := m.clearedFields[message.FieldReadAt]
+	return ok
+}
+
+// ResetReadAt resets all changes to the "read_at" field.
+func (m *MessageMutation) ResetReadAt() {
+	m.read_at = nil
+	delete(m.clearedFields, message.FieldReadAt)
+}
+
+// SetDeletedAt sets the "deleted_at" field.
+func (m *MessageMutation) SetDeletedAt(t time.Time) {
+	m.deleted_at = &t
+}
+
+// DeletedAt returns the value of the "deleted_at" field in the mutation.
+func (m *MessageMutation) DeletedAt() (r time.Time, exists bool) {
+	v := m.deleted_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDeletedAt returns the old "deleted_at" field's value of the Message entity.
+// If the Message object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessageMutation) OldDeletedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDeletedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDeletedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDeletedAt: %w", err)
+	}
+	return oldValue.DeletedAt, nil
+}
+
+// ClearDeletedAt clears the value of the "deleted_at" field.
+func (m *MessageMutation) ClearDeletedAt() {
+	m.deleted_at = nil
+	m.clearedFields[message.FieldDeletedAt] = struct{}{}
+}
+
+// DeletedAtCleared returns if the "deleted_at" field was cleared in this mutation.
+func (m *MessageMutation) DeletedAtCleared() bool {
+	_, ok := m.clearedFields[message.FieldDeletedAt]
+	return ok
+}
+
+// ResetDeletedAt resets all changes to the "deleted_at" field.
+func (m *MessageMutation) ResetDeletedAt() {
+	m.deleted_at = nil
+	delete(m.clearedFields, message.FieldDeletedAt)
+}
+
+// SetStandby sets the "standby" field.
+func (m *MessageMutation) SetStandby(b bool) {
+	m.standby = &b
+}
+
+// Standby returns the value of the "standby" field in the mutation.
+func (m *MessageMutation) Standby() (r bool, exists bool) {
+	v := m.standby
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStandby returns the old "standby" field's value of the Message entity.
+// If the Message object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessageMutation) OldStandby(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStandby is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStandby requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStandby: %w", err)
+	}
+	return oldValue.Standby, nil
+}
+
+// ResetStandby resets all changes to the "standby" field.
+func (m *MessageMutation) ResetStandby() {
+	m.standby = nil
+}
+
 // SetAuthorID sets the "author_id" field.
 func (m *MessageMutation) SetAuthorID(c causeway.ID) {
 	m.author_id = &c
@@ -12270,6 +17735,62 @@ func (m *MessageMutation) ResetSendingAt() {
 	delete(m.clearedFields, message.FieldSendingAt)
 }
 
+// SetPartsSent sets the "parts_sent" field.
+func (m *MessageMutation) SetPartsSent(i int) {
+	m.parts_sent = &i
+	m.addparts_sent = nil
+}
+
+// PartsSent returns the value of the "parts_sent" field in the mutation.
+func (m *MessageMutation) PartsSent() (r int, exists bool) {
+	v := m.parts_sent
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPartsSent returns the old "parts_sent" field's value of the Message entity.
+// If the Message object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessageMutation) OldPartsSent(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPartsSent is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPartsSent requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPartsSent: %w", err)
+	}
+	return oldValue.PartsSent, nil
+}
+
+// AddPartsSent adds i to the "parts_sent" field.
+func (m *MessageMutation) AddPartsSent(i int) {
+	if m.addparts_sent != nil {
+		*m.addparts_sent += i
+	} else {
+		m.addparts_sent = &i
+	}
+}
+
+// AddedPartsSent returns the value that was added to the "parts_sent" field in this mutation.
+func (m *MessageMutation) AddedPartsSent() (r int, exists bool) {
+	v := m.addparts_sent
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPartsSent resets all changes to the "parts_sent" field.
+func (m *MessageMutation) ResetPartsSent() {
+	m.parts_sent = nil
+	m.addparts_sent = nil
+}
+
 // ClearConversation clears the "conversation" edge to the Conversation entity.
 func (m *MessageMutation) ClearConversation() {
 	m.clearedconversation = true
@@ -12486,6 +18007,60 @@ func (m *MessageMutation) ResetAttachments() {
 	m.removedattachments = nil
 }
 
+// AddPartIDs adds the "parts" edge to the MessagePart entity by ids.
+func (m *MessageMutation) AddPartIDs(ids ...causeway.ID) {
+	if m.parts == nil {
+		m.parts = make(map[causeway.ID]struct{})
+	}
+	for i := range ids {
+		m.parts[ids[i]] = struct{}{}
+	}
+}
+
+// ClearParts clears the "parts" edge to the MessagePart entity.
+func (m *MessageMutation) ClearParts() {
+	m.clearedparts = true
+}
+
+// PartsCleared reports if the "parts" edge to the MessagePart entity was cleared.
+func (m *MessageMutation) PartsCleared() bool {
+	return m.clearedparts
+}
+
+// RemovePartIDs removes the "parts" edge to the MessagePart entity by IDs.
+func (m *MessageMutation) RemovePartIDs(ids ...causeway.ID) {
+	if m.removedparts == nil {
+		m.removedparts = make(map[causeway.ID]struct{})
+	}
+	for i := range ids {
+		delete(m.parts, ids[i])
+		m.removedparts[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedParts returns the removed IDs of the "parts" edge to the MessagePart entity.
+func (m *MessageMutation) RemovedPartsIDs() (ids []causeway.ID) {
+	for id := range m.removedparts {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// PartsIDs returns the "parts" edge IDs in the mutation.
+func (m *MessageMutation) PartsIDs() (ids []causeway.ID) {
+	for id := range m.parts {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetParts resets all changes to the "parts" edge.
+func (m *MessageMutation) ResetParts() {
+	m.parts = nil
+	m.clearedparts = false
+	m.removedparts = nil
+}
+
 // AddReactionIDs adds the "reactions" edge to the Reaction entity by ids.
 func (m *MessageMutation) AddReactionIDs(ids ...causeway.ID) {
 	if m.reactions == nil {
@@ -12574,7 +18149,7 @@ func (m *MessageMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *MessageMutation) Fields() []string {
-	fields := make([]string, 0, 29)
+	fields := make([]string, 0, 34)
 	if m.campaign_id != nil {
 		fields = append(fields, message.FieldCampaignID)
 	}
@@ -12632,6 +18207,18 @@ func (m *MessageMutation) Fields() []string {
 	if m.edited_at != nil {
 		fields = append(fields, message.FieldEditedAt)
 	}
+	if m.delivered_at != nil {
+		fields = append(fields, message.FieldDeliveredAt)
+	}
+	if m.read_at != nil {
+		fields = append(fields, message.FieldReadAt)
+	}
+	if m.deleted_at != nil {
+		fields = append(fields, message.FieldDeletedAt)
+	}
+	if m.standby != nil {
+		fields = append(fields, message.FieldStandby)
+	}
 	if m.author_id != nil {
 		fields = append(fields, message.FieldAuthorID)
 	}
@@ -12661,6 +18248,9 @@ func (m *MessageMutation) Fields() []string {
 	}
 	if m.sending_at != nil {
 		fields = append(fields, message.FieldSendingAt)
+	}
+	if m.parts_sent != nil {
+		fields = append(fields, message.FieldPartsSent)
 	}
 	return fields
 }
@@ -12708,6 +18298,14 @@ func (m *MessageMutation) Field(name string) (ent.Value, bool) {
 		return m.CreatedAt()
 	case message.FieldEditedAt:
 		return m.EditedAt()
+	case message.FieldDeliveredAt:
+		return m.DeliveredAt()
+	case message.FieldReadAt:
+		return m.ReadAt()
+	case message.FieldDeletedAt:
+		return m.DeletedAt()
+	case message.FieldStandby:
+		return m.Standby()
 	case message.FieldAuthorID:
 		return m.AuthorID()
 	case message.FieldProblem:
@@ -12728,6 +18326,8 @@ func (m *MessageMutation) Field(name string) (ent.Value, bool) {
 		return m.Failures()
 	case message.FieldSendingAt:
 		return m.SendingAt()
+	case message.FieldPartsSent:
+		return m.PartsSent()
 	}
 	return nil, false
 }
@@ -12775,6 +18375,14 @@ func (m *MessageMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldCreatedAt(ctx)
 	case message.FieldEditedAt:
 		return m.OldEditedAt(ctx)
+	case message.FieldDeliveredAt:
+		return m.OldDeliveredAt(ctx)
+	case message.FieldReadAt:
+		return m.OldReadAt(ctx)
+	case message.FieldDeletedAt:
+		return m.OldDeletedAt(ctx)
+	case message.FieldStandby:
+		return m.OldStandby(ctx)
 	case message.FieldAuthorID:
 		return m.OldAuthorID(ctx)
 	case message.FieldProblem:
@@ -12795,6 +18403,8 @@ func (m *MessageMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldFailures(ctx)
 	case message.FieldSendingAt:
 		return m.OldSendingAt(ctx)
+	case message.FieldPartsSent:
+		return m.OldPartsSent(ctx)
 	}
 	return nil, fmt.Errorf("unknown Message field %s", name)
 }
@@ -12937,6 +18547,34 @@ func (m *MessageMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetEditedAt(v)
 		return nil
+	case message.FieldDeliveredAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDeliveredAt(v)
+		return nil
+	case message.FieldReadAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReadAt(v)
+		return nil
+	case message.FieldDeletedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDeletedAt(v)
+		return nil
+	case message.FieldStandby:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStandby(v)
+		return nil
 	case message.FieldAuthorID:
 		v, ok := value.(causeway.ID)
 		if !ok {
@@ -13007,6 +18645,13 @@ func (m *MessageMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetSendingAt(v)
 		return nil
+	case message.FieldPartsSent:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPartsSent(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Message field %s", name)
 }
@@ -13024,6 +18669,9 @@ func (m *MessageMutation) AddedFields() []string {
 	if m.addfailures != nil {
 		fields = append(fields, message.FieldFailures)
 	}
+	if m.addparts_sent != nil {
+		fields = append(fields, message.FieldPartsSent)
+	}
 	return fields
 }
 
@@ -13038,6 +18686,8 @@ func (m *MessageMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedAttempts()
 	case message.FieldFailures:
 		return m.AddedFailures()
+	case message.FieldPartsSent:
+		return m.AddedPartsSent()
 	}
 	return nil, false
 }
@@ -13067,6 +18717,13 @@ func (m *MessageMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddFailures(v)
+		return nil
+	case message.FieldPartsSent:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPartsSent(v)
 		return nil
 	}
 	return fmt.Errorf("unknown Message numeric field %s", name)
@@ -13102,6 +18759,15 @@ func (m *MessageMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(message.FieldEditedAt) {
 		fields = append(fields, message.FieldEditedAt)
+	}
+	if m.FieldCleared(message.FieldDeliveredAt) {
+		fields = append(fields, message.FieldDeliveredAt)
+	}
+	if m.FieldCleared(message.FieldReadAt) {
+		fields = append(fields, message.FieldReadAt)
+	}
+	if m.FieldCleared(message.FieldDeletedAt) {
+		fields = append(fields, message.FieldDeletedAt)
 	}
 	if m.FieldCleared(message.FieldAuthorID) {
 		fields = append(fields, message.FieldAuthorID)
@@ -13167,6 +18833,15 @@ func (m *MessageMutation) ClearField(name string) error {
 		return nil
 	case message.FieldEditedAt:
 		m.ClearEditedAt()
+		return nil
+	case message.FieldDeliveredAt:
+		m.ClearDeliveredAt()
+		return nil
+	case message.FieldReadAt:
+		m.ClearReadAt()
+		return nil
+	case message.FieldDeletedAt:
+		m.ClearDeletedAt()
 		return nil
 	case message.FieldAuthorID:
 		m.ClearAuthorID()
@@ -13257,6 +18932,18 @@ func (m *MessageMutation) ResetField(name string) error {
 	case message.FieldEditedAt:
 		m.ResetEditedAt()
 		return nil
+	case message.FieldDeliveredAt:
+		m.ResetDeliveredAt()
+		return nil
+	case message.FieldReadAt:
+		m.ResetReadAt()
+		return nil
+	case message.FieldDeletedAt:
+		m.ResetDeletedAt()
+		return nil
+	case message.FieldStandby:
+		m.ResetStandby()
+		return nil
 	case message.FieldAuthorID:
 		m.ResetAuthorID()
 		return nil
@@ -13287,13 +18974,16 @@ func (m *MessageMutation) ResetField(name string) error {
 	case message.FieldSendingAt:
 		m.ResetSendingAt()
 		return nil
+	case message.FieldPartsSent:
+		m.ResetPartsSent()
+		return nil
 	}
 	return fmt.Errorf("unknown Message field %s", name)
 }
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *MessageMutation) AddedEdges() []string {
-	edges := make([]string, 0, 7)
+	edges := make([]string, 0, 8)
 	if m.conversation != nil {
 		edges = append(edges, message.EdgeConversation)
 	}
@@ -13311,6 +19001,9 @@ func (m *MessageMutation) AddedEdges() []string {
 	}
 	if m.attachments != nil {
 		edges = append(edges, message.EdgeAttachments)
+	}
+	if m.parts != nil {
+		edges = append(edges, message.EdgeParts)
 	}
 	if m.reactions != nil {
 		edges = append(edges, message.EdgeReactions)
@@ -13350,6 +19043,12 @@ func (m *MessageMutation) AddedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case message.EdgeParts:
+		ids := make([]ent.Value, 0, len(m.parts))
+		for id := range m.parts {
+			ids = append(ids, id)
+		}
+		return ids
 	case message.EdgeReactions:
 		ids := make([]ent.Value, 0, len(m.reactions))
 		for id := range m.reactions {
@@ -13362,12 +19061,15 @@ func (m *MessageMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *MessageMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 7)
+	edges := make([]string, 0, 8)
 	if m.removedreplies != nil {
 		edges = append(edges, message.EdgeReplies)
 	}
 	if m.removedattachments != nil {
 		edges = append(edges, message.EdgeAttachments)
+	}
+	if m.removedparts != nil {
+		edges = append(edges, message.EdgeParts)
 	}
 	if m.removedreactions != nil {
 		edges = append(edges, message.EdgeReactions)
@@ -13391,6 +19093,12 @@ func (m *MessageMutation) RemovedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case message.EdgeParts:
+		ids := make([]ent.Value, 0, len(m.removedparts))
+		for id := range m.removedparts {
+			ids = append(ids, id)
+		}
+		return ids
 	case message.EdgeReactions:
 		ids := make([]ent.Value, 0, len(m.removedreactions))
 		for id := range m.removedreactions {
@@ -13403,7 +19111,7 @@ func (m *MessageMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *MessageMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 7)
+	edges := make([]string, 0, 8)
 	if m.clearedconversation {
 		edges = append(edges, message.EdgeConversation)
 	}
@@ -13421,6 +19129,9 @@ func (m *MessageMutation) ClearedEdges() []string {
 	}
 	if m.clearedattachments {
 		edges = append(edges, message.EdgeAttachments)
+	}
+	if m.clearedparts {
+		edges = append(edges, message.EdgeParts)
 	}
 	if m.clearedreactions {
 		edges = append(edges, message.EdgeReactions)
@@ -13444,6 +19155,8 @@ func (m *MessageMutation) EdgeCleared(name string) bool {
 		return m.clearedreplies
 	case message.EdgeAttachments:
 		return m.clearedattachments
+	case message.EdgeParts:
+		return m.clearedparts
 	case message.EdgeReactions:
 		return m.clearedreactions
 	}
@@ -13492,11 +19205,2769 @@ func (m *MessageMutation) ResetEdge(name string) error {
 	case message.EdgeAttachments:
 		m.ResetAttachments()
 		return nil
+	case message.EdgeParts:
+		m.ResetParts()
+		return nil
 	case message.EdgeReactions:
 		m.ResetReactions()
 		return nil
 	}
 	return fmt.Errorf("unknown Message edge %s", name)
+}
+
+// MessagePartMutation represents an operation that mutates the MessagePart nodes in the graph.
+type MessagePartMutation struct {
+	config
+	op             Op
+	typ            string
+	id             *causeway.ID
+	campaign_id    *causeway.ID
+	connection_id  *causeway.ID
+	account_id     *string
+	place          *int
+	addplace       *int
+	external_id    *string
+	sent_at        *time.Time
+	clearedFields  map[string]struct{}
+	message        *causeway.ID
+	clearedmessage bool
+	done           bool
+	oldValue       func(context.Context) (*MessagePart, error)
+	predicates     []predicate.MessagePart
+}
+
+var _ ent.Mutation = (*MessagePartMutation)(nil)
+
+// messagepartOption allows management of the mutation configuration using functional options.
+type messagepartOption func(*MessagePartMutation)
+
+// newMessagePartMutation creates new mutation for the MessagePart entity.
+func newMessagePartMutation(c config, op Op, opts ...messagepartOption) *MessagePartMutation {
+	m := &MessagePartMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeMessagePart,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withMessagePartID sets the ID field of the mutation.
+func withMessagePartID(id causeway.ID) messagepartOption {
+	return func(m *MessagePartMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *MessagePart
+		)
+		m.oldValue = func(ctx context.Context) (*MessagePart, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().MessagePart.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withMessagePart sets the old MessagePart of the mutation.
+func withMessagePart(node *MessagePart) messagepartOption {
+	return func(m *MessagePartMutation) {
+		m.oldValue = func(context.Context) (*MessagePart, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m MessagePartMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m MessagePartMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of MessagePart entities.
+func (m *MessagePartMutation) SetID(id causeway.ID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *MessagePartMutation) ID() (id causeway.ID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *MessagePartMutation) IDs(ctx context.Context) ([]causeway.ID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []causeway.ID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().MessagePart.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCampaignID sets the "campaign_id" field.
+func (m *MessagePartMutation) SetCampaignID(c causeway.ID) {
+	m.campaign_id = &c
+}
+
+// CampaignID returns the value of the "campaign_id" field in the mutation.
+func (m *MessagePartMutation) CampaignID() (r causeway.ID, exists bool) {
+	v := m.campaign_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCampaignID returns the old "campaign_id" field's value of the MessagePart entity.
+// If the MessagePart object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessagePartMutation) OldCampaignID(ctx context.Context) (v causeway.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCampaignID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCampaignID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCampaignID: %w", err)
+	}
+	return oldValue.CampaignID, nil
+}
+
+// ResetCampaignID resets all changes to the "campaign_id" field.
+func (m *MessagePartMutation) ResetCampaignID() {
+	m.campaign_id = nil
+}
+
+// SetConnectionID sets the "connection_id" field.
+func (m *MessagePartMutation) SetConnectionID(c causeway.ID) {
+	m.connection_id = &c
+}
+
+// ConnectionID returns the value of the "connection_id" field in the mutation.
+func (m *MessagePartMutation) ConnectionID() (r causeway.ID, exists bool) {
+	v := m.connection_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConnectionID returns the old "connection_id" field's value of the MessagePart entity.
+// If the MessagePart object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessagePartMutation) OldConnectionID(ctx context.Context) (v causeway.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConnectionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConnectionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConnectionID: %w", err)
+	}
+	return oldValue.ConnectionID, nil
+}
+
+// ResetConnectionID resets all changes to the "connection_id" field.
+func (m *MessagePartMutation) ResetConnectionID() {
+	m.connection_id = nil
+}
+
+// SetAccountID sets the "account_id" field.
+func (m *MessagePartMutation) SetAccountID(s string) {
+	m.account_id = &s
+}
+
+// AccountID returns the value of the "account_id" field in the mutation.
+func (m *MessagePartMutation) AccountID() (r string, exists bool) {
+	v := m.account_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAccountID returns the old "account_id" field's value of the MessagePart entity.
+// If the MessagePart object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessagePartMutation) OldAccountID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAccountID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAccountID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAccountID: %w", err)
+	}
+	return oldValue.AccountID, nil
+}
+
+// ResetAccountID resets all changes to the "account_id" field.
+func (m *MessagePartMutation) ResetAccountID() {
+	m.account_id = nil
+}
+
+// SetMessageID sets the "message_id" field.
+func (m *MessagePartMutation) SetMessageID(c causeway.ID) {
+	m.message = &c
+}
+
+// MessageID returns the value of the "message_id" field in the mutation.
+func (m *MessagePartMutation) MessageID() (r causeway.ID, exists bool) {
+	v := m.message
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMessageID returns the old "message_id" field's value of the MessagePart entity.
+// If the MessagePart object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessagePartMutation) OldMessageID(ctx context.Context) (v causeway.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMessageID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMessageID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMessageID: %w", err)
+	}
+	return oldValue.MessageID, nil
+}
+
+// ResetMessageID resets all changes to the "message_id" field.
+func (m *MessagePartMutation) ResetMessageID() {
+	m.message = nil
+}
+
+// SetPlace sets the "place" field.
+func (m *MessagePartMutation) SetPlace(i int) {
+	m.place = &i
+	m.addplace = nil
+}
+
+// Place returns the value of the "place" field in the mutation.
+func (m *MessagePartMutation) Place() (r int, exists bool) {
+	v := m.place
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPlace returns the old "place" field's value of the MessagePart entity.
+// If the MessagePart object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessagePartMutation) OldPlace(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPlace is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPlace requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPlace: %w", err)
+	}
+	return oldValue.Place, nil
+}
+
+// AddPlace adds i to the "place" field.
+func (m *MessagePartMutation) AddPlace(i int) {
+	if m.addplace != nil {
+		*m.addplace += i
+	} else {
+		m.addplace = &i
+	}
+}
+
+// AddedPlace returns the value that was added to the "place" field in this mutation.
+func (m *MessagePartMutation) AddedPlace() (r int, exists bool) {
+	v := m.addplace
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPlace resets all changes to the "place" field.
+func (m *MessagePartMutation) ResetPlace() {
+	m.place = nil
+	m.addplace = nil
+}
+
+// SetExternalID sets the "external_id" field.
+func (m *MessagePartMutation) SetExternalID(s string) {
+	m.external_id = &s
+}
+
+// ExternalID returns the value of the "external_id" field in the mutation.
+func (m *MessagePartMutation) ExternalID() (r string, exists bool) {
+	v := m.external_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldExternalID returns the old "external_id" field's value of the MessagePart entity.
+// If the MessagePart object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessagePartMutation) OldExternalID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldExternalID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldExternalID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldExternalID: %w", err)
+	}
+	return oldValue.ExternalID, nil
+}
+
+// ResetExternalID resets all changes to the "external_id" field.
+func (m *MessagePartMutation) ResetExternalID() {
+	m.external_id = nil
+}
+
+// SetSentAt sets the "sent_at" field.
+func (m *MessagePartMutation) SetSentAt(t time.Time) {
+	m.sent_at = &t
+}
+
+// SentAt returns the value of the "sent_at" field in the mutation.
+func (m *MessagePartMutation) SentAt() (r time.Time, exists bool) {
+	v := m.sent_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSentAt returns the old "sent_at" field's value of the MessagePart entity.
+// If the MessagePart object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessagePartMutation) OldSentAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSentAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSentAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSentAt: %w", err)
+	}
+	return oldValue.SentAt, nil
+}
+
+// ResetSentAt resets all changes to the "sent_at" field.
+func (m *MessagePartMutation) ResetSentAt() {
+	m.sent_at = nil
+}
+
+// ClearMessage clears the "message" edge to the Message entity.
+func (m *MessagePartMutation) ClearMessage() {
+	m.clearedmessage = true
+	m.clearedFields[messagepart.FieldMessageID] = struct{}{}
+}
+
+// MessageCleared reports if the "message" edge to the Message entity was cleared.
+func (m *MessagePartMutation) MessageCleared() bool {
+	return m.clearedmessage
+}
+
+// MessageIDs returns the "message" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// MessageID instead. It exists only for internal usage by the builders.
+func (m *MessagePartMutation) MessageIDs() (ids []causeway.ID) {
+	if id := m.message; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetMessage resets all changes to the "message" edge.
+func (m *MessagePartMutation) ResetMessage() {
+	m.message = nil
+	m.clearedmessage = false
+}
+
+// Where appends a list predicates to the MessagePartMutation builder.
+func (m *MessagePartMutation) Where(ps ...predicate.MessagePart) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the MessagePartMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *MessagePartMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.MessagePart, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *MessagePartMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *MessagePartMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (MessagePart).
+func (m *MessagePartMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *MessagePartMutation) Fields() []string {
+	fields := make([]string, 0, 7)
+	if m.campaign_id != nil {
+		fields = append(fields, messagepart.FieldCampaignID)
+	}
+	if m.connection_id != nil {
+		fields = append(fields, messagepart.FieldConnectionID)
+	}
+	if m.account_id != nil {
+		fields = append(fields, messagepart.FieldAccountID)
+	}
+	if m.message != nil {
+		fields = append(fields, messagepart.FieldMessageID)
+	}
+	if m.place != nil {
+		fields = append(fields, messagepart.FieldPlace)
+	}
+	if m.external_id != nil {
+		fields = append(fields, messagepart.FieldExternalID)
+	}
+	if m.sent_at != nil {
+		fields = append(fields, messagepart.FieldSentAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *MessagePartMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case messagepart.FieldCampaignID:
+		return m.CampaignID()
+	case messagepart.FieldConnectionID:
+		return m.ConnectionID()
+	case messagepart.FieldAccountID:
+		return m.AccountID()
+	case messagepart.FieldMessageID:
+		return m.MessageID()
+	case messagepart.FieldPlace:
+		return m.Place()
+	case messagepart.FieldExternalID:
+		return m.ExternalID()
+	case messagepart.FieldSentAt:
+		return m.SentAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *MessagePartMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case messagepart.FieldCampaignID:
+		return m.OldCampaignID(ctx)
+	case messagepart.FieldConnectionID:
+		return m.OldConnectionID(ctx)
+	case messagepart.FieldAccountID:
+		return m.OldAccountID(ctx)
+	case messagepart.FieldMessageID:
+		return m.OldMessageID(ctx)
+	case messagepart.FieldPlace:
+		return m.OldPlace(ctx)
+	case messagepart.FieldExternalID:
+		return m.OldExternalID(ctx)
+	case messagepart.FieldSentAt:
+		return m.OldSentAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown MessagePart field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *MessagePartMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case messagepart.FieldCampaignID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCampaignID(v)
+		return nil
+	case messagepart.FieldConnectionID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConnectionID(v)
+		return nil
+	case messagepart.FieldAccountID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAccountID(v)
+		return nil
+	case messagepart.FieldMessageID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMessageID(v)
+		return nil
+	case messagepart.FieldPlace:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPlace(v)
+		return nil
+	case messagepart.FieldExternalID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetExternalID(v)
+		return nil
+	case messagepart.FieldSentAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSentAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown MessagePart field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *MessagePartMutation) AddedFields() []string {
+	var fields []string
+	if m.addplace != nil {
+		fields = append(fields, messagepart.FieldPlace)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *MessagePartMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case messagepart.FieldPlace:
+		return m.AddedPlace()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *MessagePartMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case messagepart.FieldPlace:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPlace(v)
+		return nil
+	}
+	return fmt.Errorf("unknown MessagePart numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *MessagePartMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *MessagePartMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *MessagePartMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown MessagePart nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *MessagePartMutation) ResetField(name string) error {
+	switch name {
+	case messagepart.FieldCampaignID:
+		m.ResetCampaignID()
+		return nil
+	case messagepart.FieldConnectionID:
+		m.ResetConnectionID()
+		return nil
+	case messagepart.FieldAccountID:
+		m.ResetAccountID()
+		return nil
+	case messagepart.FieldMessageID:
+		m.ResetMessageID()
+		return nil
+	case messagepart.FieldPlace:
+		m.ResetPlace()
+		return nil
+	case messagepart.FieldExternalID:
+		m.ResetExternalID()
+		return nil
+	case messagepart.FieldSentAt:
+		m.ResetSentAt()
+		return nil
+	}
+	return fmt.Errorf("unknown MessagePart field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *MessagePartMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.message != nil {
+		edges = append(edges, messagepart.EdgeMessage)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *MessagePartMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case messagepart.EdgeMessage:
+		if id := m.message; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *MessagePartMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *MessagePartMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *MessagePartMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedmessage {
+		edges = append(edges, messagepart.EdgeMessage)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *MessagePartMutation) EdgeCleared(name string) bool {
+	switch name {
+	case messagepart.EdgeMessage:
+		return m.clearedmessage
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *MessagePartMutation) ClearEdge(name string) error {
+	switch name {
+	case messagepart.EdgeMessage:
+		m.ClearMessage()
+		return nil
+	}
+	return fmt.Errorf("unknown MessagePart unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *MessagePartMutation) ResetEdge(name string) error {
+	switch name {
+	case messagepart.EdgeMessage:
+		m.ResetMessage()
+		return nil
+	}
+	return fmt.Errorf("unknown MessagePart edge %s", name)
+}
+
+// QueueMutation represents an operation that mutates the Queue nodes in the graph.
+type QueueMutation struct {
+	config
+	op                 Op
+	typ                string
+	id                 *causeway.ID
+	name               *string
+	assignment         *queue.Assignment
+	turns              *int64
+	addturns           *int64
+	created_at         *time.Time
+	clearedFields      map[string]struct{}
+	campaign           *causeway.ID
+	clearedcampaign    bool
+	memberships        map[causeway.ID]struct{}
+	removedmemberships map[causeway.ID]struct{}
+	clearedmemberships bool
+	done               bool
+	oldValue           func(context.Context) (*Queue, error)
+	predicates         []predicate.Queue
+}
+
+var _ ent.Mutation = (*QueueMutation)(nil)
+
+// queueOption allows management of the mutation configuration using functional options.
+type queueOption func(*QueueMutation)
+
+// newQueueMutation creates new mutation for the Queue entity.
+func newQueueMutation(c config, op Op, opts ...queueOption) *QueueMutation {
+	m := &QueueMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeQueue,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withQueueID sets the ID field of the mutation.
+func withQueueID(id causeway.ID) queueOption {
+	return func(m *QueueMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Queue
+		)
+		m.oldValue = func(ctx context.Context) (*Queue, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Queue.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withQueue sets the old Queue of the mutation.
+func withQueue(node *Queue) queueOption {
+	return func(m *QueueMutation) {
+		m.oldValue = func(context.Context) (*Queue, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m QueueMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m QueueMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Queue entities.
+func (m *QueueMutation) SetID(id causeway.ID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *QueueMutation) ID() (id causeway.ID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *QueueMutation) IDs(ctx context.Context) ([]causeway.ID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []causeway.ID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Queue.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCampaignID sets the "campaign_id" field.
+func (m *QueueMutation) SetCampaignID(c causeway.ID) {
+	m.campaign = &c
+}
+
+// CampaignID returns the value of the "campaign_id" field in the mutation.
+func (m *QueueMutation) CampaignID() (r causeway.ID, exists bool) {
+	v := m.campaign
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCampaignID returns the old "campaign_id" field's value of the Queue entity.
+// If the Queue object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QueueMutation) OldCampaignID(ctx context.Context) (v causeway.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCampaignID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCampaignID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCampaignID: %w", err)
+	}
+	return oldValue.CampaignID, nil
+}
+
+// ResetCampaignID resets all changes to the "campaign_id" field.
+func (m *QueueMutation) ResetCampaignID() {
+	m.campaign = nil
+}
+
+// SetName sets the "name" field.
+func (m *QueueMutation) SetName(s string) {
+	m.name = &s
+}
+
+// Name returns the value of the "name" field in the mutation.
+func (m *QueueMutation) Name() (r string, exists bool) {
+	v := m.name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldName returns the old "name" field's value of the Queue entity.
+// If the Queue object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QueueMutation) OldName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldName: %w", err)
+	}
+	return oldValue.Name, nil
+}
+
+// ResetName resets all changes to the "name" field.
+func (m *QueueMutation) ResetName() {
+	m.name = nil
+}
+
+// SetAssignment sets the "assignment" field.
+func (m *QueueMutation) SetAssignment(q queue.Assignment) {
+	m.assignment = &q
+}
+
+// Assignment returns the value of the "assignment" field in the mutation.
+func (m *QueueMutation) Assignment() (r queue.Assignment, exists bool) {
+	v := m.assignment
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAssignment returns the old "assignment" field's value of the Queue entity.
+// If the Queue object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QueueMutation) OldAssignment(ctx context.Context) (v queue.Assignment, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAssignment is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAssignment requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAssignment: %w", err)
+	}
+	return oldValue.Assignment, nil
+}
+
+// ResetAssignment resets all changes to the "assignment" field.
+func (m *QueueMutation) ResetAssignment() {
+	m.assignment = nil
+}
+
+// SetTurns sets the "turns" field.
+func (m *QueueMutation) SetTurns(i int64) {
+	m.turns = &i
+	m.addturns = nil
+}
+
+// Turns returns the value of the "turns" field in the mutation.
+func (m *QueueMutation) Turns() (r int64, exists bool) {
+	v := m.turns
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTurns returns the old "turns" field's value of the Queue entity.
+// If the Queue object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QueueMutation) OldTurns(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTurns is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTurns requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTurns: %w", err)
+	}
+	return oldValue.Turns, nil
+}
+
+// AddTurns adds i to the "turns" field.
+func (m *QueueMutation) AddTurns(i int64) {
+	if m.addturns != nil {
+		*m.addturns += i
+	} else {
+		m.addturns = &i
+	}
+}
+
+// AddedTurns returns the value that was added to the "turns" field in this mutation.
+func (m *QueueMutation) AddedTurns() (r int64, exists bool) {
+	v := m.addturns
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetTurns resets all changes to the "turns" field.
+func (m *QueueMutation) ResetTurns() {
+	m.turns = nil
+	m.addturns = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *QueueMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *QueueMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the Queue entity.
+// If the Queue object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QueueMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *QueueMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// ClearCampaign clears the "campaign" edge to the Campaign entity.
+func (m *QueueMutation) ClearCampaign() {
+	m.clearedcampaign = true
+	m.clearedFields[queue.FieldCampaignID] = struct{}{}
+}
+
+// CampaignCleared reports if the "campaign" edge to the Campaign entity was cleared.
+func (m *QueueMutation) CampaignCleared() bool {
+	return m.clearedcampaign
+}
+
+// CampaignIDs returns the "campaign" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// CampaignID instead. It exists only for internal usage by the builders.
+func (m *QueueMutation) CampaignIDs() (ids []causeway.ID) {
+	if id := m.campaign; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetCampaign resets all changes to the "campaign" edge.
+func (m *QueueMutation) ResetCampaign() {
+	m.campaign = nil
+	m.clearedcampaign = false
+}
+
+// AddMembershipIDs adds the "memberships" edge to the QueueMember entity by ids.
+func (m *QueueMutation) AddMembershipIDs(ids ...causeway.ID) {
+	if m.memberships == nil {
+		m.memberships = make(map[causeway.ID]struct{})
+	}
+	for i := range ids {
+		m.memberships[ids[i]] = struct{}{}
+	}
+}
+
+// ClearMemberships clears the "memberships" edge to the QueueMember entity.
+func (m *QueueMutation) ClearMemberships() {
+	m.clearedmemberships = true
+}
+
+// MembershipsCleared reports if the "memberships" edge to the QueueMember entity was cleared.
+func (m *QueueMutation) MembershipsCleared() bool {
+	return m.clearedmemberships
+}
+
+// RemoveMembershipIDs removes the "memberships" edge to the QueueMember entity by IDs.
+func (m *QueueMutation) RemoveMembershipIDs(ids ...causeway.ID) {
+	if m.removedmemberships == nil {
+		m.removedmemberships = make(map[causeway.ID]struct{})
+	}
+	for i := range ids {
+		delete(m.memberships, ids[i])
+		m.removedmemberships[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedMemberships returns the removed IDs of the "memberships" edge to the QueueMember entity.
+func (m *QueueMutation) RemovedMembershipsIDs() (ids []causeway.ID) {
+	for id := range m.removedmemberships {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// MembershipsIDs returns the "memberships" edge IDs in the mutation.
+func (m *QueueMutation) MembershipsIDs() (ids []causeway.ID) {
+	for id := range m.memberships {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetMemberships resets all changes to the "memberships" edge.
+func (m *QueueMutation) ResetMemberships() {
+	m.memberships = nil
+	m.clearedmemberships = false
+	m.removedmemberships = nil
+}
+
+// Where appends a list predicates to the QueueMutation builder.
+func (m *QueueMutation) Where(ps ...predicate.Queue) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the QueueMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *QueueMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Queue, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *QueueMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *QueueMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Queue).
+func (m *QueueMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *QueueMutation) Fields() []string {
+	fields := make([]string, 0, 5)
+	if m.campaign != nil {
+		fields = append(fields, queue.FieldCampaignID)
+	}
+	if m.name != nil {
+		fields = append(fields, queue.FieldName)
+	}
+	if m.assignment != nil {
+		fields = append(fields, queue.FieldAssignment)
+	}
+	if m.turns != nil {
+		fields = append(fields, queue.FieldTurns)
+	}
+	if m.created_at != nil {
+		fields = append(fields, queue.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *QueueMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case queue.FieldCampaignID:
+		return m.CampaignID()
+	case queue.FieldName:
+		return m.Name()
+	case queue.FieldAssignment:
+		return m.Assignment()
+	case queue.FieldTurns:
+		return m.Turns()
+	case queue.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *QueueMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case queue.FieldCampaignID:
+		return m.OldCampaignID(ctx)
+	case queue.FieldName:
+		return m.OldName(ctx)
+	case queue.FieldAssignment:
+		return m.OldAssignment(ctx)
+	case queue.FieldTurns:
+		return m.OldTurns(ctx)
+	case queue.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown Queue field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *QueueMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case queue.FieldCampaignID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCampaignID(v)
+		return nil
+	case queue.FieldName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetName(v)
+		return nil
+	case queue.FieldAssignment:
+		v, ok := value.(queue.Assignment)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAssignment(v)
+		return nil
+	case queue.FieldTurns:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTurns(v)
+		return nil
+	case queue.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Queue field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *QueueMutation) AddedFields() []string {
+	var fields []string
+	if m.addturns != nil {
+		fields = append(fields, queue.FieldTurns)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *QueueMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case queue.FieldTurns:
+		return m.AddedTurns()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *QueueMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case queue.FieldTurns:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddTurns(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Queue numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *QueueMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *QueueMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *QueueMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown Queue nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *QueueMutation) ResetField(name string) error {
+	switch name {
+	case queue.FieldCampaignID:
+		m.ResetCampaignID()
+		return nil
+	case queue.FieldName:
+		m.ResetName()
+		return nil
+	case queue.FieldAssignment:
+		m.ResetAssignment()
+		return nil
+	case queue.FieldTurns:
+		m.ResetTurns()
+		return nil
+	case queue.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Queue field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *QueueMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.campaign != nil {
+		edges = append(edges, queue.EdgeCampaign)
+	}
+	if m.memberships != nil {
+		edges = append(edges, queue.EdgeMemberships)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *QueueMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case queue.EdgeCampaign:
+		if id := m.campaign; id != nil {
+			return []ent.Value{*id}
+		}
+	case queue.EdgeMemberships:
+		ids := make([]ent.Value, 0, len(m.memberships))
+		for id := range m.memberships {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *QueueMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.removedmemberships != nil {
+		edges = append(edges, queue.EdgeMemberships)
+	}
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *QueueMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case queue.EdgeMemberships:
+		ids := make([]ent.Value, 0, len(m.removedmemberships))
+		for id := range m.removedmemberships {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *QueueMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedcampaign {
+		edges = append(edges, queue.EdgeCampaign)
+	}
+	if m.clearedmemberships {
+		edges = append(edges, queue.EdgeMemberships)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *QueueMutation) EdgeCleared(name string) bool {
+	switch name {
+	case queue.EdgeCampaign:
+		return m.clearedcampaign
+	case queue.EdgeMemberships:
+		return m.clearedmemberships
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *QueueMutation) ClearEdge(name string) error {
+	switch name {
+	case queue.EdgeCampaign:
+		m.ClearCampaign()
+		return nil
+	}
+	return fmt.Errorf("unknown Queue unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *QueueMutation) ResetEdge(name string) error {
+	switch name {
+	case queue.EdgeCampaign:
+		m.ResetCampaign()
+		return nil
+	case queue.EdgeMemberships:
+		m.ResetMemberships()
+		return nil
+	}
+	return fmt.Errorf("unknown Queue edge %s", name)
+}
+
+// QueueMemberMutation represents an operation that mutates the QueueMember nodes in the graph.
+type QueueMemberMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *causeway.ID
+	campaign_id   *causeway.ID
+	turn          *int64
+	addturn       *int64
+	joined_at     *time.Time
+	clearedFields map[string]struct{}
+	queue         *causeway.ID
+	clearedqueue  bool
+	user          *causeway.ID
+	cleareduser   bool
+	done          bool
+	oldValue      func(context.Context) (*QueueMember, error)
+	predicates    []predicate.QueueMember
+}
+
+var _ ent.Mutation = (*QueueMemberMutation)(nil)
+
+// queuememberOption allows management of the mutation configuration using functional options.
+type queuememberOption func(*QueueMemberMutation)
+
+// newQueueMemberMutation creates new mutation for the QueueMember entity.
+func newQueueMemberMutation(c config, op Op, opts ...queuememberOption) *QueueMemberMutation {
+	m := &QueueMemberMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeQueueMember,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withQueueMemberID sets the ID field of the mutation.
+func withQueueMemberID(id causeway.ID) queuememberOption {
+	return func(m *QueueMemberMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *QueueMember
+		)
+		m.oldValue = func(ctx context.Context) (*QueueMember, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().QueueMember.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withQueueMember sets the old QueueMember of the mutation.
+func withQueueMember(node *QueueMember) queuememberOption {
+	return func(m *QueueMemberMutation) {
+		m.oldValue = func(context.Context) (*QueueMember, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m QueueMemberMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m QueueMemberMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of QueueMember entities.
+func (m *QueueMemberMutation) SetID(id causeway.ID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *QueueMemberMutation) ID() (id causeway.ID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *QueueMemberMutation) IDs(ctx context.Context) ([]causeway.ID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []causeway.ID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().QueueMember.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCampaignID sets the "campaign_id" field.
+func (m *QueueMemberMutation) SetCampaignID(c causeway.ID) {
+	m.campaign_id = &c
+}
+
+// CampaignID returns the value of the "campaign_id" field in the mutation.
+func (m *QueueMemberMutation) CampaignID() (r causeway.ID, exists bool) {
+	v := m.campaign_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCampaignID returns the old "campaign_id" field's value of the QueueMember entity.
+// If the QueueMember object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QueueMemberMutation) OldCampaignID(ctx context.Context) (v causeway.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCampaignID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCampaignID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCampaignID: %w", err)
+	}
+	return oldValue.CampaignID, nil
+}
+
+// ResetCampaignID resets all changes to the "campaign_id" field.
+func (m *QueueMemberMutation) ResetCampaignID() {
+	m.campaign_id = nil
+}
+
+// SetQueueID sets the "queue_id" field.
+func (m *QueueMemberMutation) SetQueueID(c causeway.ID) {
+	m.queue = &c
+}
+
+// QueueID returns the value of the "queue_id" field in the mutation.
+func (m *QueueMemberMutation) QueueID() (r causeway.ID, exists bool) {
+	v := m.queue
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldQueueID returns the old "queue_id" field's value of the QueueMember entity.
+// If the QueueMember object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QueueMemberMutation) OldQueueID(ctx context.Context) (v causeway.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldQueueID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldQueueID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldQueueID: %w", err)
+	}
+	return oldValue.QueueID, nil
+}
+
+// ResetQueueID resets all changes to the "queue_id" field.
+func (m *QueueMemberMutation) ResetQueueID() {
+	m.queue = nil
+}
+
+// SetUserID sets the "user_id" field.
+func (m *QueueMemberMutation) SetUserID(c causeway.ID) {
+	m.user = &c
+}
+
+// UserID returns the value of the "user_id" field in the mutation.
+func (m *QueueMemberMutation) UserID() (r causeway.ID, exists bool) {
+	v := m.user
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUserID returns the old "user_id" field's value of the QueueMember entity.
+// If the QueueMember object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QueueMemberMutation) OldUserID(ctx context.Context) (v causeway.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUserID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUserID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUserID: %w", err)
+	}
+	return oldValue.UserID, nil
+}
+
+// ResetUserID resets all changes to the "user_id" field.
+func (m *QueueMemberMutation) ResetUserID() {
+	m.user = nil
+}
+
+// SetTurn sets the "turn" field.
+func (m *QueueMemberMutation) SetTurn(i int64) {
+	m.turn = &i
+	m.addturn = nil
+}
+
+// Turn returns the value of the "turn" field in the mutation.
+func (m *QueueMemberMutation) Turn() (r int64, exists bool) {
+	v := m.turn
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTurn returns the old "turn" field's value of the QueueMember entity.
+// If the QueueMember object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QueueMemberMutation) OldTurn(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTurn is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTurn requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTurn: %w", err)
+	}
+	return oldValue.Turn, nil
+}
+
+// AddTurn adds i to the "turn" field.
+func (m *QueueMemberMutation) AddTurn(i int64) {
+	if m.addturn != nil {
+		*m.addturn += i
+	} else {
+		m.addturn = &i
+	}
+}
+
+// AddedTurn returns the value that was added to the "turn" field in this mutation.
+func (m *QueueMemberMutation) AddedTurn() (r int64, exists bool) {
+	v := m.addturn
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetTurn resets all changes to the "turn" field.
+func (m *QueueMemberMutation) ResetTurn() {
+	m.turn = nil
+	m.addturn = nil
+}
+
+// SetJoinedAt sets the "joined_at" field.
+func (m *QueueMemberMutation) SetJoinedAt(t time.Time) {
+	m.joined_at = &t
+}
+
+// JoinedAt returns the value of the "joined_at" field in the mutation.
+func (m *QueueMemberMutation) JoinedAt() (r time.Time, exists bool) {
+	v := m.joined_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldJoinedAt returns the old "joined_at" field's value of the QueueMember entity.
+// If the QueueMember object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QueueMemberMutation) OldJoinedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldJoinedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldJoinedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldJoinedAt: %w", err)
+	}
+	return oldValue.JoinedAt, nil
+}
+
+// ResetJoinedAt resets all changes to the "joined_at" field.
+func (m *QueueMemberMutation) ResetJoinedAt() {
+	m.joined_at = nil
+}
+
+// ClearQueue clears the "queue" edge to the Queue entity.
+func (m *QueueMemberMutation) ClearQueue() {
+	m.clearedqueue = true
+	m.clearedFields[queuemember.FieldQueueID] = struct{}{}
+}
+
+// QueueCleared reports if the "queue" edge to the Queue entity was cleared.
+func (m *QueueMemberMutation) QueueCleared() bool {
+	return m.clearedqueue
+}
+
+// QueueIDs returns the "queue" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// QueueID instead. It exists only for internal usage by the builders.
+func (m *QueueMemberMutation) QueueIDs() (ids []causeway.ID) {
+	if id := m.queue; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetQueue resets all changes to the "queue" edge.
+func (m *QueueMemberMutation) ResetQueue() {
+	m.queue = nil
+	m.clearedqueue = false
+}
+
+// ClearUser clears the "user" edge to the User entity.
+func (m *QueueMemberMutation) ClearUser() {
+	m.cleareduser = true
+	m.clearedFields[queuemember.FieldUserID] = struct{}{}
+}
+
+// UserCleared reports if the "user" edge to the User entity was cleared.
+func (m *QueueMemberMutation) UserCleared() bool {
+	return m.cleareduser
+}
+
+// UserIDs returns the "user" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// UserID instead. It exists only for internal usage by the builders.
+func (m *QueueMemberMutation) UserIDs() (ids []causeway.ID) {
+	if id := m.user; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetUser resets all changes to the "user" edge.
+func (m *QueueMemberMutation) ResetUser() {
+	m.user = nil
+	m.cleareduser = false
+}
+
+// Where appends a list predicates to the QueueMemberMutation builder.
+func (m *QueueMemberMutation) Where(ps ...predicate.QueueMember) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the QueueMemberMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *QueueMemberMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.QueueMember, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *QueueMemberMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *QueueMemberMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (QueueMember).
+func (m *QueueMemberMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *QueueMemberMutation) Fields() []string {
+	fields := make([]string, 0, 5)
+	if m.campaign_id != nil {
+		fields = append(fields, queuemember.FieldCampaignID)
+	}
+	if m.queue != nil {
+		fields = append(fields, queuemember.FieldQueueID)
+	}
+	if m.user != nil {
+		fields = append(fields, queuemember.FieldUserID)
+	}
+	if m.turn != nil {
+		fields = append(fields, queuemember.FieldTurn)
+	}
+	if m.joined_at != nil {
+		fields = append(fields, queuemember.FieldJoinedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *QueueMemberMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case queuemember.FieldCampaignID:
+		return m.CampaignID()
+	case queuemember.FieldQueueID:
+		return m.QueueID()
+	case queuemember.FieldUserID:
+		return m.UserID()
+	case queuemember.FieldTurn:
+		return m.Turn()
+	case queuemember.FieldJoinedAt:
+		return m.JoinedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *QueueMemberMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case queuemember.FieldCampaignID:
+		return m.OldCampaignID(ctx)
+	case queuemember.FieldQueueID:
+		return m.OldQueueID(ctx)
+	case queuemember.FieldUserID:
+		return m.OldUserID(ctx)
+	case queuemember.FieldTurn:
+		return m.OldTurn(ctx)
+	case queuemember.FieldJoinedAt:
+		return m.OldJoinedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown QueueMember field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *QueueMemberMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case queuemember.FieldCampaignID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCampaignID(v)
+		return nil
+	case queuemember.FieldQueueID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetQueueID(v)
+		return nil
+	case queuemember.FieldUserID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUserID(v)
+		return nil
+	case queuemember.FieldTurn:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTurn(v)
+		return nil
+	case queuemember.FieldJoinedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetJoinedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown QueueMember field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *QueueMemberMutation) AddedFields() []string {
+	var fields []string
+	if m.addturn != nil {
+		fields = append(fields, queuemember.FieldTurn)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *QueueMemberMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case queuemember.FieldTurn:
+		return m.AddedTurn()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *QueueMemberMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case queuemember.FieldTurn:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddTurn(v)
+		return nil
+	}
+	return fmt.Errorf("unknown QueueMember numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *QueueMemberMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *QueueMemberMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *QueueMemberMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown QueueMember nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *QueueMemberMutation) ResetField(name string) error {
+	switch name {
+	case queuemember.FieldCampaignID:
+		m.ResetCampaignID()
+		return nil
+	case queuemember.FieldQueueID:
+		m.ResetQueueID()
+		return nil
+	case queuemember.FieldUserID:
+		m.ResetUserID()
+		return nil
+	case queuemember.FieldTurn:
+		m.ResetTurn()
+		return nil
+	case queuemember.FieldJoinedAt:
+		m.ResetJoinedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown QueueMember field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *QueueMemberMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.queue != nil {
+		edges = append(edges, queuemember.EdgeQueue)
+	}
+	if m.user != nil {
+		edges = append(edges, queuemember.EdgeUser)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *QueueMemberMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case queuemember.EdgeQueue:
+		if id := m.queue; id != nil {
+			return []ent.Value{*id}
+		}
+	case queuemember.EdgeUser:
+		if id := m.user; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *QueueMemberMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *QueueMemberMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *QueueMemberMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedqueue {
+		edges = append(edges, queuemember.EdgeQueue)
+	}
+	if m.cleareduser {
+		edges = append(edges, queuemember.EdgeUser)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *QueueMemberMutation) EdgeCleared(name string) bool {
+	switch name {
+	case queuemember.EdgeQueue:
+		return m.clearedqueue
+	case queuemember.EdgeUser:
+		return m.cleareduser
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *QueueMemberMutation) ClearEdge(name string) error {
+	switch name {
+	case queuemember.EdgeQueue:
+		m.ClearQueue()
+		return nil
+	case queuemember.EdgeUser:
+		m.ClearUser()
+		return nil
+	}
+	return fmt.Errorf("unknown QueueMember unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *QueueMemberMutation) ResetEdge(name string) error {
+	switch name {
+	case queuemember.EdgeQueue:
+		m.ResetQueue()
+		return nil
+	case queuemember.EdgeUser:
+		m.ResetUser()
+		return nil
+	}
+	return fmt.Errorf("unknown QueueMember edge %s", name)
+}
+
+// QuickReplyMutation represents an operation that mutates the QuickReply nodes in the graph.
+type QuickReplyMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *causeway.ID
+	shortcut        *string
+	language        *string
+	text            *string
+	created_at      *time.Time
+	clearedFields   map[string]struct{}
+	campaign        *causeway.ID
+	clearedcampaign bool
+	done            bool
+	oldValue        func(context.Context) (*QuickReply, error)
+	predicates      []predicate.QuickReply
+}
+
+var _ ent.Mutation = (*QuickReplyMutation)(nil)
+
+// quickreplyOption allows management of the mutation configuration using functional options.
+type quickreplyOption func(*QuickReplyMutation)
+
+// newQuickReplyMutation creates new mutation for the QuickReply entity.
+func newQuickReplyMutation(c config, op Op, opts ...quickreplyOption) *QuickReplyMutation {
+	m := &QuickReplyMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeQuickReply,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withQuickReplyID sets the ID field of the mutation.
+func withQuickReplyID(id causeway.ID) quickreplyOption {
+	return func(m *QuickReplyMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *QuickReply
+		)
+		m.oldValue = func(ctx context.Context) (*QuickReply, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().QuickReply.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withQuickReply sets the old QuickReply of the mutation.
+func withQuickReply(node *QuickReply) quickreplyOption {
+	return func(m *QuickReplyMutation) {
+		m.oldValue = func(context.Context) (*QuickReply, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m QuickReplyMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m QuickReplyMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of QuickReply entities.
+func (m *QuickReplyMutation) SetID(id causeway.ID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *QuickReplyMutation) ID() (id causeway.ID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *QuickReplyMutation) IDs(ctx context.Context) ([]causeway.ID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []causeway.ID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().QuickReply.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCampaignID sets the "campaign_id" field.
+func (m *QuickReplyMutation) SetCampaignID(c causeway.ID) {
+	m.campaign = &c
+}
+
+// CampaignID returns the value of the "campaign_id" field in the mutation.
+func (m *QuickReplyMutation) CampaignID() (r causeway.ID, exists bool) {
+	v := m.campaign
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCampaignID returns the old "campaign_id" field's value of the QuickReply entity.
+// If the QuickReply object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QuickReplyMutation) OldCampaignID(ctx context.Context) (v causeway.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCampaignID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCampaignID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCampaignID: %w", err)
+	}
+	return oldValue.CampaignID, nil
+}
+
+// ResetCampaignID resets all changes to the "campaign_id" field.
+func (m *QuickReplyMutation) ResetCampaignID() {
+	m.campaign = nil
+}
+
+// SetShortcut sets the "shortcut" field.
+func (m *QuickReplyMutation) SetShortcut(s string) {
+	m.shortcut = &s
+}
+
+// Shortcut returns the value of the "shortcut" field in the mutation.
+func (m *QuickReplyMutation) Shortcut() (r string, exists bool) {
+	v := m.shortcut
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldShortcut returns the old "shortcut" field's value of the QuickReply entity.
+// If the QuickReply object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QuickReplyMutation) OldShortcut(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldShortcut is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldShortcut requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldShortcut: %w", err)
+	}
+	return oldValue.Shortcut, nil
+}
+
+// ResetShortcut resets all changes to the "shortcut" field.
+func (m *QuickReplyMutation) ResetShortcut() {
+	m.shortcut = nil
+}
+
+// SetLanguage sets the "language" field.
+func (m *QuickReplyMutation) SetLanguage(s string) {
+	m.language = &s
+}
+
+// Language returns the value of the "language" field in the mutation.
+func (m *QuickReplyMutation) Language() (r string, exists bool) {
+	v := m.language
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLanguage returns the old "language" field's value of the QuickReply entity.
+// If the QuickReply object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QuickReplyMutation) OldLanguage(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLanguage is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLanguage requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLanguage: %w", err)
+	}
+	return oldValue.Language, nil
+}
+
+// ResetLanguage resets all changes to the "language" field.
+func (m *QuickReplyMutation) ResetLanguage() {
+	m.language = nil
+}
+
+// SetText sets the "text" field.
+func (m *QuickReplyMutation) SetText(s string) {
+	m.text = &s
+}
+
+// Text returns the value of the "text" field in the mutation.
+func (m *QuickReplyMutation) Text() (r string, exists bool) {
+	v := m.text
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldText returns the old "text" field's value of the QuickReply entity.
+// If the QuickReply object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QuickReplyMutation) OldText(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldText is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldText requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldText: %w", err)
+	}
+	return oldValue.Text, nil
+}
+
+// ResetText resets all changes to the "text" field.
+func (m *QuickReplyMutation) ResetText() {
+	m.text = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *QuickReplyMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *QuickReplyMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the QuickReply entity.
+// If the QuickReply object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QuickReplyMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *QuickReplyMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// ClearCampaign clears the "campaign" edge to the Campaign entity.
+func (m *QuickReplyMutation) ClearCampaign() {
+	m.clearedcampaign = true
+	m.clearedFields[quickreply.FieldCampaignID] = struct{}{}
+}
+
+// CampaignCleared reports if the "campaign" edge to the Campaign entity was cleared.
+func (m *QuickReplyMutation) CampaignCleared() bool {
+	return m.clearedcampaign
+}
+
+// CampaignIDs returns the "campaign" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// CampaignID instead. It exists only for internal usage by the builders.
+func (m *QuickReplyMutation) CampaignIDs() (ids []causeway.ID) {
+	if id := m.campaign; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetCampaign resets all changes to the "campaign" edge.
+func (m *QuickReplyMutation) ResetCampaign() {
+	m.campaign = nil
+	m.clearedcampaign = false
+}
+
+// Where appends a list predicates to the QuickReplyMutation builder.
+func (m *QuickReplyMutation) Where(ps ...predicate.QuickReply) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the QuickReplyMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *QuickReplyMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.QuickReply, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *QuickReplyMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *QuickReplyMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (QuickReply).
+func (m *QuickReplyMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *QuickReplyMutation) Fields() []string {
+	fields := make([]string, 0, 5)
+	if m.campaign != nil {
+		fields = append(fields, quickreply.FieldCampaignID)
+	}
+	if m.shortcut != nil {
+		fields = append(fields, quickreply.FieldShortcut)
+	}
+	if m.language != nil {
+		fields = append(fields, quickreply.FieldLanguage)
+	}
+	if m.text != nil {
+		fields = append(fields, quickreply.FieldText)
+	}
+	if m.created_at != nil {
+		fields = append(fields, quickreply.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *QuickReplyMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case quickreply.FieldCampaignID:
+		return m.CampaignID()
+	case quickreply.FieldShortcut:
+		return m.Shortcut()
+	case quickreply.FieldLanguage:
+		return m.Language()
+	case quickreply.FieldText:
+		return m.Text()
+	case quickreply.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *QuickReplyMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case quickreply.FieldCampaignID:
+		return m.OldCampaignID(ctx)
+	case quickreply.FieldShortcut:
+		return m.OldShortcut(ctx)
+	case quickreply.FieldLanguage:
+		return m.OldLanguage(ctx)
+	case quickreply.FieldText:
+		return m.OldText(ctx)
+	case quickreply.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown QuickReply field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *QuickReplyMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case quickreply.FieldCampaignID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCampaignID(v)
+		return nil
+	case quickreply.FieldShortcut:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetShortcut(v)
+		return nil
+	case quickreply.FieldLanguage:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLanguage(v)
+		return nil
+	case quickreply.FieldText:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetText(v)
+		return nil
+	case quickreply.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown QuickReply field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *QuickReplyMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *QuickReplyMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *QuickReplyMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown QuickReply numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *QuickReplyMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *QuickReplyMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *QuickReplyMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown QuickReply nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *QuickReplyMutation) ResetField(name string) error {
+	switch name {
+	case quickreply.FieldCampaignID:
+		m.ResetCampaignID()
+		return nil
+	case quickreply.FieldShortcut:
+		m.ResetShortcut()
+		return nil
+	case quickreply.FieldLanguage:
+		m.ResetLanguage()
+		return nil
+	case quickreply.FieldText:
+		m.ResetText()
+		return nil
+	case quickreply.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown QuickReply field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *QuickReplyMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.campaign != nil {
+		edges = append(edges, quickreply.EdgeCampaign)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *QuickReplyMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case quickreply.EdgeCampaign:
+		if id := m.campaign; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *QuickReplyMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *QuickReplyMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *QuickReplyMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedcampaign {
+		edges = append(edges, quickreply.EdgeCampaign)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *QuickReplyMutation) EdgeCleared(name string) bool {
+	switch name {
+	case quickreply.EdgeCampaign:
+		return m.clearedcampaign
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *QuickReplyMutation) ClearEdge(name string) error {
+	switch name {
+	case quickreply.EdgeCampaign:
+		m.ClearCampaign()
+		return nil
+	}
+	return fmt.Errorf("unknown QuickReply unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *QuickReplyMutation) ResetEdge(name string) error {
+	switch name {
+	case quickreply.EdgeCampaign:
+		m.ResetCampaign()
+		return nil
+	}
+	return fmt.Errorf("unknown QuickReply edge %s", name)
 }
 
 // ReactionMutation represents an operation that mutates the Reaction nodes in the graph.
@@ -14145,6 +22616,1075 @@ func (m *ReactionMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown Reaction edge %s", name)
+}
+
+// TagMutation represents an operation that mutates the Tag nodes in the graph.
+type TagMutation struct {
+	config
+	op                   Op
+	typ                  string
+	id                   *causeway.ID
+	name                 *string
+	color                *string
+	created_at           *time.Time
+	clearedFields        map[string]struct{}
+	campaign             *causeway.ID
+	clearedcampaign      bool
+	conversations        map[causeway.ID]struct{}
+	removedconversations map[causeway.ID]struct{}
+	clearedconversations bool
+	done                 bool
+	oldValue             func(context.Context) (*Tag, error)
+	predicates           []predicate.Tag
+}
+
+var _ ent.Mutation = (*TagMutation)(nil)
+
+// tagOption allows management of the mutation configuration using functional options.
+type tagOption func(*TagMutation)
+
+// newTagMutation creates new mutation for the Tag entity.
+func newTagMutation(c config, op Op, opts ...tagOption) *TagMutation {
+	m := &TagMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeTag,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withTagID sets the ID field of the mutation.
+func withTagID(id causeway.ID) tagOption {
+	return func(m *TagMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Tag
+		)
+		m.oldValue = func(ctx context.Context) (*Tag, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Tag.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withTag sets the old Tag of the mutation.
+func withTag(node *Tag) tagOption {
+	return func(m *TagMutation) {
+		m.oldValue = func(context.Context) (*Tag, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m TagMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m TagMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Tag entities.
+func (m *TagMutation) SetID(id causeway.ID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *TagMutation) ID() (id causeway.ID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *TagMutation) IDs(ctx context.Context) ([]causeway.ID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []causeway.ID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Tag.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCampaignID sets the "campaign_id" field.
+func (m *TagMutation) SetCampaignID(c causeway.ID) {
+	m.campaign = &c
+}
+
+// CampaignID returns the value of the "campaign_id" field in the mutation.
+func (m *TagMutation) CampaignID() (r causeway.ID, exists bool) {
+	v := m.campaign
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCampaignID returns the old "campaign_id" field's value of the Tag entity.
+// If the Tag object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TagMutation) OldCampaignID(ctx context.Context) (v causeway.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCampaignID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCampaignID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCampaignID: %w", err)
+	}
+	return oldValue.CampaignID, nil
+}
+
+// ResetCampaignID resets all changes to the "campaign_id" field.
+func (m *TagMutation) ResetCampaignID() {
+	m.campaign = nil
+}
+
+// SetName sets the "name" field.
+func (m *TagMutation) SetName(s string) {
+	m.name = &s
+}
+
+// Name returns the value of the "name" field in the mutation.
+func (m *TagMutation) Name() (r string, exists bool) {
+	v := m.name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldName returns the old "name" field's value of the Tag entity.
+// If the Tag object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TagMutation) OldName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldName: %w", err)
+	}
+	return oldValue.Name, nil
+}
+
+// ResetName resets all changes to the "name" field.
+func (m *TagMutation) ResetName() {
+	m.name = nil
+}
+
+// SetColor sets the "color" field.
+func (m *TagMutation) SetColor(s string) {
+	m.color = &s
+}
+
+// Color returns the value of the "color" field in the mutation.
+func (m *TagMutation) Color() (r string, exists bool) {
+	v := m.color
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldColor returns the old "color" field's value of the Tag entity.
+// If the Tag object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TagMutation) OldColor(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldColor is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldColor requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldColor: %w", err)
+	}
+	return oldValue.Color, nil
+}
+
+// ClearColor clears the value of the "color" field.
+func (m *TagMutation) ClearColor() {
+	m.color = nil
+	m.clearedFields[tag.FieldColor] = struct{}{}
+}
+
+// ColorCleared returns if the "color" field was cleared in this mutation.
+func (m *TagMutation) ColorCleared() bool {
+	_, ok := m.clearedFields[tag.FieldColor]
+	return ok
+}
+
+// ResetColor resets all changes to the "color" field.
+func (m *TagMutation) ResetColor() {
+	m.color = nil
+	delete(m.clearedFields, tag.FieldColor)
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *TagMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *TagMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the Tag entity.
+// If the Tag object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TagMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *TagMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// ClearCampaign clears the "campaign" edge to the Campaign entity.
+func (m *TagMutation) ClearCampaign() {
+	m.clearedcampaign = true
+	m.clearedFields[tag.FieldCampaignID] = struct{}{}
+}
+
+// CampaignCleared reports if the "campaign" edge to the Campaign entity was cleared.
+func (m *TagMutation) CampaignCleared() bool {
+	return m.clearedcampaign
+}
+
+// CampaignIDs returns the "campaign" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// CampaignID instead. It exists only for internal usage by the builders.
+func (m *TagMutation) CampaignIDs() (ids []causeway.ID) {
+	if id := m.campaign; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetCampaign resets all changes to the "campaign" edge.
+func (m *TagMutation) ResetCampaign() {
+	m.campaign = nil
+	m.clearedcampaign = false
+}
+
+// AddConversationIDs adds the "conversations" edge to the Conversation entity by ids.
+func (m *TagMutation) AddConversationIDs(ids ...causeway.ID) {
+	if m.conversations == nil {
+		m.conversations = make(map[causeway.ID]struct{})
+	}
+	for i := range ids {
+		m.conversations[ids[i]] = struct{}{}
+	}
+}
+
+// ClearConversations clears the "conversations" edge to the Conversation entity.
+func (m *TagMutation) ClearConversations() {
+	m.clearedconversations = true
+}
+
+// ConversationsCleared reports if the "conversations" edge to the Conversation entity was cleared.
+func (m *TagMutation) ConversationsCleared() bool {
+	return m.clearedconversations
+}
+
+// RemoveConversationIDs removes the "conversations" edge to the Conversation entity by IDs.
+func (m *TagMutation) RemoveConversationIDs(ids ...causeway.ID) {
+	if m.removedconversations == nil {
+		m.removedconversations = make(map[causeway.ID]struct{})
+	}
+	for i := range ids {
+		delete(m.conversations, ids[i])
+		m.removedconversations[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedConversations returns the removed IDs of the "conversations" edge to the Conversation entity.
+func (m *TagMutation) RemovedConversationsIDs() (ids []causeway.ID) {
+	for id := range m.removedconversations {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ConversationsIDs returns the "conversations" edge IDs in the mutation.
+func (m *TagMutation) ConversationsIDs() (ids []causeway.ID) {
+	for id := range m.conversations {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetConversations resets all changes to the "conversations" edge.
+func (m *TagMutation) ResetConversations() {
+	m.conversations = nil
+	m.clearedconversations = false
+	m.removedconversations = nil
+}
+
+// Where appends a list predicates to the TagMutation builder.
+func (m *TagMutation) Where(ps ...predicate.Tag) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the TagMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *TagMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Tag, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *TagMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *TagMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Tag).
+func (m *TagMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *TagMutation) Fields() []string {
+	fields := make([]string, 0, 4)
+	if m.campaign != nil {
+		fields = append(fields, tag.FieldCampaignID)
+	}
+	if m.name != nil {
+		fields = append(fields, tag.FieldName)
+	}
+	if m.color != nil {
+		fields = append(fields, tag.FieldColor)
+	}
+	if m.created_at != nil {
+		fields = append(fields, tag.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *TagMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case tag.FieldCampaignID:
+		return m.CampaignID()
+	case tag.FieldName:
+		return m.Name()
+	case tag.FieldColor:
+		return m.Color()
+	case tag.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *TagMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case tag.FieldCampaignID:
+		return m.OldCampaignID(ctx)
+	case tag.FieldName:
+		return m.OldName(ctx)
+	case tag.FieldColor:
+		return m.OldColor(ctx)
+	case tag.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown Tag field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *TagMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case tag.FieldCampaignID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCampaignID(v)
+		return nil
+	case tag.FieldName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetName(v)
+		return nil
+	case tag.FieldColor:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetColor(v)
+		return nil
+	case tag.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Tag field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *TagMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *TagMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *TagMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown Tag numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *TagMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(tag.FieldColor) {
+		fields = append(fields, tag.FieldColor)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *TagMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *TagMutation) ClearField(name string) error {
+	switch name {
+	case tag.FieldColor:
+		m.ClearColor()
+		return nil
+	}
+	return fmt.Errorf("unknown Tag nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *TagMutation) ResetField(name string) error {
+	switch name {
+	case tag.FieldCampaignID:
+		m.ResetCampaignID()
+		return nil
+	case tag.FieldName:
+		m.ResetName()
+		return nil
+	case tag.FieldColor:
+		m.ResetColor()
+		return nil
+	case tag.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Tag field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *TagMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.campaign != nil {
+		edges = append(edges, tag.EdgeCampaign)
+	}
+	if m.conversations != nil {
+		edges = append(edges, tag.EdgeConversations)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *TagMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case tag.EdgeCampaign:
+		if id := m.campaign; id != nil {
+			return []ent.Value{*id}
+		}
+	case tag.EdgeConversations:
+		ids := make([]ent.Value, 0, len(m.conversations))
+		for id := range m.conversations {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *TagMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.removedconversations != nil {
+		edges = append(edges, tag.EdgeConversations)
+	}
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *TagMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case tag.EdgeConversations:
+		ids := make([]ent.Value, 0, len(m.removedconversations))
+		for id := range m.removedconversations {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *TagMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedcampaign {
+		edges = append(edges, tag.EdgeCampaign)
+	}
+	if m.clearedconversations {
+		edges = append(edges, tag.EdgeConversations)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *TagMutation) EdgeCleared(name string) bool {
+	switch name {
+	case tag.EdgeCampaign:
+		return m.clearedcampaign
+	case tag.EdgeConversations:
+		return m.clearedconversations
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *TagMutation) ClearEdge(name string) error {
+	switch name {
+	case tag.EdgeCampaign:
+		m.ClearCampaign()
+		return nil
+	}
+	return fmt.Errorf("unknown Tag unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *TagMutation) ResetEdge(name string) error {
+	switch name {
+	case tag.EdgeCampaign:
+		m.ResetCampaign()
+		return nil
+	case tag.EdgeConversations:
+		m.ResetConversations()
+		return nil
+	}
+	return fmt.Errorf("unknown Tag edge %s", name)
+}
+
+// TaggingMutation represents an operation that mutates the Tagging nodes in the graph.
+type TaggingMutation struct {
+	config
+	op                  Op
+	typ                 string
+	campaign_id         *causeway.ID
+	clearedFields       map[string]struct{}
+	conversation        *causeway.ID
+	clearedconversation bool
+	tag                 *causeway.ID
+	clearedtag          bool
+	done                bool
+	oldValue            func(context.Context) (*Tagging, error)
+	predicates          []predicate.Tagging
+}
+
+var _ ent.Mutation = (*TaggingMutation)(nil)
+
+// taggingOption allows management of the mutation configuration using functional options.
+type taggingOption func(*TaggingMutation)
+
+// newTaggingMutation creates new mutation for the Tagging entity.
+func newTaggingMutation(c config, op Op, opts ...taggingOption) *TaggingMutation {
+	m := &TaggingMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeTagging,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m TaggingMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m TaggingMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetCampaignID sets the "campaign_id" field.
+func (m *TaggingMutation) SetCampaignID(c causeway.ID) {
+	m.campaign_id = &c
+}
+
+// CampaignID returns the value of the "campaign_id" field in the mutation.
+func (m *TaggingMutation) CampaignID() (r causeway.ID, exists bool) {
+	v := m.campaign_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetCampaignID resets all changes to the "campaign_id" field.
+func (m *TaggingMutation) ResetCampaignID() {
+	m.campaign_id = nil
+}
+
+// SetConversationID sets the "conversation_id" field.
+func (m *TaggingMutation) SetConversationID(c causeway.ID) {
+	m.conversation = &c
+}
+
+// ConversationID returns the value of the "conversation_id" field in the mutation.
+func (m *TaggingMutation) ConversationID() (r causeway.ID, exists bool) {
+	v := m.conversation
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetConversationID resets all changes to the "conversation_id" field.
+func (m *TaggingMutation) ResetConversationID() {
+	m.conversation = nil
+}
+
+// SetTagID sets the "tag_id" field.
+func (m *TaggingMutation) SetTagID(c causeway.ID) {
+	m.tag = &c
+}
+
+// TagID returns the value of the "tag_id" field in the mutation.
+func (m *TaggingMutation) TagID() (r causeway.ID, exists bool) {
+	v := m.tag
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetTagID resets all changes to the "tag_id" field.
+func (m *TaggingMutation) ResetTagID() {
+	m.tag = nil
+}
+
+// ClearConversation clears the "conversation" edge to the Conversation entity.
+func (m *TaggingMutation) ClearConversation() {
+	m.clearedconversation = true
+	m.clearedFields[tagging.FieldConversationID] = struct{}{}
+}
+
+// ConversationCleared reports if the "conversation" edge to the Conversation entity was cleared.
+func (m *TaggingMutation) ConversationCleared() bool {
+	return m.clearedconversation
+}
+
+// ConversationIDs returns the "conversation" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ConversationID instead. It exists only for internal usage by the builders.
+func (m *TaggingMutation) ConversationIDs() (ids []causeway.ID) {
+	if id := m.conversation; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetConversation resets all changes to the "conversation" edge.
+func (m *TaggingMutation) ResetConversation() {
+	m.conversation = nil
+	m.clearedconversation = false
+}
+
+// ClearTag clears the "tag" edge to the Tag entity.
+func (m *TaggingMutation) ClearTag() {
+	m.clearedtag = true
+	m.clearedFields[tagging.FieldTagID] = struct{}{}
+}
+
+// TagCleared reports if the "tag" edge to the Tag entity was cleared.
+func (m *TaggingMutation) TagCleared() bool {
+	return m.clearedtag
+}
+
+// TagIDs returns the "tag" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// TagID instead. It exists only for internal usage by the builders.
+func (m *TaggingMutation) TagIDs() (ids []causeway.ID) {
+	if id := m.tag; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetTag resets all changes to the "tag" edge.
+func (m *TaggingMutation) ResetTag() {
+	m.tag = nil
+	m.clearedtag = false
+}
+
+// Where appends a list predicates to the TaggingMutation builder.
+func (m *TaggingMutation) Where(ps ...predicate.Tagging) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the TaggingMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *TaggingMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Tagging, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *TaggingMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *TaggingMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Tagging).
+func (m *TaggingMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *TaggingMutation) Fields() []string {
+	fields := make([]string, 0, 3)
+	if m.campaign_id != nil {
+		fields = append(fields, tagging.FieldCampaignID)
+	}
+	if m.conversation != nil {
+		fields = append(fields, tagging.FieldConversationID)
+	}
+	if m.tag != nil {
+		fields = append(fields, tagging.FieldTagID)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *TaggingMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case tagging.FieldCampaignID:
+		return m.CampaignID()
+	case tagging.FieldConversationID:
+		return m.ConversationID()
+	case tagging.FieldTagID:
+		return m.TagID()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *TaggingMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	return nil, errors.New("edge schema Tagging does not support getting old values")
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *TaggingMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case tagging.FieldCampaignID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCampaignID(v)
+		return nil
+	case tagging.FieldConversationID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConversationID(v)
+		return nil
+	case tagging.FieldTagID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTagID(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Tagging field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *TaggingMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *TaggingMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *TaggingMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown Tagging numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *TaggingMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *TaggingMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *TaggingMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown Tagging nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *TaggingMutation) ResetField(name string) error {
+	switch name {
+	case tagging.FieldCampaignID:
+		m.ResetCampaignID()
+		return nil
+	case tagging.FieldConversationID:
+		m.ResetConversationID()
+		return nil
+	case tagging.FieldTagID:
+		m.ResetTagID()
+		return nil
+	}
+	return fmt.Errorf("unknown Tagging field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *TaggingMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.conversation != nil {
+		edges = append(edges, tagging.EdgeConversation)
+	}
+	if m.tag != nil {
+		edges = append(edges, tagging.EdgeTag)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *TaggingMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case tagging.EdgeConversation:
+		if id := m.conversation; id != nil {
+			return []ent.Value{*id}
+		}
+	case tagging.EdgeTag:
+		if id := m.tag; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *TaggingMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *TaggingMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *TaggingMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedconversation {
+		edges = append(edges, tagging.EdgeConversation)
+	}
+	if m.clearedtag {
+		edges = append(edges, tagging.EdgeTag)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *TaggingMutation) EdgeCleared(name string) bool {
+	switch name {
+	case tagging.EdgeConversation:
+		return m.clearedconversation
+	case tagging.EdgeTag:
+		return m.clearedtag
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *TaggingMutation) ClearEdge(name string) error {
+	switch name {
+	case tagging.EdgeConversation:
+		m.ClearConversation()
+		return nil
+	case tagging.EdgeTag:
+		m.ClearTag()
+		return nil
+	}
+	return fmt.Errorf("unknown Tagging unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *TaggingMutation) ResetEdge(name string) error {
+	switch name {
+	case tagging.EdgeConversation:
+		m.ResetConversation()
+		return nil
+	case tagging.EdgeTag:
+		m.ResetTag()
+		return nil
+	}
+	return fmt.Errorf("unknown Tagging edge %s", name)
 }
 
 // TestReportMutation represents an operation that mutates the TestReport nodes in the graph.
@@ -14922,6 +24462,9 @@ type UserMutation struct {
 	password_hash      *string
 	deactivated_at     *time.Time
 	created_at         *time.Time
+	presence           *user.Presence
+	said_presence      *user.SaidPresence
+	seen_at            *time.Time
 	clearedFields      map[string]struct{}
 	tokens             map[causeway.ID]struct{}
 	removedtokens      map[causeway.ID]struct{}
@@ -15303,6 +24846,127 @@ func (m *UserMutation) ResetCreatedAt() {
 	m.created_at = nil
 }
 
+// SetPresence sets the "presence" field.
+func (m *UserMutation) SetPresence(u user.Presence) {
+	m.presence = &u
+}
+
+// Presence returns the value of the "presence" field in the mutation.
+func (m *UserMutation) Presence() (r user.Presence, exists bool) {
+	v := m.presence
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPresence returns the old "presence" field's value of the User entity.
+// If the User object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *UserMutation) OldPresence(ctx context.Context) (v user.Presence, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPresence is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPresence requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPresence: %w", err)
+	}
+	return oldValue.Presence, nil
+}
+
+// ResetPresence resets all changes to the "presence" field.
+func (m *UserMutation) ResetPresence() {
+	m.presence = nil
+}
+
+// SetSaidPresence sets the "said_presence" field.
+func (m *UserMutation) SetSaidPresence(up user.SaidPresence) {
+	m.said_presence = &up
+}
+
+// SaidPresence returns the value of the "said_presence" field in the mutation.
+func (m *UserMutation) SaidPresence() (r user.SaidPresence, exists bool) {
+	v := m.said_presence
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSaidPresence returns the old "said_presence" field's value of the User entity.
+// If the User object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *UserMutation) OldSaidPresence(ctx context.Context) (v user.SaidPresence, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSaidPresence is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSaidPresence requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSaidPresence: %w", err)
+	}
+	return oldValue.SaidPresence, nil
+}
+
+// ResetSaidPresence resets all changes to the "said_presence" field.
+func (m *UserMutation) ResetSaidPresence() {
+	m.said_presence = nil
+}
+
+// SetSeenAt sets the "seen_at" field.
+func (m *UserMutation) SetSeenAt(t time.Time) {
+	m.seen_at = &t
+}
+
+// SeenAt returns the value of the "seen_at" field in the mutation.
+func (m *UserMutation) SeenAt() (r time.Time, exists bool) {
+	v := m.seen_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSeenAt returns the old "seen_at" field's value of the User entity.
+// If the User object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *UserMutation) OldSeenAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSeenAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSeenAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSeenAt: %w", err)
+	}
+	return oldValue.SeenAt, nil
+}
+
+// ClearSeenAt clears the value of the "seen_at" field.
+func (m *UserMutation) ClearSeenAt() {
+	m.seen_at = nil
+	m.clearedFields[user.FieldSeenAt] = struct{}{}
+}
+
+// SeenAtCleared returns if the "seen_at" field was cleared in this mutation.
+func (m *UserMutation) SeenAtCleared() bool {
+	_, ok := m.clearedFields[user.FieldSeenAt]
+	return ok
+}
+
+// ResetSeenAt resets all changes to the "seen_at" field.
+func (m *UserMutation) ResetSeenAt() {
+	m.seen_at = nil
+	delete(m.clearedFields, user.FieldSeenAt)
+}
+
 // AddTokenIDs adds the "tokens" edge to the AccessToken entity by ids.
 func (m *UserMutation) AddTokenIDs(ids ...causeway.ID) {
 	if m.tokens == nil {
@@ -15445,7 +25109,7 @@ func (m *UserMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *UserMutation) Fields() []string {
-	fields := make([]string, 0, 7)
+	fields := make([]string, 0, 10)
 	if m.email != nil {
 		fields = append(fields, user.FieldEmail)
 	}
@@ -15466,6 +25130,15 @@ func (m *UserMutation) Fields() []string {
 	}
 	if m.created_at != nil {
 		fields = append(fields, user.FieldCreatedAt)
+	}
+	if m.presence != nil {
+		fields = append(fields, user.FieldPresence)
+	}
+	if m.said_presence != nil {
+		fields = append(fields, user.FieldSaidPresence)
+	}
+	if m.seen_at != nil {
+		fields = append(fields, user.FieldSeenAt)
 	}
 	return fields
 }
@@ -15489,6 +25162,12 @@ func (m *UserMutation) Field(name string) (ent.Value, bool) {
 		return m.DeactivatedAt()
 	case user.FieldCreatedAt:
 		return m.CreatedAt()
+	case user.FieldPresence:
+		return m.Presence()
+	case user.FieldSaidPresence:
+		return m.SaidPresence()
+	case user.FieldSeenAt:
+		return m.SeenAt()
 	}
 	return nil, false
 }
@@ -15512,6 +25191,12 @@ func (m *UserMutation) OldField(ctx context.Context, name string) (ent.Value, er
 		return m.OldDeactivatedAt(ctx)
 	case user.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
+	case user.FieldPresence:
+		return m.OldPresence(ctx)
+	case user.FieldSaidPresence:
+		return m.OldSaidPresence(ctx)
+	case user.FieldSeenAt:
+		return m.OldSeenAt(ctx)
 	}
 	return nil, fmt.Errorf("unknown User field %s", name)
 }
@@ -15570,6 +25255,27 @@ func (m *UserMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetCreatedAt(v)
 		return nil
+	case user.FieldPresence:
+		v, ok := value.(user.Presence)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPresence(v)
+		return nil
+	case user.FieldSaidPresence:
+		v, ok := value.(user.SaidPresence)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSaidPresence(v)
+		return nil
+	case user.FieldSeenAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSeenAt(v)
+		return nil
 	}
 	return fmt.Errorf("unknown User field %s", name)
 }
@@ -15603,6 +25309,9 @@ func (m *UserMutation) ClearedFields() []string {
 	if m.FieldCleared(user.FieldDeactivatedAt) {
 		fields = append(fields, user.FieldDeactivatedAt)
 	}
+	if m.FieldCleared(user.FieldSeenAt) {
+		fields = append(fields, user.FieldSeenAt)
+	}
 	return fields
 }
 
@@ -15619,6 +25328,9 @@ func (m *UserMutation) ClearField(name string) error {
 	switch name {
 	case user.FieldDeactivatedAt:
 		m.ClearDeactivatedAt()
+		return nil
+	case user.FieldSeenAt:
+		m.ClearSeenAt()
 		return nil
 	}
 	return fmt.Errorf("unknown User nullable field %s", name)
@@ -15648,6 +25360,15 @@ func (m *UserMutation) ResetField(name string) error {
 		return nil
 	case user.FieldCreatedAt:
 		m.ResetCreatedAt()
+		return nil
+	case user.FieldPresence:
+		m.ResetPresence()
+		return nil
+	case user.FieldSaidPresence:
+		m.ResetSaidPresence()
+		return nil
+	case user.FieldSeenAt:
+		m.ResetSeenAt()
 		return nil
 	}
 	return fmt.Errorf("unknown User field %s", name)

@@ -6,16 +6,23 @@ import (
 	"causeway"
 	"causeway/ent/accesstoken"
 	"causeway/ent/attachment"
+	"causeway/ent/auditentry"
 	"causeway/ent/campaign"
 	"causeway/ent/campaignmember"
 	"causeway/ent/connection"
 	"causeway/ent/contact"
 	"causeway/ent/conversation"
+	"causeway/ent/facebooklogin"
 	"causeway/ent/feedevent"
 	"causeway/ent/feedtrim"
 	"causeway/ent/message"
+	"causeway/ent/messagepart"
+	"causeway/ent/queue"
+	"causeway/ent/queuemember"
+	"causeway/ent/quickreply"
 	"causeway/ent/reaction"
 	"causeway/ent/schema"
+	"causeway/ent/tag"
 	"causeway/ent/testreport"
 	"causeway/ent/user"
 	"causeway/ent/webhooklog"
@@ -39,10 +46,27 @@ func init() {
 	_ = attachmentMixinFields0
 	attachmentFields := schema.Attachment{}.Fields()
 	_ = attachmentFields
+	// attachmentDescQueueOrder is the schema descriptor for queue_order field.
+	attachmentDescQueueOrder := attachmentFields[16].Descriptor()
+	// attachment.DefaultQueueOrder holds the default value on creation for the queue_order field.
+	attachment.DefaultQueueOrder = attachmentDescQueueOrder.Default.(int64)
+	// attachmentDescAttempts is the schema descriptor for attempts field.
+	attachmentDescAttempts := attachmentFields[18].Descriptor()
+	// attachment.DefaultAttempts holds the default value on creation for the attempts field.
+	attachment.DefaultAttempts = attachmentDescAttempts.Default.(int)
 	// attachmentDescID is the schema descriptor for id field.
 	attachmentDescID := attachmentMixinFields0[0].Descriptor()
 	// attachment.DefaultID holds the default value on creation for the id field.
 	attachment.DefaultID = attachmentDescID.Default.(func() causeway.ID)
+	auditentryMixin := schema.AuditEntry{}.Mixin()
+	auditentryMixinFields0 := auditentryMixin[0].Fields()
+	_ = auditentryMixinFields0
+	auditentryFields := schema.AuditEntry{}.Fields()
+	_ = auditentryFields
+	// auditentryDescID is the schema descriptor for id field.
+	auditentryDescID := auditentryMixinFields0[0].Descriptor()
+	// auditentry.DefaultID holds the default value on creation for the id field.
+	auditentry.DefaultID = auditentryDescID.Default.(func() causeway.ID)
 	campaignMixin := schema.Campaign{}.Mixin()
 	campaignMixinFields0 := campaignMixin[0].Fields()
 	_ = campaignMixinFields0
@@ -75,31 +99,31 @@ func init() {
 	// connection.DefaultEnabled holds the default value on creation for the enabled field.
 	connection.DefaultEnabled = connectionDescEnabled.Default.(bool)
 	// connectionDescTokenValid is the schema descriptor for token_valid field.
-	connectionDescTokenValid := connectionFields[12].Descriptor()
+	connectionDescTokenValid := connectionFields[17].Descriptor()
 	// connection.DefaultTokenValid holds the default value on creation for the token_valid field.
 	connection.DefaultTokenValid = connectionDescTokenValid.Default.(bool)
 	// connectionDescPollOffset is the schema descriptor for poll_offset field.
-	connectionDescPollOffset := connectionFields[21].Descriptor()
+	connectionDescPollOffset := connectionFields[34].Descriptor()
 	// connection.DefaultPollOffset holds the default value on creation for the poll_offset field.
 	connection.DefaultPollOffset = connectionDescPollOffset.Default.(int64)
 	// connectionDescPlatformPending is the schema descriptor for platform_pending field.
-	connectionDescPlatformPending := connectionFields[23].Descriptor()
+	connectionDescPlatformPending := connectionFields[36].Descriptor()
 	// connection.DefaultPlatformPending holds the default value on creation for the platform_pending field.
 	connection.DefaultPlatformPending = connectionDescPlatformPending.Default.(int)
 	// connectionDescTotalReceived is the schema descriptor for total_received field.
-	connectionDescTotalReceived := connectionFields[25].Descriptor()
+	connectionDescTotalReceived := connectionFields[38].Descriptor()
 	// connection.DefaultTotalReceived holds the default value on creation for the total_received field.
 	connection.DefaultTotalReceived = connectionDescTotalReceived.Default.(int)
 	// connectionDescErrorCount is the schema descriptor for error_count field.
-	connectionDescErrorCount := connectionFields[26].Descriptor()
+	connectionDescErrorCount := connectionFields[39].Descriptor()
 	// connection.DefaultErrorCount holds the default value on creation for the error_count field.
 	connection.DefaultErrorCount = connectionDescErrorCount.Default.(int)
 	// connectionDescRejectedCount is the schema descriptor for rejected_count field.
-	connectionDescRejectedCount := connectionFields[27].Descriptor()
+	connectionDescRejectedCount := connectionFields[40].Descriptor()
 	// connection.DefaultRejectedCount holds the default value on creation for the rejected_count field.
 	connection.DefaultRejectedCount = connectionDescRejectedCount.Default.(int)
 	// connectionDescFailedChecks is the schema descriptor for failed_checks field.
-	connectionDescFailedChecks := connectionFields[32].Descriptor()
+	connectionDescFailedChecks := connectionFields[45].Descriptor()
 	// connection.DefaultFailedChecks holds the default value on creation for the failed_checks field.
 	connection.DefaultFailedChecks = connectionDescFailedChecks.Default.(int)
 	// connectionDescID is the schema descriptor for id field.
@@ -115,6 +139,14 @@ func init() {
 	contactDescBlocked := contactFields[8].Descriptor()
 	// contact.DefaultBlocked holds the default value on creation for the blocked field.
 	contact.DefaultBlocked = contactDescBlocked.Default.(bool)
+	// contactDescQueueOrder is the schema descriptor for queue_order field.
+	contactDescQueueOrder := contactFields[16].Descriptor()
+	// contact.DefaultQueueOrder holds the default value on creation for the queue_order field.
+	contact.DefaultQueueOrder = contactDescQueueOrder.Default.(int64)
+	// contactDescAttempts is the schema descriptor for attempts field.
+	contactDescAttempts := contactFields[18].Descriptor()
+	// contact.DefaultAttempts holds the default value on creation for the attempts field.
+	contact.DefaultAttempts = contactDescAttempts.Default.(int)
 	// contactDescID is the schema descriptor for id field.
 	contactDescID := contactMixinFields0[0].Descriptor()
 	// contact.DefaultID holds the default value on creation for the id field.
@@ -136,6 +168,15 @@ func init() {
 	conversationDescID := conversationMixinFields0[0].Descriptor()
 	// conversation.DefaultID holds the default value on creation for the id field.
 	conversation.DefaultID = conversationDescID.Default.(func() causeway.ID)
+	facebookloginMixin := schema.FacebookLogin{}.Mixin()
+	facebookloginMixinFields0 := facebookloginMixin[0].Fields()
+	_ = facebookloginMixinFields0
+	facebookloginFields := schema.FacebookLogin{}.Fields()
+	_ = facebookloginFields
+	// facebookloginDescID is the schema descriptor for id field.
+	facebookloginDescID := facebookloginMixinFields0[0].Descriptor()
+	// facebooklogin.DefaultID holds the default value on creation for the id field.
+	facebooklogin.DefaultID = facebookloginDescID.Default.(func() causeway.ID)
 	feedeventMixin := schema.FeedEvent{}.Mixin()
 	feedeventMixinFields0 := feedeventMixin[0].Fields()
 	_ = feedeventMixinFields0
@@ -163,18 +204,74 @@ func init() {
 	_ = messageMixinFields0
 	messageFields := schema.Message{}.Fields()
 	_ = messageFields
+	// messageDescStandby is the schema descriptor for standby field.
+	messageDescStandby := messageFields[22].Descriptor()
+	// message.DefaultStandby holds the default value on creation for the standby field.
+	message.DefaultStandby = messageDescStandby.Default.(bool)
 	// messageDescAttempts is the schema descriptor for attempts field.
-	messageDescAttempts := messageFields[24].Descriptor()
+	messageDescAttempts := messageFields[28].Descriptor()
 	// message.DefaultAttempts holds the default value on creation for the attempts field.
 	message.DefaultAttempts = messageDescAttempts.Default.(int)
 	// messageDescFailures is the schema descriptor for failures field.
-	messageDescFailures := messageFields[27].Descriptor()
+	messageDescFailures := messageFields[31].Descriptor()
 	// message.DefaultFailures holds the default value on creation for the failures field.
 	message.DefaultFailures = messageDescFailures.Default.(int)
+	// messageDescPartsSent is the schema descriptor for parts_sent field.
+	messageDescPartsSent := messageFields[33].Descriptor()
+	// message.DefaultPartsSent holds the default value on creation for the parts_sent field.
+	message.DefaultPartsSent = messageDescPartsSent.Default.(int)
 	// messageDescID is the schema descriptor for id field.
 	messageDescID := messageMixinFields0[0].Descriptor()
 	// message.DefaultID holds the default value on creation for the id field.
 	message.DefaultID = messageDescID.Default.(func() causeway.ID)
+	messagepartMixin := schema.MessagePart{}.Mixin()
+	messagepartMixinFields0 := messagepartMixin[0].Fields()
+	_ = messagepartMixinFields0
+	messagepartFields := schema.MessagePart{}.Fields()
+	_ = messagepartFields
+	// messagepartDescID is the schema descriptor for id field.
+	messagepartDescID := messagepartMixinFields0[0].Descriptor()
+	// messagepart.DefaultID holds the default value on creation for the id field.
+	messagepart.DefaultID = messagepartDescID.Default.(func() causeway.ID)
+	queueMixin := schema.Queue{}.Mixin()
+	queueMixinFields0 := queueMixin[0].Fields()
+	_ = queueMixinFields0
+	queueFields := schema.Queue{}.Fields()
+	_ = queueFields
+	// queueDescTurns is the schema descriptor for turns field.
+	queueDescTurns := queueFields[3].Descriptor()
+	// queue.DefaultTurns holds the default value on creation for the turns field.
+	queue.DefaultTurns = queueDescTurns.Default.(int64)
+	// queueDescID is the schema descriptor for id field.
+	queueDescID := queueMixinFields0[0].Descriptor()
+	// queue.DefaultID holds the default value on creation for the id field.
+	queue.DefaultID = queueDescID.Default.(func() causeway.ID)
+	queuememberMixin := schema.QueueMember{}.Mixin()
+	queuememberMixinFields0 := queuememberMixin[0].Fields()
+	_ = queuememberMixinFields0
+	queuememberFields := schema.QueueMember{}.Fields()
+	_ = queuememberFields
+	// queuememberDescTurn is the schema descriptor for turn field.
+	queuememberDescTurn := queuememberFields[3].Descriptor()
+	// queuemember.DefaultTurn holds the default value on creation for the turn field.
+	queuemember.DefaultTurn = queuememberDescTurn.Default.(int64)
+	// queuememberDescID is the schema descriptor for id field.
+	queuememberDescID := queuememberMixinFields0[0].Descriptor()
+	// queuemember.DefaultID holds the default value on creation for the id field.
+	queuemember.DefaultID = queuememberDescID.Default.(func() causeway.ID)
+	quickreplyMixin := schema.QuickReply{}.Mixin()
+	quickreplyMixinFields0 := quickreplyMixin[0].Fields()
+	_ = quickreplyMixinFields0
+	quickreplyFields := schema.QuickReply{}.Fields()
+	_ = quickreplyFields
+	// quickreplyDescLanguage is the schema descriptor for language field.
+	quickreplyDescLanguage := quickreplyFields[2].Descriptor()
+	// quickreply.DefaultLanguage holds the default value on creation for the language field.
+	quickreply.DefaultLanguage = quickreplyDescLanguage.Default.(string)
+	// quickreplyDescID is the schema descriptor for id field.
+	quickreplyDescID := quickreplyMixinFields0[0].Descriptor()
+	// quickreply.DefaultID holds the default value on creation for the id field.
+	quickreply.DefaultID = quickreplyDescID.Default.(func() causeway.ID)
 	reactionMixin := schema.Reaction{}.Mixin()
 	reactionMixinFields0 := reactionMixin[0].Fields()
 	_ = reactionMixinFields0
@@ -184,6 +281,15 @@ func init() {
 	reactionDescID := reactionMixinFields0[0].Descriptor()
 	// reaction.DefaultID holds the default value on creation for the id field.
 	reaction.DefaultID = reactionDescID.Default.(func() causeway.ID)
+	tagMixin := schema.Tag{}.Mixin()
+	tagMixinFields0 := tagMixin[0].Fields()
+	_ = tagMixinFields0
+	tagFields := schema.Tag{}.Fields()
+	_ = tagFields
+	// tagDescID is the schema descriptor for id field.
+	tagDescID := tagMixinFields0[0].Descriptor()
+	// tag.DefaultID holds the default value on creation for the id field.
+	tag.DefaultID = tagDescID.Default.(func() causeway.ID)
 	testreportMixin := schema.TestReport{}.Mixin()
 	testreportMixinFields0 := testreportMixin[0].Fields()
 	_ = testreportMixinFields0

@@ -18,6 +18,8 @@ type Tx struct {
 	AccessToken *AccessTokenClient
 	// Attachment is the client for interacting with the Attachment builders.
 	Attachment *AttachmentClient
+	// AuditEntry is the client for interacting with the AuditEntry builders.
+	AuditEntry *AuditEntryClient
 	// Campaign is the client for interacting with the Campaign builders.
 	Campaign *CampaignClient
 	// CampaignMember is the client for interacting with the CampaignMember builders.
@@ -28,14 +30,28 @@ type Tx struct {
 	Contact *ContactClient
 	// Conversation is the client for interacting with the Conversation builders.
 	Conversation *ConversationClient
+	// FacebookLogin is the client for interacting with the FacebookLogin builders.
+	FacebookLogin *FacebookLoginClient
 	// FeedEvent is the client for interacting with the FeedEvent builders.
 	FeedEvent *FeedEventClient
 	// FeedTrim is the client for interacting with the FeedTrim builders.
 	FeedTrim *FeedTrimClient
 	// Message is the client for interacting with the Message builders.
 	Message *MessageClient
+	// MessagePart is the client for interacting with the MessagePart builders.
+	MessagePart *MessagePartClient
+	// Queue is the client for interacting with the Queue builders.
+	Queue *QueueClient
+	// QueueMember is the client for interacting with the QueueMember builders.
+	QueueMember *QueueMemberClient
+	// QuickReply is the client for interacting with the QuickReply builders.
+	QuickReply *QuickReplyClient
 	// Reaction is the client for interacting with the Reaction builders.
 	Reaction *ReactionClient
+	// Tag is the client for interacting with the Tag builders.
+	Tag *TagClient
+	// Tagging is the client for interacting with the Tagging builders.
+	Tagging *TaggingClient
 	// TestReport is the client for interacting with the TestReport builders.
 	TestReport *TestReportClient
 	// User is the client for interacting with the User builders.
@@ -175,15 +191,23 @@ func (tx *Tx) Client() *Client {
 func (tx *Tx) init() {
 	tx.AccessToken = NewAccessTokenClient(tx.config)
 	tx.Attachment = NewAttachmentClient(tx.config)
+	tx.AuditEntry = NewAuditEntryClient(tx.config)
 	tx.Campaign = NewCampaignClient(tx.config)
 	tx.CampaignMember = NewCampaignMemberClient(tx.config)
 	tx.Connection = NewConnectionClient(tx.config)
 	tx.Contact = NewContactClient(tx.config)
 	tx.Conversation = NewConversationClient(tx.config)
+	tx.FacebookLogin = NewFacebookLoginClient(tx.config)
 	tx.FeedEvent = NewFeedEventClient(tx.config)
 	tx.FeedTrim = NewFeedTrimClient(tx.config)
 	tx.Message = NewMessageClient(tx.config)
+	tx.MessagePart = NewMessagePartClient(tx.config)
+	tx.Queue = NewQueueClient(tx.config)
+	tx.QueueMember = NewQueueMemberClient(tx.config)
+	tx.QuickReply = NewQuickReplyClient(tx.config)
 	tx.Reaction = NewReactionClient(tx.config)
+	tx.Tag = NewTagClient(tx.config)
+	tx.Tagging = NewTaggingClient(tx.config)
 	tx.TestReport = NewTestReportClient(tx.config)
 	tx.User = NewUserClient(tx.config)
 	tx.WebhookLog = NewWebhookLogClient(tx.config)

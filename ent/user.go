@@ -32,6 +32,12 @@ type User struct {
 	DeactivatedAt *time.Time `json:"deactivated_at,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`
+	// as it holds now: what was said, unless their sockets are gone
+	Presence user.Presence `json:"presence,omitempty"`
+	// what setPresence said last
+	SaidPresence user.SaidPresence `json:"said_presence,omitempty"`
+	// when a socket of theirs was last known to be open; empty if none was since setPresence
+	SeenAt *time.Time `json:"seen_at,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the UserQuery when eager-loading is set.
 	Edges        UserEdges `json:"edges"`
@@ -79,9 +85,9 @@ func (*User) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case user.FieldID:
 			values[i] = new(causeway.ID)
-		case user.FieldEmail, user.FieldName, user.FieldRole, user.FieldLanguage, user.FieldPasswordHash:
+		case user.FieldEmail, user.FieldName, user.FieldRole, user.FieldLanguage, user.FieldPasswordHash, user.FieldPresence, user.FieldSaidPresence:
 			values[i] = new(sql.NullString)
-		case user.FieldDeactivatedAt, user.FieldCreatedAt:
+		case user.FieldDeactivatedAt, user.FieldCreatedAt, user.FieldSeenAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -146,6 +152,25 @@ func (_m *User) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field created_at", values[i])
 			} else if value.Valid {
 				_m.CreatedAt = value.Time
+			}
+		case user.FieldPresence:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field presence", values[i])
+			} else if value.Valid {
+				_m.Presence = user.Presence(value.String)
+			}
+		case user.FieldSaidPresence:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field said_presence", values[i])
+			} else if value.Valid {
+				_m.SaidPresence = user.SaidPresence(value.String)
+			}
+		case user.FieldSeenAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field seen_at", values[i])
+			} else if value.Valid {
+				_m.SeenAt = new(time.Time)
+				*_m.SeenAt = value.Time
 			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
@@ -214,6 +239,17 @@ func (_m *User) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")
 	builder.WriteString(_m.CreatedAt.Format(time.ANSIC))
+	builder.WriteString(", ")
+	builder.WriteString("presence=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Presence))
+	builder.WriteString(", ")
+	builder.WriteString("said_presence=")
+	builder.WriteString(fmt.Sprintf("%v", _m.SaidPresence))
+	builder.WriteString(", ")
+	if v := _m.SeenAt; v != nil {
+		builder.WriteString("seen_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteByte(')')
 	return builder.String()
 }

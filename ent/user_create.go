@@ -84,6 +84,48 @@ func (_c *UserCreate) SetCreatedAt(v time.Time) *UserCreate {
 	return _c
 }
 
+// SetPresence sets the "presence" field.
+func (_c *UserCreate) SetPresence(v user.Presence) *UserCreate {
+	_c.mutation.SetPresence(v)
+	return _c
+}
+
+// SetNillablePresence sets the "presence" field if the given value is not nil.
+func (_c *UserCreate) SetNillablePresence(v *user.Presence) *UserCreate {
+	if v != nil {
+		_c.SetPresence(*v)
+	}
+	return _c
+}
+
+// SetSaidPresence sets the "said_presence" field.
+func (_c *UserCreate) SetSaidPresence(v user.SaidPresence) *UserCreate {
+	_c.mutation.SetSaidPresence(v)
+	return _c
+}
+
+// SetNillableSaidPresence sets the "said_presence" field if the given value is not nil.
+func (_c *UserCreate) SetNillableSaidPresence(v *user.SaidPresence) *UserCreate {
+	if v != nil {
+		_c.SetSaidPresence(*v)
+	}
+	return _c
+}
+
+// SetSeenAt sets the "seen_at" field.
+func (_c *UserCreate) SetSeenAt(v time.Time) *UserCreate {
+	_c.mutation.SetSeenAt(v)
+	return _c
+}
+
+// SetNillableSeenAt sets the "seen_at" field if the given value is not nil.
+func (_c *UserCreate) SetNillableSeenAt(v *time.Time) *UserCreate {
+	if v != nil {
+		_c.SetSeenAt(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *UserCreate) SetID(v causeway.ID) *UserCreate {
 	_c.mutation.SetID(v)
@@ -167,6 +209,14 @@ func (_c *UserCreate) defaults() {
 		v := user.DefaultLanguage
 		_c.mutation.SetLanguage(v)
 	}
+	if _, ok := _c.mutation.Presence(); !ok {
+		v := user.DefaultPresence
+		_c.mutation.SetPresence(v)
+	}
+	if _, ok := _c.mutation.SaidPresence(); !ok {
+		v := user.DefaultSaidPresence
+		_c.mutation.SetSaidPresence(v)
+	}
 	if _, ok := _c.mutation.ID(); !ok {
 		v := user.DefaultID()
 		_c.mutation.SetID(v)
@@ -197,6 +247,22 @@ func (_c *UserCreate) check() error {
 	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		return &ValidationError{Name: "created_at", err: errors.New(`ent: missing required field "User.created_at"`)}
+	}
+	if _, ok := _c.mutation.Presence(); !ok {
+		return &ValidationError{Name: "presence", err: errors.New(`ent: missing required field "User.presence"`)}
+	}
+	if v, ok := _c.mutation.Presence(); ok {
+		if err := user.PresenceValidator(v); err != nil {
+			return &ValidationError{Name: "presence", err: fmt.Errorf(`ent: validator failed for field "User.presence": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.SaidPresence(); !ok {
+		return &ValidationError{Name: "said_presence", err: errors.New(`ent: missing required field "User.said_presence"`)}
+	}
+	if v, ok := _c.mutation.SaidPresence(); ok {
+		if err := user.SaidPresenceValidator(v); err != nil {
+			return &ValidationError{Name: "said_presence", err: fmt.Errorf(`ent: validator failed for field "User.said_presence": %w`, err)}
+		}
 	}
 	return nil
 }
@@ -261,6 +327,18 @@ func (_c *UserCreate) createSpec() (*User, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(user.FieldCreatedAt, field.TypeTime, value)
 		_node.CreatedAt = value
+	}
+	if value, ok := _c.mutation.Presence(); ok {
+		_spec.SetField(user.FieldPresence, field.TypeEnum, value)
+		_node.Presence = value
+	}
+	if value, ok := _c.mutation.SaidPresence(); ok {
+		_spec.SetField(user.FieldSaidPresence, field.TypeEnum, value)
+		_node.SaidPresence = value
+	}
+	if value, ok := _c.mutation.SeenAt(); ok {
+		_spec.SetField(user.FieldSeenAt, field.TypeTime, value)
+		_node.SeenAt = &value
 	}
 	if nodes := _c.mutation.TokensIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
@@ -424,6 +502,48 @@ func (u *UserUpsert) ClearDeactivatedAt() *UserUpsert {
 	return u
 }
 
+// SetPresence sets the "presence" field.
+func (u *UserUpsert) SetPresence(v user.Presence) *UserUpsert {
+	u.Set(user.FieldPresence, v)
+	return u
+}
+
+// UpdatePresence sets the "presence" field to the value that was provided on create.
+func (u *UserUpsert) UpdatePresence() *UserUpsert {
+	u.SetExcluded(user.FieldPresence)
+	return u
+}
+
+// SetSaidPresence sets the "said_presence" field.
+func (u *UserUpsert) SetSaidPresence(v user.SaidPresence) *UserUpsert {
+	u.Set(user.FieldSaidPresence, v)
+	return u
+}
+
+// UpdateSaidPresence sets the "said_presence" field to the value that was provided on create.
+func (u *UserUpsert) UpdateSaidPresence() *UserUpsert {
+	u.SetExcluded(user.FieldSaidPresence)
+	return u
+}
+
+// SetSeenAt sets the "seen_at" field.
+func (u *UserUpsert) SetSeenAt(v time.Time) *UserUpsert {
+	u.Set(user.FieldSeenAt, v)
+	return u
+}
+
+// UpdateSeenAt sets the "seen_at" field to the value that was provided on create.
+func (u *UserUpsert) UpdateSeenAt() *UserUpsert {
+	u.SetExcluded(user.FieldSeenAt)
+	return u
+}
+
+// ClearSeenAt clears the value of the "seen_at" field.
+func (u *UserUpsert) ClearSeenAt() *UserUpsert {
+	u.SetNull(user.FieldSeenAt)
+	return u
+}
+
 // UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
 // Using this option is equivalent to using:
 //
@@ -563,6 +683,55 @@ func (u *UserUpsertOne) UpdateDeactivatedAt() *UserUpsertOne {
 func (u *UserUpsertOne) ClearDeactivatedAt() *UserUpsertOne {
 	return u.Update(func(s *UserUpsert) {
 		s.ClearDeactivatedAt()
+	})
+}
+
+// SetPresence sets the "presence" field.
+func (u *UserUpsertOne) SetPresence(v user.Presence) *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.SetPresence(v)
+	})
+}
+
+// UpdatePresence sets the "presence" field to the value that was provided on create.
+func (u *UserUpsertOne) UpdatePresence() *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdatePresence()
+	})
+}
+
+// SetSaidPresence sets the "said_presence" field.
+func (u *UserUpsertOne) SetSaidPresence(v user.SaidPresence) *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.SetSaidPresence(v)
+	})
+}
+
+// UpdateSaidPresence sets the "said_presence" field to the value that was provided on create.
+func (u *UserUpsertOne) UpdateSaidPresence() *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdateSaidPresence()
+	})
+}
+
+// SetSeenAt sets the "seen_at" field.
+func (u *UserUpsertOne) SetSeenAt(v time.Time) *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.SetSeenAt(v)
+	})
+}
+
+// UpdateSeenAt sets the "seen_at" field to the value that was provided on create.
+func (u *UserUpsertOne) UpdateSeenAt() *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdateSeenAt()
+	})
+}
+
+// ClearSeenAt clears the value of the "seen_at" field.
+func (u *UserUpsertOne) ClearSeenAt() *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.ClearSeenAt()
 	})
 }
 
@@ -872,6 +1041,55 @@ func (u *UserUpsertBulk) UpdateDeactivatedAt() *UserUpsertBulk {
 func (u *UserUpsertBulk) ClearDeactivatedAt() *UserUpsertBulk {
 	return u.Update(func(s *UserUpsert) {
 		s.ClearDeactivatedAt()
+	})
+}
+
+// SetPresence sets the "presence" field.
+func (u *UserUpsertBulk) SetPresence(v user.Presence) *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.SetPresence(v)
+	})
+}
+
+// UpdatePresence sets the "presence" field to the value that was provided on create.
+func (u *UserUpsertBulk) UpdatePresence() *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdatePresence()
+	})
+}
+
+// SetSaidPresence sets the "said_presence" field.
+func (u *UserUpsertBulk) SetSaidPresence(v user.SaidPresence) *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.SetSaidPresence(v)
+	})
+}
+
+// UpdateSaidPresence sets the "said_presence" field to the value that was provided on create.
+func (u *UserUpsertBulk) UpdateSaidPresence() *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdateSaidPresence()
+	})
+}
+
+// SetSeenAt sets the "seen_at" field.
+func (u *UserUpsertBulk) SetSeenAt(v time.Time) *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.SetSeenAt(v)
+	})
+}
+
+// UpdateSeenAt sets the "seen_at" field to the value that was provided on create.
+func (u *UserUpsertBulk) UpdateSeenAt() *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdateSeenAt()
+	})
+}
+
+// ClearSeenAt clears the value of the "seen_at" field.
+func (u *UserUpsertBulk) ClearSeenAt() *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.ClearSeenAt()
 	})
 }
 

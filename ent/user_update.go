@@ -122,6 +122,54 @@ func (_u *UserUpdate) ClearDeactivatedAt() *UserUpdate {
 	return _u
 }
 
+// SetPresence sets the "presence" field.
+func (_u *UserUpdate) SetPresence(v user.Presence) *UserUpdate {
+	_u.mutation.SetPresence(v)
+	return _u
+}
+
+// SetNillablePresence sets the "presence" field if the given value is not nil.
+func (_u *UserUpdate) SetNillablePresence(v *user.Presence) *UserUpdate {
+	if v != nil {
+		_u.SetPresence(*v)
+	}
+	return _u
+}
+
+// SetSaidPresence sets the "said_presence" field.
+func (_u *UserUpdate) SetSaidPresence(v user.SaidPresence) *UserUpdate {
+	_u.mutation.SetSaidPresence(v)
+	return _u
+}
+
+// SetNillableSaidPresence sets the "said_presence" field if the given value is not nil.
+func (_u *UserUpdate) SetNillableSaidPresence(v *user.SaidPresence) *UserUpdate {
+	if v != nil {
+		_u.SetSaidPresence(*v)
+	}
+	return _u
+}
+
+// SetSeenAt sets the "seen_at" field.
+func (_u *UserUpdate) SetSeenAt(v time.Time) *UserUpdate {
+	_u.mutation.SetSeenAt(v)
+	return _u
+}
+
+// SetNillableSeenAt sets the "seen_at" field if the given value is not nil.
+func (_u *UserUpdate) SetNillableSeenAt(v *time.Time) *UserUpdate {
+	if v != nil {
+		_u.SetSeenAt(*v)
+	}
+	return _u
+}
+
+// ClearSeenAt clears the value of the "seen_at" field.
+func (_u *UserUpdate) ClearSeenAt() *UserUpdate {
+	_u.mutation.ClearSeenAt()
+	return _u
+}
+
 // AddTokenIDs adds the "tokens" edge to the AccessToken entity by IDs.
 func (_u *UserUpdate) AddTokenIDs(ids ...causeway.ID) *UserUpdate {
 	_u.mutation.AddTokenIDs(ids...)
@@ -233,6 +281,16 @@ func (_u *UserUpdate) check() error {
 			return &ValidationError{Name: "role", err: fmt.Errorf(`ent: validator failed for field "User.role": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.Presence(); ok {
+		if err := user.PresenceValidator(v); err != nil {
+			return &ValidationError{Name: "presence", err: fmt.Errorf(`ent: validator failed for field "User.presence": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.SaidPresence(); ok {
+		if err := user.SaidPresenceValidator(v); err != nil {
+			return &ValidationError{Name: "said_presence", err: fmt.Errorf(`ent: validator failed for field "User.said_presence": %w`, err)}
+		}
+	}
 	return nil
 }
 
@@ -274,6 +332,18 @@ func (_u *UserUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.DeactivatedAtCleared() {
 		_spec.ClearField(user.FieldDeactivatedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Presence(); ok {
+		_spec.SetField(user.FieldPresence, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.SaidPresence(); ok {
+		_spec.SetField(user.FieldSaidPresence, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.SeenAt(); ok {
+		_spec.SetField(user.FieldSeenAt, field.TypeTime, value)
+	}
+	if _u.mutation.SeenAtCleared() {
+		_spec.ClearField(user.FieldSeenAt, field.TypeTime)
 	}
 	if _u.mutation.TokensCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -477,6 +547,54 @@ func (_u *UserUpdateOne) ClearDeactivatedAt() *UserUpdateOne {
 	return _u
 }
 
+// SetPresence sets the "presence" field.
+func (_u *UserUpdateOne) SetPresence(v user.Presence) *UserUpdateOne {
+	_u.mutation.SetPresence(v)
+	return _u
+}
+
+// SetNillablePresence sets the "presence" field if the given value is not nil.
+func (_u *UserUpdateOne) SetNillablePresence(v *user.Presence) *UserUpdateOne {
+	if v != nil {
+		_u.SetPresence(*v)
+	}
+	return _u
+}
+
+// SetSaidPresence sets the "said_presence" field.
+func (_u *UserUpdateOne) SetSaidPresence(v user.SaidPresence) *UserUpdateOne {
+	_u.mutation.SetSaidPresence(v)
+	return _u
+}
+
+// SetNillableSaidPresence sets the "said_presence" field if the given value is not nil.
+func (_u *UserUpdateOne) SetNillableSaidPresence(v *user.SaidPresence) *UserUpdateOne {
+	if v != nil {
+		_u.SetSaidPresence(*v)
+	}
+	return _u
+}
+
+// SetSeenAt sets the "seen_at" field.
+func (_u *UserUpdateOne) SetSeenAt(v time.Time) *UserUpdateOne {
+	_u.mutation.SetSeenAt(v)
+	return _u
+}
+
+// SetNillableSeenAt sets the "seen_at" field if the given value is not nil.
+func (_u *UserUpdateOne) SetNillableSeenAt(v *time.Time) *UserUpdateOne {
+	if v != nil {
+		_u.SetSeenAt(*v)
+	}
+	return _u
+}
+
+// ClearSeenAt clears the value of the "seen_at" field.
+func (_u *UserUpdateOne) ClearSeenAt() *UserUpdateOne {
+	_u.mutation.ClearSeenAt()
+	return _u
+}
+
 // AddTokenIDs adds the "tokens" edge to the AccessToken entity by IDs.
 func (_u *UserUpdateOne) AddTokenIDs(ids ...causeway.ID) *UserUpdateOne {
 	_u.mutation.AddTokenIDs(ids...)
@@ -601,6 +719,16 @@ func (_u *UserUpdateOne) check() error {
 			return &ValidationError{Name: "role", err: fmt.Errorf(`ent: validator failed for field "User.role": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.Presence(); ok {
+		if err := user.PresenceValidator(v); err != nil {
+			return &ValidationError{Name: "presence", err: fmt.Errorf(`ent: validator failed for field "User.presence": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.SaidPresence(); ok {
+		if err := user.SaidPresenceValidator(v); err != nil {
+			return &ValidationError{Name: "said_presence", err: fmt.Errorf(`ent: validator failed for field "User.said_presence": %w`, err)}
+		}
+	}
 	return nil
 }
 
@@ -659,6 +787,18 @@ func (_u *UserUpdateOne) sqlSave(ctx context.Context) (_node *User, err error) {
 	}
 	if _u.mutation.DeactivatedAtCleared() {
 		_spec.ClearField(user.FieldDeactivatedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Presence(); ok {
+		_spec.SetField(user.FieldPresence, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.SaidPresence(); ok {
+		_spec.SetField(user.FieldSaidPresence, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.SeenAt(); ok {
+		_spec.SetField(user.FieldSeenAt, field.TypeTime, value)
+	}
+	if _u.mutation.SeenAtCleared() {
+		_spec.ClearField(user.FieldSeenAt, field.TypeTime)
 	}
 	if _u.mutation.TokensCleared() {
 		edge := &sqlgraph.EdgeSpec{

@@ -12,11 +12,15 @@ import (
 	"causeway/ent"
 	"causeway/ent/accesstoken"
 	"causeway/ent/attachment"
+	"causeway/ent/auditentry"
 	"causeway/ent/campaign"
 	"causeway/ent/connection"
 	"causeway/ent/contact"
 	"causeway/ent/conversation"
 	"causeway/ent/message"
+	"causeway/ent/queue"
+	"causeway/ent/quickreply"
+	"causeway/ent/tag"
 	"causeway/ent/testreport"
 	"causeway/ent/user"
 	"causeway/ent/webhooklog"
@@ -34,6 +38,10 @@ var nodeTables = map[string]string{
 	causeway.PrefixConversation: conversation.Table,
 	causeway.PrefixMessage:      message.Table,
 	causeway.PrefixAttachment:   attachment.Table,
+	causeway.PrefixQueue:        queue.Table,
+	causeway.PrefixQuickReply:   quickreply.Table,
+	causeway.PrefixTag:          tag.Table,
+	causeway.PrefixAuditEntry:   auditentry.Table,
 }
 
 func nodeTable(_ context.Context, id causeway.ID) (string, error) {

@@ -8,6 +8,7 @@ package graph
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 
 	"entgo.io/contrib/entgql"
 
@@ -20,6 +21,7 @@ import (
 	"causeway/ent/conversation"
 	"causeway/ent/feedevent"
 	"causeway/ent/message"
+	"causeway/ent/user"
 	"causeway/graph/generated"
 	"causeway/graph/model"
 	"causeway/internal/auth"
@@ -29,6 +31,26 @@ import (
 	"causeway/internal/feed"
 	"causeway/internal/platform"
 )
+
+// URL is the resolver for the url field.
+func (r *attachmentResolver) URL(ctx context.Context, obj *ent.Attachment) (*string, error) {
+	panic(fmt.Errorf("not implemented: URL - url"))
+}
+
+// Actor is the resolver for the actor field.
+func (r *auditEntryResolver) Actor(ctx context.Context, obj *ent.AuditEntry) (*ent.User, error) {
+	panic(fmt.Errorf("not implemented: Actor - actor"))
+}
+
+// Subject is the resolver for the subject field.
+func (r *auditEntryResolver) Subject(ctx context.Context, obj *ent.AuditEntry) (ent.Noder, error) {
+	panic(fmt.Errorf("not implemented: Subject - subject"))
+}
+
+// Details is the resolver for the details field.
+func (r *auditEntryResolver) Details(ctx context.Context, obj *ent.AuditEntry) (json.RawMessage, error) {
+	panic(fmt.Errorf("not implemented: Details - details"))
+}
 
 // ViewerRole is the resolver for the viewerRole field.
 func (r *campaignResolver) ViewerRole(ctx context.Context, obj *ent.Campaign) (campaignmember.Role, error) {
@@ -54,9 +76,29 @@ func (r *campaignResolver) Conversations(ctx context.Context, obj *ent.Campaign,
 	return r.conversations(ctx, obj.ID, page{after, first, before, last}, orderBy, filter)
 }
 
+// Queues is the resolver for the queues field.
+func (r *campaignResolver) Queues(ctx context.Context, obj *ent.Campaign) ([]*ent.Queue, error) {
+	panic(fmt.Errorf("not implemented: Queues - queues"))
+}
+
+// QuickReplies is the resolver for the quickReplies field.
+func (r *campaignResolver) QuickReplies(ctx context.Context, obj *ent.Campaign, language *string, search *string) ([]*ent.QuickReply, error) {
+	panic(fmt.Errorf("not implemented: QuickReplies - quickReplies"))
+}
+
+// Tags is the resolver for the tags field.
+func (r *campaignResolver) Tags(ctx context.Context, obj *ent.Campaign) ([]*ent.Tag, error) {
+	panic(fmt.Errorf("not implemented: Tags - tags"))
+}
+
 // Members is the resolver for the members field.
 func (r *campaignResolver) Members(ctx context.Context, obj *ent.Campaign) ([]*ent.CampaignMember, error) {
 	return r.members(ctx, obj.ID)
+}
+
+// AuditLog is the resolver for the auditLog field.
+func (r *campaignResolver) AuditLog(ctx context.Context, obj *ent.Campaign, after *entgql.Cursor[causeway.ID], first *int, before *entgql.Cursor[causeway.ID], last *int) (*ent.AuditEntryConnection, error) {
+	panic(fmt.Errorf("not implemented: AuditLog - auditLog"))
 }
 
 // EventCursor is the resolver for the eventCursor field.
@@ -81,6 +123,11 @@ func (r *connectionResolver) Warnings(ctx context.Context, obj *ent.Connection) 
 		warnings = append(warnings, r.problem(ctx, &obj.Warnings[i]))
 	}
 	return warnings, nil
+}
+
+// Assignee is the resolver for the assignee field.
+func (r *connectionResolver) Assignee(ctx context.Context, obj *ent.Connection) (*ent.User, error) {
+	panic(fmt.Errorf("not implemented: Assignee - assignee"))
 }
 
 // Token is the resolver for the token field.
@@ -117,6 +164,16 @@ func (r *connectionEventResolver) Connection(ctx context.Context, obj *model.Con
 	return query.Only(ctx)
 }
 
+// AvatarURL is the resolver for the avatarUrl field.
+func (r *contactResolver) AvatarURL(ctx context.Context, obj *ent.Contact) (*string, error) {
+	panic(fmt.Errorf("not implemented: AvatarURL - avatarUrl"))
+}
+
+// Assignee is the resolver for the assignee field.
+func (r *conversationResolver) Assignee(ctx context.Context, obj *ent.Conversation) (*ent.User, error) {
+	panic(fmt.Errorf("not implemented: Assignee - assignee"))
+}
+
 // ReplyPolicy is the resolver for the replyPolicy field.
 func (r *conversationResolver) ReplyPolicy(ctx context.Context, obj *ent.Conversation) (*model.ReplyPolicy, error) {
 	policy, err := load(ctx).policies.Load(ctx, obj.ID)
@@ -126,6 +183,16 @@ func (r *conversationResolver) ReplyPolicy(ctx context.Context, obj *ent.Convers
 	return &model.ReplyPolicy{
 		Allowed: policy.Allowed, Window: model.ReplyWindowUnlimited, Problem: r.problem(ctx, policy.Problem),
 	}, nil
+}
+
+// PlatformURL is the resolver for the platformUrl field.
+func (r *conversationResolver) PlatformURL(ctx context.Context, obj *ent.Conversation) (*string, error) {
+	panic(fmt.Errorf("not implemented: PlatformURL - platformUrl"))
+}
+
+// Tags is the resolver for the tags field.
+func (r *conversationResolver) Tags(ctx context.Context, obj *ent.Conversation) ([]*ent.Tag, error) {
+	panic(fmt.Errorf("not implemented: Tags - tags"))
 }
 
 // Messages is the resolver for the messages field.
@@ -240,6 +307,11 @@ func (r *mutationResolver) RevokeAccessToken(ctx context.Context, id causeway.ID
 	return &model.RevokeAccessTokenPayload{DeletedID: &id, UserErrors: problems}, nil
 }
 
+// SetPresence is the resolver for the setPresence field.
+func (r *mutationResolver) SetPresence(ctx context.Context, presence user.Presence) (*model.SetPresencePayload, error) {
+	panic(fmt.Errorf("not implemented: SetPresence - setPresence"))
+}
+
 // CreateCampaign is the resolver for the createCampaign field.
 func (r *mutationResolver) CreateCampaign(ctx context.Context, input model.CreateCampaignInput) (*model.CreateCampaignPayload, error) {
 	id, err := r.Campaigns.Create(ctx, input.Name, input.Description.Value())
@@ -304,6 +376,11 @@ func (r *mutationResolver) ConnectTelegramBot(ctx context.Context, input model.C
 	return &model.ConnectTelegramBotPayload{Connection: connection, Report: report, UserErrors: problems}, err
 }
 
+// UpdateConnection is the resolver for the updateConnection field.
+func (r *mutationResolver) UpdateConnection(ctx context.Context, input model.UpdateConnectionInput) (*model.UpdateConnectionPayload, error) {
+	panic(fmt.Errorf("not implemented: UpdateConnection - updateConnection"))
+}
+
 // TestConnection is the resolver for the testConnection field.
 func (r *mutationResolver) TestConnection(ctx context.Context, input model.TestConnectionInput) (*model.TestConnectionPayload, error) {
 	id, err := r.Connections.Test(ctx, input.ConnectionID)
@@ -355,6 +432,76 @@ func (r *mutationResolver) RetryMessage(ctx context.Context, id causeway.ID) (*m
 	return &model.RetryMessagePayload{Message: message, UserErrors: problems}, err
 }
 
+// AddNote is the resolver for the addNote field.
+func (r *mutationResolver) AddNote(ctx context.Context, input model.AddNoteInput) (*model.AddNotePayload, error) {
+	panic(fmt.Errorf("not implemented: AddNote - addNote"))
+}
+
+// AssignConversation is the resolver for the assignConversation field.
+func (r *mutationResolver) AssignConversation(ctx context.Context, input model.AssignConversationInput) (*model.AssignConversationPayload, error) {
+	panic(fmt.Errorf("not implemented: AssignConversation - assignConversation"))
+}
+
+// TakeConversation is the resolver for the takeConversation field.
+func (r *mutationResolver) TakeConversation(ctx context.Context, id causeway.ID) (*model.TakeConversationPayload, error) {
+	panic(fmt.Errorf("not implemented: TakeConversation - takeConversation"))
+}
+
+// SetConversationStatus is the resolver for the setConversationStatus field.
+func (r *mutationResolver) SetConversationStatus(ctx context.Context, input model.SetConversationStatusInput) (*model.SetConversationStatusPayload, error) {
+	panic(fmt.Errorf("not implemented: SetConversationStatus - setConversationStatus"))
+}
+
+// MarkConversationRead is the resolver for the markConversationRead field.
+func (r *mutationResolver) MarkConversationRead(ctx context.Context, id causeway.ID) (*model.MarkConversationReadPayload, error) {
+	panic(fmt.Errorf("not implemented: MarkConversationRead - markConversationRead"))
+}
+
+// SetTyping is the resolver for the setTyping field.
+func (r *mutationResolver) SetTyping(ctx context.Context, conversationID causeway.ID, typing bool) (*model.SetTypingPayload, error) {
+	panic(fmt.Errorf("not implemented: SetTyping - setTyping"))
+}
+
+// TagConversation is the resolver for the tagConversation field.
+func (r *mutationResolver) TagConversation(ctx context.Context, input model.TagConversationInput) (*model.TagConversationPayload, error) {
+	panic(fmt.Errorf("not implemented: TagConversation - tagConversation"))
+}
+
+// CreateQueue is the resolver for the createQueue field.
+func (r *mutationResolver) CreateQueue(ctx context.Context, input model.CreateQueueInput) (*model.CreateQueuePayload, error) {
+	panic(fmt.Errorf("not implemented: CreateQueue - createQueue"))
+}
+
+// UpdateQueue is the resolver for the updateQueue field.
+func (r *mutationResolver) UpdateQueue(ctx context.Context, input model.UpdateQueueInput) (*model.UpdateQueuePayload, error) {
+	panic(fmt.Errorf("not implemented: UpdateQueue - updateQueue"))
+}
+
+// DeleteQueue is the resolver for the deleteQueue field.
+func (r *mutationResolver) DeleteQueue(ctx context.Context, id causeway.ID) (*model.DeleteQueuePayload, error) {
+	panic(fmt.Errorf("not implemented: DeleteQueue - deleteQueue"))
+}
+
+// SaveQuickReply is the resolver for the saveQuickReply field.
+func (r *mutationResolver) SaveQuickReply(ctx context.Context, input model.SaveQuickReplyInput) (*model.SaveQuickReplyPayload, error) {
+	panic(fmt.Errorf("not implemented: SaveQuickReply - saveQuickReply"))
+}
+
+// DeleteQuickReply is the resolver for the deleteQuickReply field.
+func (r *mutationResolver) DeleteQuickReply(ctx context.Context, id causeway.ID) (*model.DeleteQuickReplyPayload, error) {
+	panic(fmt.Errorf("not implemented: DeleteQuickReply - deleteQuickReply"))
+}
+
+// SaveTag is the resolver for the saveTag field.
+func (r *mutationResolver) SaveTag(ctx context.Context, input model.SaveTagInput) (*model.SaveTagPayload, error) {
+	panic(fmt.Errorf("not implemented: SaveTag - saveTag"))
+}
+
+// DeleteTag is the resolver for the deleteTag field.
+func (r *mutationResolver) DeleteTag(ctx context.Context, id causeway.ID) (*model.DeleteTagPayload, error) {
+	panic(fmt.Errorf("not implemented: DeleteTag - deleteTag"))
+}
+
 // Node is the resolver for the node field.
 func (r *queryResolver) Node(ctx context.Context, id causeway.ID) (ent.Noder, error) {
 	return r.node(ctx, id)
@@ -404,6 +551,21 @@ func (r *queryResolver) Conversation(ctx context.Context, id causeway.ID) (*ent.
 	return one(r.Viewers.Conversation.Query().Where(conversation.ID(id)).CollectFields(ctx))(ctx)
 }
 
+// Members is the resolver for the members field.
+func (r *queueResolver) Members(ctx context.Context, obj *ent.Queue) ([]*ent.User, error) {
+	panic(fmt.Errorf("not implemented: Members - members"))
+}
+
+// OpenConversations is the resolver for the openConversations field.
+func (r *queueResolver) OpenConversations(ctx context.Context, obj *ent.Queue) (int, error) {
+	panic(fmt.Errorf("not implemented: OpenConversations - openConversations"))
+}
+
+// Language is the resolver for the language field.
+func (r *quickReplyResolver) Language(ctx context.Context, obj *ent.QuickReply) (*string, error) {
+	return optional(obj.Language), nil
+}
+
 // Events is the resolver for the events field.
 func (r *subscriptionResolver) Events(ctx context.Context, campaignID causeway.ID, after *entgql.Cursor[causeway.ID]) (<-chan model.Event, error) {
 	return r.events(ctx, want{campaign: campaignID, after: after})
@@ -446,6 +608,16 @@ func (r *subscriptionResolver) WebhookReceived(ctx context.Context, connectionID
 	return r.webhookReceived(ctx, connectionID)
 }
 
+// Typing is the resolver for the typing field.
+func (r *subscriptionResolver) Typing(ctx context.Context, conversationID causeway.ID) (<-chan *model.TypingEvent, error) {
+	panic(fmt.Errorf("not implemented: Typing - typing"))
+}
+
+// PresenceUpdated is the resolver for the presenceUpdated field.
+func (r *subscriptionResolver) PresenceUpdated(ctx context.Context, campaignID causeway.ID) (<-chan *ent.User, error) {
+	panic(fmt.Errorf("not implemented: PresenceUpdated - presenceUpdated"))
+}
+
 // Checks is the resolver for the checks field.
 func (r *testReportResolver) Checks(ctx context.Context, obj *ent.TestReport) ([]*model.Check, error) {
 	checks := make([]*model.Check, 0, len(obj.Checks))
@@ -459,6 +631,11 @@ func (r *testReportResolver) Checks(ctx context.Context, obj *ent.TestReport) ([
 		})
 	}
 	return checks, nil
+}
+
+// AvatarURL is the resolver for the avatarUrl field.
+func (r *userResolver) AvatarURL(ctx context.Context, obj *ent.User) (*string, error) {
+	return nil, nil // nobody has given people pictures here
 }
 
 // PendingCount is the resolver for the pendingCount field.
@@ -476,6 +653,12 @@ func (r *webhookLogResolver) Payload(ctx context.Context, obj *ent.WebhookLog) (
 	return obj.Payload, nil
 }
 
+// Attachment returns generated.AttachmentResolver implementation.
+func (r *Resolver) Attachment() generated.AttachmentResolver { return &attachmentResolver{r} }
+
+// AuditEntry returns generated.AuditEntryResolver implementation.
+func (r *Resolver) AuditEntry() generated.AuditEntryResolver { return &auditEntryResolver{r} }
+
 // Campaign returns generated.CampaignResolver implementation.
 func (r *Resolver) Campaign() generated.CampaignResolver { return &campaignResolver{r} }
 
@@ -487,6 +670,9 @@ func (r *Resolver) ConnectionEvent() generated.ConnectionEventResolver {
 	return &connectionEventResolver{r}
 }
 
+// Contact returns generated.ContactResolver implementation.
+func (r *Resolver) Contact() generated.ContactResolver { return &contactResolver{r} }
+
 // Conversation returns generated.ConversationResolver implementation.
 func (r *Resolver) Conversation() generated.ConversationResolver { return &conversationResolver{r} }
 
@@ -495,11 +681,11 @@ func (r *Resolver) ConversationEvent() generated.ConversationEventResolver {
 	return &conversationEventResolver{r}
 }
 
-// MessageEvent returns generated.MessageEventResolver implementation.
-func (r *Resolver) MessageEvent() generated.MessageEventResolver { return &messageEventResolver{r} }
-
 // Message returns generated.MessageResolver implementation.
 func (r *Resolver) Message() generated.MessageResolver { return &messageResolver{r} }
+
+// MessageEvent returns generated.MessageEventResolver implementation.
+func (r *Resolver) MessageEvent() generated.MessageEventResolver { return &messageEventResolver{r} }
 
 // Mutation returns generated.MutationResolver implementation.
 func (r *Resolver) Mutation() generated.MutationResolver { return &mutationResolver{r} }
@@ -507,11 +693,20 @@ func (r *Resolver) Mutation() generated.MutationResolver { return &mutationResol
 // Query returns generated.QueryResolver implementation.
 func (r *Resolver) Query() generated.QueryResolver { return &queryResolver{r} }
 
+// Queue returns generated.QueueResolver implementation.
+func (r *Resolver) Queue() generated.QueueResolver { return &queueResolver{r} }
+
+// QuickReply returns generated.QuickReplyResolver implementation.
+func (r *Resolver) QuickReply() generated.QuickReplyResolver { return &quickReplyResolver{r} }
+
 // Subscription returns generated.SubscriptionResolver implementation.
 func (r *Resolver) Subscription() generated.SubscriptionResolver { return &subscriptionResolver{r} }
 
 // TestReport returns generated.TestReportResolver implementation.
 func (r *Resolver) TestReport() generated.TestReportResolver { return &testReportResolver{r} }
+
+// User returns generated.UserResolver implementation.
+func (r *Resolver) User() generated.UserResolver { return &userResolver{r} }
 
 // Webhook returns generated.WebhookResolver implementation.
 func (r *Resolver) Webhook() generated.WebhookResolver { return &webhookResolver{r} }
@@ -520,17 +715,23 @@ func (r *Resolver) Webhook() generated.WebhookResolver { return &webhookResolver
 func (r *Resolver) WebhookLog() generated.WebhookLogResolver { return &webhookLogResolver{r} }
 
 type (
+	attachmentResolver        struct{ *Resolver }
+	auditEntryResolver        struct{ *Resolver }
 	campaignResolver          struct{ *Resolver }
 	connectionResolver        struct{ *Resolver }
 	connectionEventResolver   struct{ *Resolver }
+	contactResolver           struct{ *Resolver }
 	conversationResolver      struct{ *Resolver }
 	conversationEventResolver struct{ *Resolver }
-	messageEventResolver      struct{ *Resolver }
 	messageResolver           struct{ *Resolver }
+	messageEventResolver      struct{ *Resolver }
 	mutationResolver          struct{ *Resolver }
 	queryResolver             struct{ *Resolver }
+	queueResolver             struct{ *Resolver }
+	quickReplyResolver        struct{ *Resolver }
 	subscriptionResolver      struct{ *Resolver }
 	testReportResolver        struct{ *Resolver }
+	userResolver              struct{ *Resolver }
 	webhookResolver           struct{ *Resolver }
 	webhookLogResolver        struct{ *Resolver }
 )

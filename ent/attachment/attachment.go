@@ -47,6 +47,18 @@ const (
 	FieldLatitude = "latitude"
 	// FieldLongitude holds the string denoting the longitude field in the database.
 	FieldLongitude = "longitude"
+	// FieldHash holds the string denoting the hash field in the database.
+	FieldHash = "hash"
+	// FieldQueueKey holds the string denoting the queue_key field in the database.
+	FieldQueueKey = "queue_key"
+	// FieldQueueOrder holds the string denoting the queue_order field in the database.
+	FieldQueueOrder = "queue_order"
+	// FieldNextTryAt holds the string denoting the next_try_at field in the database.
+	FieldNextTryAt = "next_try_at"
+	// FieldAttempts holds the string denoting the attempts field in the database.
+	FieldAttempts = "attempts"
+	// FieldLeasedUntil holds the string denoting the leased_until field in the database.
+	FieldLeasedUntil = "leased_until"
 	// EdgeMessage holds the string denoting the message edge name in mutations.
 	EdgeMessage = "message"
 	// Table holds the table name of the attachment in the database.
@@ -77,6 +89,12 @@ var Columns = []string{
 	FieldDurationSeconds,
 	FieldLatitude,
 	FieldLongitude,
+	FieldHash,
+	FieldQueueKey,
+	FieldQueueOrder,
+	FieldNextTryAt,
+	FieldAttempts,
+	FieldLeasedUntil,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -90,6 +108,10 @@ func ValidColumn(column string) bool {
 }
 
 var (
+	// DefaultQueueOrder holds the default value on creation for the "queue_order" field.
+	DefaultQueueOrder int64
+	// DefaultAttempts holds the default value on creation for the "attempts" field.
+	DefaultAttempts int
 	// DefaultID holds the default value on creation for the "id" field.
 	DefaultID func() causeway.ID
 )
@@ -205,6 +227,36 @@ func ByLatitude(opts ...sql.OrderTermOption) OrderOption {
 // ByLongitude orders the results by the longitude field.
 func ByLongitude(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldLongitude, opts...).ToFunc()
+}
+
+// ByHash orders the results by the hash field.
+func ByHash(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldHash, opts...).ToFunc()
+}
+
+// ByQueueKey orders the results by the queue_key field.
+func ByQueueKey(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldQueueKey, opts...).ToFunc()
+}
+
+// ByQueueOrder orders the results by the queue_order field.
+func ByQueueOrder(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldQueueOrder, opts...).ToFunc()
+}
+
+// ByNextTryAt orders the results by the next_try_at field.
+func ByNextTryAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldNextTryAt, opts...).ToFunc()
+}
+
+// ByAttempts orders the results by the attempts field.
+func ByAttempts(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAttempts, opts...).ToFunc()
+}
+
+// ByLeasedUntil orders the results by the leased_until field.
+func ByLeasedUntil(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLeasedUntil, opts...).ToFunc()
 }
 
 // ByMessageField orders the results by message field.

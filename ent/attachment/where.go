@@ -6,6 +6,7 @@ import (
 	"causeway"
 	"causeway/ent/predicate"
 	"causeway/internal/platform"
+	"time"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
@@ -114,6 +115,36 @@ func Latitude(v float64) predicate.Attachment {
 // Longitude applies equality check predicate on the "longitude" field. It's identical to LongitudeEQ.
 func Longitude(v float64) predicate.Attachment {
 	return predicate.Attachment(sql.FieldEQ(FieldLongitude, v))
+}
+
+// Hash applies equality check predicate on the "hash" field. It's identical to HashEQ.
+func Hash(v string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldEQ(FieldHash, v))
+}
+
+// QueueKey applies equality check predicate on the "queue_key" field. It's identical to QueueKeyEQ.
+func QueueKey(v string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldEQ(FieldQueueKey, v))
+}
+
+// QueueOrder applies equality check predicate on the "queue_order" field. It's identical to QueueOrderEQ.
+func QueueOrder(v int64) predicate.Attachment {
+	return predicate.Attachment(sql.FieldEQ(FieldQueueOrder, v))
+}
+
+// NextTryAt applies equality check predicate on the "next_try_at" field. It's identical to NextTryAtEQ.
+func NextTryAt(v time.Time) predicate.Attachment {
+	return predicate.Attachment(sql.FieldEQ(FieldNextTryAt, v))
+}
+
+// Attempts applies equality check predicate on the "attempts" field. It's identical to AttemptsEQ.
+func Attempts(v int) predicate.Attachment {
+	return predicate.Attachment(sql.FieldEQ(FieldAttempts, v))
+}
+
+// LeasedUntil applies equality check predicate on the "leased_until" field. It's identical to LeasedUntilEQ.
+func LeasedUntil(v time.Time) predicate.Attachment {
+	return predicate.Attachment(sql.FieldEQ(FieldLeasedUntil, v))
 }
 
 // CampaignIDEQ applies the EQ predicate on the "campaign_id" field.
@@ -879,6 +910,336 @@ func LongitudeIsNil() predicate.Attachment {
 // LongitudeNotNil applies the NotNil predicate on the "longitude" field.
 func LongitudeNotNil() predicate.Attachment {
 	return predicate.Attachment(sql.FieldNotNull(FieldLongitude))
+}
+
+// HashEQ applies the EQ predicate on the "hash" field.
+func HashEQ(v string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldEQ(FieldHash, v))
+}
+
+// HashNEQ applies the NEQ predicate on the "hash" field.
+func HashNEQ(v string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldNEQ(FieldHash, v))
+}
+
+// HashIn applies the In predicate on the "hash" field.
+func HashIn(vs ...string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldIn(FieldHash, vs...))
+}
+
+// HashNotIn applies the NotIn predicate on the "hash" field.
+func HashNotIn(vs ...string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldNotIn(FieldHash, vs...))
+}
+
+// HashGT applies the GT predicate on the "hash" field.
+func HashGT(v string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldGT(FieldHash, v))
+}
+
+// HashGTE applies the GTE predicate on the "hash" field.
+func HashGTE(v string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldGTE(FieldHash, v))
+}
+
+// HashLT applies the LT predicate on the "hash" field.
+func HashLT(v string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldLT(FieldHash, v))
+}
+
+// HashLTE applies the LTE predicate on the "hash" field.
+func HashLTE(v string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldLTE(FieldHash, v))
+}
+
+// HashContains applies the Contains predicate on the "hash" field.
+func HashContains(v string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldContains(FieldHash, v))
+}
+
+// HashHasPrefix applies the HasPrefix predicate on the "hash" field.
+func HashHasPrefix(v string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldHasPrefix(FieldHash, v))
+}
+
+// HashHasSuffix applies the HasSuffix predicate on the "hash" field.
+func HashHasSuffix(v string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldHasSuffix(FieldHash, v))
+}
+
+// HashIsNil applies the IsNil predicate on the "hash" field.
+func HashIsNil() predicate.Attachment {
+	return predicate.Attachment(sql.FieldIsNull(FieldHash))
+}
+
+// HashNotNil applies the NotNil predicate on the "hash" field.
+func HashNotNil() predicate.Attachment {
+	return predicate.Attachment(sql.FieldNotNull(FieldHash))
+}
+
+// HashEqualFold applies the EqualFold predicate on the "hash" field.
+func HashEqualFold(v string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldEqualFold(FieldHash, v))
+}
+
+// HashContainsFold applies the ContainsFold predicate on the "hash" field.
+func HashContainsFold(v string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldContainsFold(FieldHash, v))
+}
+
+// QueueKeyEQ applies the EQ predicate on the "queue_key" field.
+func QueueKeyEQ(v string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldEQ(FieldQueueKey, v))
+}
+
+// QueueKeyNEQ applies the NEQ predicate on the "queue_key" field.
+func QueueKeyNEQ(v string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldNEQ(FieldQueueKey, v))
+}
+
+// QueueKeyIn applies the In predicate on the "queue_key" field.
+func QueueKeyIn(vs ...string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldIn(FieldQueueKey, vs...))
+}
+
+// QueueKeyNotIn applies the NotIn predicate on the "queue_key" field.
+func QueueKeyNotIn(vs ...string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldNotIn(FieldQueueKey, vs...))
+}
+
+// QueueKeyGT applies the GT predicate on the "queue_key" field.
+func QueueKeyGT(v string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldGT(FieldQueueKey, v))
+}
+
+// QueueKeyGTE applies the GTE predicate on the "queue_key" field.
+func QueueKeyGTE(v string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldGTE(FieldQueueKey, v))
+}
+
+// QueueKeyLT applies the LT predicate on the "queue_key" field.
+func QueueKeyLT(v string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldLT(FieldQueueKey, v))
+}
+
+// QueueKeyLTE applies the LTE predicate on the "queue_key" field.
+func QueueKeyLTE(v string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldLTE(FieldQueueKey, v))
+}
+
+// QueueKeyContains applies the Contains predicate on the "queue_key" field.
+func QueueKeyContains(v string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldContains(FieldQueueKey, v))
+}
+
+// QueueKeyHasPrefix applies the HasPrefix predicate on the "queue_key" field.
+func QueueKeyHasPrefix(v string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldHasPrefix(FieldQueueKey, v))
+}
+
+// QueueKeyHasSuffix applies the HasSuffix predicate on the "queue_key" field.
+func QueueKeyHasSuffix(v string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldHasSuffix(FieldQueueKey, v))
+}
+
+// QueueKeyIsNil applies the IsNil predicate on the "queue_key" field.
+func QueueKeyIsNil() predicate.Attachment {
+	return predicate.Attachment(sql.FieldIsNull(FieldQueueKey))
+}
+
+// QueueKeyNotNil applies the NotNil predicate on the "queue_key" field.
+func QueueKeyNotNil() predicate.Attachment {
+	return predicate.Attachment(sql.FieldNotNull(FieldQueueKey))
+}
+
+// QueueKeyEqualFold applies the EqualFold predicate on the "queue_key" field.
+func QueueKeyEqualFold(v string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldEqualFold(FieldQueueKey, v))
+}
+
+// QueueKeyContainsFold applies the ContainsFold predicate on the "queue_key" field.
+func QueueKeyContainsFold(v string) predicate.Attachment {
+	return predicate.Attachment(sql.FieldContainsFold(FieldQueueKey, v))
+}
+
+// QueueOrderEQ applies the EQ predicate on the "queue_order" field.
+func QueueOrderEQ(v int64) predicate.Attachment {
+	return predicate.Attachment(sql.FieldEQ(FieldQueueOrder, v))
+}
+
+// QueueOrderNEQ applies the NEQ predicate on the "queue_order" field.
+func QueueOrderNEQ(v int64) predicate.Attachment {
+	return predicate.Attachment(sql.FieldNEQ(FieldQueueOrder, v))
+}
+
+// QueueOrderIn applies the In predicate on the "queue_order" field.
+func QueueOrderIn(vs ...int64) predicate.Attachment {
+	return predicate.Attachment(sql.FieldIn(FieldQueueOrder, vs...))
+}
+
+// QueueOrderNotIn applies the NotIn predicate on the "queue_order" field.
+func QueueOrderNotIn(vs ...int64) predicate.Attachment {
+	return predicate.Attachment(sql.FieldNotIn(FieldQueueOrder, vs...))
+}
+
+// QueueOrderGT applies the GT predicate on the "queue_order" field.
+func QueueOrderGT(v int64) predicate.Attachment {
+	return predicate.Attachment(sql.FieldGT(FieldQueueOrder, v))
+}
+
+// QueueOrderGTE applies the GTE predicate on the "queue_order" field.
+func QueueOrderGTE(v int64) predicate.Attachment {
+	return predicate.Attachment(sql.FieldGTE(FieldQueueOrder, v))
+}
+
+// QueueOrderLT applies the LT predicate on the "queue_order" field.
+func QueueOrderLT(v int64) predicate.Attachment {
+	return predicate.Attachment(sql.FieldLT(FieldQueueOrder, v))
+}
+
+// QueueOrderLTE applies the LTE predicate on the "queue_order" field.
+func QueueOrderLTE(v int64) predicate.Attachment {
+	return predicate.Attachment(sql.FieldLTE(FieldQueueOrder, v))
+}
+
+// NextTryAtEQ applies the EQ predicate on the "next_try_at" field.
+func NextTryAtEQ(v time.Time) predicate.Attachment {
+	return predicate.Attachment(sql.FieldEQ(FieldNextTryAt, v))
+}
+
+// NextTryAtNEQ applies the NEQ predicate on the "next_try_at" field.
+func NextTryAtNEQ(v time.Time) predicate.Attachment {
+	return predicate.Attachment(sql.FieldNEQ(FieldNextTryAt, v))
+}
+
+// NextTryAtIn applies the In predicate on the "next_try_at" field.
+func NextTryAtIn(vs ...time.Time) predicate.Attachment {
+	return predicate.Attachment(sql.FieldIn(FieldNextTryAt, vs...))
+}
+
+// NextTryAtNotIn applies the NotIn predicate on the "next_try_at" field.
+func NextTryAtNotIn(vs ...time.Time) predicate.Attachment {
+	return predicate.Attachment(sql.FieldNotIn(FieldNextTryAt, vs...))
+}
+
+// NextTryAtGT applies the GT predicate on the "next_try_at" field.
+func NextTryAtGT(v time.Time) predicate.Attachment {
+	return predicate.Attachment(sql.FieldGT(FieldNextTryAt, v))
+}
+
+// NextTryAtGTE applies the GTE predicate on the "next_try_at" field.
+func NextTryAtGTE(v time.Time) predicate.Attachment {
+	return predicate.Attachment(sql.FieldGTE(FieldNextTryAt, v))
+}
+
+// NextTryAtLT applies the LT predicate on the "next_try_at" field.
+func NextTryAtLT(v time.Time) predicate.Attachment {
+	return predicate.Attachment(sql.FieldLT(FieldNextTryAt, v))
+}
+
+// NextTryAtLTE applies the LTE predicate on the "next_try_at" field.
+func NextTryAtLTE(v time.Time) predicate.Attachment {
+	return predicate.Attachment(sql.FieldLTE(FieldNextTryAt, v))
+}
+
+// NextTryAtIsNil applies the IsNil predicate on the "next_try_at" field.
+func NextTryAtIsNil() predicate.Attachment {
+	return predicate.Attachment(sql.FieldIsNull(FieldNextTryAt))
+}
+
+// NextTryAtNotNil applies the NotNil predicate on the "next_try_at" field.
+func NextTryAtNotNil() predicate.Attachment {
+	return predicate.Attachment(sql.FieldNotNull(FieldNextTryAt))
+}
+
+// AttemptsEQ applies the EQ predicate on the "attempts" field.
+func AttemptsEQ(v int) predicate.Attachment {
+	return predicate.Attachment(sql.FieldEQ(FieldAttempts, v))
+}
+
+// AttemptsNEQ applies the NEQ predicate on the "attempts" field.
+func AttemptsNEQ(v int) predicate.Attachment {
+	return predicate.Attachment(sql.FieldNEQ(FieldAttempts, v))
+}
+
+// AttemptsIn applies the In predicate on the "attempts" field.
+func AttemptsIn(vs ...int) predicate.Attachment {
+	return predicate.Attachment(sql.FieldIn(FieldAttempts, vs...))
+}
+
+// AttemptsNotIn applies the NotIn predicate on the "attempts" field.
+func AttemptsNotIn(vs ...int) predicate.Attachment {
+	return predicate.Attachment(sql.FieldNotIn(FieldAttempts, vs...))
+}
+
+// AttemptsGT applies the GT predicate on the "attempts" field.
+func AttemptsGT(v int) predicate.Attachment {
+	return predicate.Attachment(sql.FieldGT(FieldAttempts, v))
+}
+
+// AttemptsGTE applies the GTE predicate on the "attempts" field.
+func AttemptsGTE(v int) predicate.Attachment {
+	return predicate.Attachment(sql.FieldGTE(FieldAttempts, v))
+}
+
+// AttemptsLT applies the LT predicate on the "attempts" field.
+func AttemptsLT(v int) predicate.Attachment {
+	return predicate.Attachment(sql.FieldLT(FieldAttempts, v))
+}
+
+// AttemptsLTE applies the LTE predicate on the "attempts" field.
+func AttemptsLTE(v int) predicate.Attachment {
+	return predicate.Attachment(sql.FieldLTE(FieldAttempts, v))
+}
+
+// LeasedUntilEQ applies the EQ predicate on the "leased_until" field.
+func LeasedUntilEQ(v time.Time) predicate.Attachment {
+	return predicate.Attachment(sql.FieldEQ(FieldLeasedUntil, v))
+}
+
+// LeasedUntilNEQ applies the NEQ predicate on the "leased_until" field.
+func LeasedUntilNEQ(v time.Time) predicate.Attachment {
+	return predicate.Attachment(sql.FieldNEQ(FieldLeasedUntil, v))
+}
+
+// LeasedUntilIn applies the In predicate on the "leased_until" field.
+func LeasedUntilIn(vs ...time.Time) predicate.Attachment {
+	return predicate.Attachment(sql.FieldIn(FieldLeasedUntil, vs...))
+}
+
+// LeasedUntilNotIn applies the NotIn predicate on the "leased_until" field.
+func LeasedUntilNotIn(vs ...time.Time) predicate.Attachment {
+	return predicate.Attachment(sql.FieldNotIn(FieldLeasedUntil, vs...))
+}
+
+// LeasedUntilGT applies the GT predicate on the "leased_until" field.
+func LeasedUntilGT(v time.Time) predicate.Attachment {
+	return predicate.Attachment(sql.FieldGT(FieldLeasedUntil, v))
+}
+
+// LeasedUntilGTE applies the GTE predicate on the "leased_until" field.
+func LeasedUntilGTE(v time.Time) predicate.Attachment {
+	return predicate.Attachment(sql.FieldGTE(FieldLeasedUntil, v))
+}
+
+// LeasedUntilLT applies the LT predicate on the "leased_until" field.
+func LeasedUntilLT(v time.Time) predicate.Attachment {
+	return predicate.Attachment(sql.FieldLT(FieldLeasedUntil, v))
+}
+
+// LeasedUntilLTE applies the LTE predicate on the "leased_until" field.
+func LeasedUntilLTE(v time.Time) predicate.Attachment {
+	return predicate.Attachment(sql.FieldLTE(FieldLeasedUntil, v))
+}
+
+// LeasedUntilIsNil applies the IsNil predicate on the "leased_until" field.
+func LeasedUntilIsNil() predicate.Attachment {
+	return predicate.Attachment(sql.FieldIsNull(FieldLeasedUntil))
+}
+
+// LeasedUntilNotNil applies the NotNil predicate on the "leased_until" field.
+func LeasedUntilNotNil() predicate.Attachment {
+	return predicate.Attachment(sql.FieldNotNull(FieldLeasedUntil))
 }
 
 // HasMessage applies the HasEdge predicate on the "message" edge.

@@ -35,6 +35,16 @@ const (
 	FieldEnabled = "enabled"
 	// FieldAuthorizedBy holds the string denoting the authorized_by field in the database.
 	FieldAuthorizedBy = "authorized_by"
+	// FieldQueueID holds the string denoting the queue_id field in the database.
+	FieldQueueID = "queue_id"
+	// FieldAssigneeID holds the string denoting the assignee_id field in the database.
+	FieldAssigneeID = "assignee_id"
+	// FieldAvatarRef holds the string denoting the avatar_ref field in the database.
+	FieldAvatarRef = "avatar_ref"
+	// FieldAvatarHash holds the string denoting the avatar_hash field in the database.
+	FieldAvatarHash = "avatar_hash"
+	// FieldAvatarType holds the string denoting the avatar_type field in the database.
+	FieldAvatarType = "avatar_type"
 	// FieldStatus holds the string denoting the status field in the database.
 	FieldStatus = "status"
 	// FieldProblem holds the string denoting the problem field in the database.
@@ -47,6 +57,22 @@ const (
 	FieldTokenValid = "token_valid"
 	// FieldTokenRefreshedAt holds the string denoting the token_refreshed_at field in the database.
 	FieldTokenRefreshedAt = "token_refreshed_at"
+	// FieldTokenExpiresAt holds the string denoting the token_expires_at field in the database.
+	FieldTokenExpiresAt = "token_expires_at"
+	// FieldTokenRefreshAt holds the string denoting the token_refresh_at field in the database.
+	FieldTokenRefreshAt = "token_refresh_at"
+	// FieldDataAccessExpiresAt holds the string denoting the data_access_expires_at field in the database.
+	FieldDataAccessExpiresAt = "data_access_expires_at"
+	// FieldSealedUserToken holds the string denoting the sealed_user_token field in the database.
+	FieldSealedUserToken = "sealed_user_token"
+	// FieldAppID holds the string denoting the app_id field in the database.
+	FieldAppID = "app_id"
+	// FieldSealedAppSecret holds the string denoting the sealed_app_secret field in the database.
+	FieldSealedAppSecret = "sealed_app_secret"
+	// FieldSealedVerifyToken holds the string denoting the sealed_verify_token field in the database.
+	FieldSealedVerifyToken = "sealed_verify_token"
+	// FieldPermissions holds the string denoting the permissions field in the database.
+	FieldPermissions = "permissions"
 	// FieldDelivery holds the string denoting the delivery field in the database.
 	FieldDelivery = "delivery"
 	// FieldWebhookKey holds the string denoting the webhook_key field in the database.
@@ -91,6 +117,10 @@ const (
 	FieldLeasedUntil = "leased_until"
 	// EdgeCampaign holds the string denoting the campaign edge name in mutations.
 	EdgeCampaign = "campaign"
+	// EdgeQueue holds the string denoting the queue edge name in mutations.
+	EdgeQueue = "queue"
+	// EdgeAssignee holds the string denoting the assignee edge name in mutations.
+	EdgeAssignee = "assignee"
 	// EdgeWebhookLogs holds the string denoting the webhook_logs edge name in mutations.
 	EdgeWebhookLogs = "webhook_logs"
 	// EdgeTestReports holds the string denoting the test_reports edge name in mutations.
@@ -104,6 +134,20 @@ const (
 	CampaignInverseTable = "campaigns"
 	// CampaignColumn is the table column denoting the campaign relation/edge.
 	CampaignColumn = "campaign_id"
+	// QueueTable is the table that holds the queue relation/edge.
+	QueueTable = "connections"
+	// QueueInverseTable is the table name for the Queue entity.
+	// It exists in this package in order to avoid circular dependency with the "queue" package.
+	QueueInverseTable = "queues"
+	// QueueColumn is the table column denoting the queue relation/edge.
+	QueueColumn = "queue_id"
+	// AssigneeTable is the table that holds the assignee relation/edge.
+	AssigneeTable = "connections"
+	// AssigneeInverseTable is the table name for the User entity.
+	// It exists in this package in order to avoid circular dependency with the "user" package.
+	AssigneeInverseTable = "users"
+	// AssigneeColumn is the table column denoting the assignee relation/edge.
+	AssigneeColumn = "assignee_id"
 	// WebhookLogsTable is the table that holds the webhook_logs relation/edge.
 	WebhookLogsTable = "webhook_logs"
 	// WebhookLogsInverseTable is the table name for the WebhookLog entity.
@@ -131,12 +175,25 @@ var Columns = []string{
 	FieldLanguage,
 	FieldEnabled,
 	FieldAuthorizedBy,
+	FieldQueueID,
+	FieldAssigneeID,
+	FieldAvatarRef,
+	FieldAvatarHash,
+	FieldAvatarType,
 	FieldStatus,
 	FieldProblem,
 	FieldWarnings,
 	FieldSealedToken,
 	FieldTokenValid,
 	FieldTokenRefreshedAt,
+	FieldTokenExpiresAt,
+	FieldTokenRefreshAt,
+	FieldDataAccessExpiresAt,
+	FieldSealedUserToken,
+	FieldAppID,
+	FieldSealedAppSecret,
+	FieldSealedVerifyToken,
+	FieldPermissions,
 	FieldDelivery,
 	FieldWebhookKey,
 	FieldSealedWebhookSecret,
@@ -315,6 +372,31 @@ func ByAuthorizedBy(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldAuthorizedBy, opts...).ToFunc()
 }
 
+// ByQueueID orders the results by the queue_id field.
+func ByQueueID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldQueueID, opts...).ToFunc()
+}
+
+// ByAssigneeID orders the results by the assignee_id field.
+func ByAssigneeID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAssigneeID, opts...).ToFunc()
+}
+
+// ByAvatarRef orders the results by the avatar_ref field.
+func ByAvatarRef(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAvatarRef, opts...).ToFunc()
+}
+
+// ByAvatarHash orders the results by the avatar_hash field.
+func ByAvatarHash(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAvatarHash, opts...).ToFunc()
+}
+
+// ByAvatarType orders the results by the avatar_type field.
+func ByAvatarType(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAvatarType, opts...).ToFunc()
+}
+
 // ByStatus orders the results by the status field.
 func ByStatus(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldStatus, opts...).ToFunc()
@@ -328,6 +410,26 @@ func ByTokenValid(opts ...sql.OrderTermOption) OrderOption {
 // ByTokenRefreshedAt orders the results by the token_refreshed_at field.
 func ByTokenRefreshedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldTokenRefreshedAt, opts...).ToFunc()
+}
+
+// ByTokenExpiresAt orders the results by the token_expires_at field.
+func ByTokenExpiresAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTokenExpiresAt, opts...).ToFunc()
+}
+
+// ByTokenRefreshAt orders the results by the token_refresh_at field.
+func ByTokenRefreshAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTokenRefreshAt, opts...).ToFunc()
+}
+
+// ByDataAccessExpiresAt orders the results by the data_access_expires_at field.
+func ByDataAccessExpiresAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDataAccessExpiresAt, opts...).ToFunc()
+}
+
+// ByAppID orders the results by the app_id field.
+func ByAppID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAppID, opts...).ToFunc()
 }
 
 // ByDelivery orders the results by the delivery field.
@@ -427,6 +529,20 @@ func ByCampaignField(field string, opts ...sql.OrderTermOption) OrderOption {
 	}
 }
 
+// ByQueueField orders the results by queue field.
+func ByQueueField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newQueueStep(), sql.OrderByField(field, opts...))
+	}
+}
+
+// ByAssigneeField orders the results by assignee field.
+func ByAssigneeField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newAssigneeStep(), sql.OrderByField(field, opts...))
+	}
+}
+
 // ByWebhookLogsCount orders the results by webhook_logs count.
 func ByWebhookLogsCount(opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
@@ -459,6 +575,20 @@ func newCampaignStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(CampaignInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.M2O, false, CampaignTable, CampaignColumn),
+	)
+}
+func newQueueStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(QueueInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, false, QueueTable, QueueColumn),
+	)
+}
+func newAssigneeStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(AssigneeInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, false, AssigneeTable, AssigneeColumn),
 	)
 }
 func newWebhookLogsStep() *sqlgraph.Step {

@@ -87,6 +87,31 @@ func AuthorizedBy(v string) predicate.Connection {
 	return predicate.Connection(sql.FieldEQ(FieldAuthorizedBy, v))
 }
 
+// QueueID applies equality check predicate on the "queue_id" field. It's identical to QueueIDEQ.
+func QueueID(v causeway.ID) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldQueueID, v))
+}
+
+// AssigneeID applies equality check predicate on the "assignee_id" field. It's identical to AssigneeIDEQ.
+func AssigneeID(v causeway.ID) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldAssigneeID, v))
+}
+
+// AvatarRef applies equality check predicate on the "avatar_ref" field. It's identical to AvatarRefEQ.
+func AvatarRef(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldAvatarRef, v))
+}
+
+// AvatarHash applies equality check predicate on the "avatar_hash" field. It's identical to AvatarHashEQ.
+func AvatarHash(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldAvatarHash, v))
+}
+
+// AvatarType applies equality check predicate on the "avatar_type" field. It's identical to AvatarTypeEQ.
+func AvatarType(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldAvatarType, v))
+}
+
 // SealedToken applies equality check predicate on the "sealed_token" field. It's identical to SealedTokenEQ.
 func SealedToken(v []byte) predicate.Connection {
 	return predicate.Connection(sql.FieldEQ(FieldSealedToken, v))
@@ -100,6 +125,41 @@ func TokenValid(v bool) predicate.Connection {
 // TokenRefreshedAt applies equality check predicate on the "token_refreshed_at" field. It's identical to TokenRefreshedAtEQ.
 func TokenRefreshedAt(v time.Time) predicate.Connection {
 	return predicate.Connection(sql.FieldEQ(FieldTokenRefreshedAt, v))
+}
+
+// TokenExpiresAt applies equality check predicate on the "token_expires_at" field. It's identical to TokenExpiresAtEQ.
+func TokenExpiresAt(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldTokenExpiresAt, v))
+}
+
+// TokenRefreshAt applies equality check predicate on the "token_refresh_at" field. It's identical to TokenRefreshAtEQ.
+func TokenRefreshAt(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldTokenRefreshAt, v))
+}
+
+// DataAccessExpiresAt applies equality check predicate on the "data_access_expires_at" field. It's identical to DataAccessExpiresAtEQ.
+func DataAccessExpiresAt(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldDataAccessExpiresAt, v))
+}
+
+// SealedUserToken applies equality check predicate on the "sealed_user_token" field. It's identical to SealedUserTokenEQ.
+func SealedUserToken(v []byte) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldSealedUserToken, v))
+}
+
+// AppID applies equality check predicate on the "app_id" field. It's identical to AppIDEQ.
+func AppID(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldAppID, v))
+}
+
+// SealedAppSecret applies equality check predicate on the "sealed_app_secret" field. It's identical to SealedAppSecretEQ.
+func SealedAppSecret(v []byte) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldSealedAppSecret, v))
+}
+
+// SealedVerifyToken applies equality check predicate on the "sealed_verify_token" field. It's identical to SealedVerifyTokenEQ.
+func SealedVerifyToken(v []byte) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldSealedVerifyToken, v))
 }
 
 // WebhookKey applies equality check predicate on the "webhook_key" field. It's identical to WebhookKeyEQ.
@@ -577,6 +637,391 @@ func AuthorizedByContainsFold(v string) predicate.Connection {
 	return predicate.Connection(sql.FieldContainsFold(FieldAuthorizedBy, v))
 }
 
+// QueueIDEQ applies the EQ predicate on the "queue_id" field.
+func QueueIDEQ(v causeway.ID) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldQueueID, v))
+}
+
+// QueueIDNEQ applies the NEQ predicate on the "queue_id" field.
+func QueueIDNEQ(v causeway.ID) predicate.Connection {
+	return predicate.Connection(sql.FieldNEQ(FieldQueueID, v))
+}
+
+// QueueIDIn applies the In predicate on the "queue_id" field.
+func QueueIDIn(vs ...causeway.ID) predicate.Connection {
+	return predicate.Connection(sql.FieldIn(FieldQueueID, vs...))
+}
+
+// QueueIDNotIn applies the NotIn predicate on the "queue_id" field.
+func QueueIDNotIn(vs ...causeway.ID) predicate.Connection {
+	return predicate.Connection(sql.FieldNotIn(FieldQueueID, vs...))
+}
+
+// QueueIDGT applies the GT predicate on the "queue_id" field.
+func QueueIDGT(v causeway.ID) predicate.Connection {
+	return predicate.Connection(sql.FieldGT(FieldQueueID, v))
+}
+
+// QueueIDGTE applies the GTE predicate on the "queue_id" field.
+func QueueIDGTE(v causeway.ID) predicate.Connection {
+	return predicate.Connection(sql.FieldGTE(FieldQueueID, v))
+}
+
+// QueueIDLT applies the LT predicate on the "queue_id" field.
+func QueueIDLT(v causeway.ID) predicate.Connection {
+	return predicate.Connection(sql.FieldLT(FieldQueueID, v))
+}
+
+// QueueIDLTE applies the LTE predicate on the "queue_id" field.
+func QueueIDLTE(v causeway.ID) predicate.Connection {
+	return predicate.Connection(sql.FieldLTE(FieldQueueID, v))
+}
+
+// QueueIDContains applies the Contains predicate on the "queue_id" field.
+func QueueIDContains(v causeway.ID) predicate.Connection {
+	vc := string(v)
+	return predicate.Connection(sql.FieldContains(FieldQueueID, vc))
+}
+
+// QueueIDHasPrefix applies the HasPrefix predicate on the "queue_id" field.
+func QueueIDHasPrefix(v causeway.ID) predicate.Connection {
+	vc := string(v)
+	return predicate.Connection(sql.FieldHasPrefix(FieldQueueID, vc))
+}
+
+// QueueIDHasSuffix applies the HasSuffix predicate on the "queue_id" field.
+func QueueIDHasSuffix(v causeway.ID) predicate.Connection {
+	vc := string(v)
+	return predicate.Connection(sql.FieldHasSuffix(FieldQueueID, vc))
+}
+
+// QueueIDIsNil applies the IsNil predicate on the "queue_id" field.
+func QueueIDIsNil() predicate.Connection {
+	return predicate.Connection(sql.FieldIsNull(FieldQueueID))
+}
+
+// QueueIDNotNil applies the NotNil predicate on the "queue_id" field.
+func QueueIDNotNil() predicate.Connection {
+	return predicate.Connection(sql.FieldNotNull(FieldQueueID))
+}
+
+// QueueIDEqualFold applies the EqualFold predicate on the "queue_id" field.
+func QueueIDEqualFold(v causeway.ID) predicate.Connection {
+	vc := string(v)
+	return predicate.Connection(sql.FieldEqualFold(FieldQueueID, vc))
+}
+
+// QueueIDContainsFold applies the ContainsFold predicate on the "queue_id" field.
+func QueueIDContainsFold(v causeway.ID) predicate.Connection {
+	vc := string(v)
+	return predicate.Connection(sql.FieldContainsFold(FieldQueueID, vc))
+}
+
+// AssigneeIDEQ applies the EQ predicate on the "assignee_id" field.
+func AssigneeIDEQ(v causeway.ID) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldAssigneeID, v))
+}
+
+// AssigneeIDNEQ applies the NEQ predicate on the "assignee_id" field.
+func AssigneeIDNEQ(v causeway.ID) predicate.Connection {
+	return predicate.Connection(sql.FieldNEQ(FieldAssigneeID, v))
+}
+
+// AssigneeIDIn applies the In predicate on the "assignee_id" field.
+func AssigneeIDIn(vs ...causeway.ID) predicate.Connection {
+	return predicate.Connection(sql.FieldIn(FieldAssigneeID, vs...))
+}
+
+// AssigneeIDNotIn applies the NotIn predicate on the "assignee_id" field.
+func AssigneeIDNotIn(vs ...causeway.ID) predicate.Connection {
+	return predicate.Connection(sql.FieldNotIn(FieldAssigneeID, vs...))
+}
+
+// AssigneeIDGT applies the GT predicate on the "assignee_id" field.
+func AssigneeIDGT(v causeway.ID) predicate.Connection {
+	return predicate.Connection(sql.FieldGT(FieldAssigneeID, v))
+}
+
+// AssigneeIDGTE applies the GTE predicate on the "assignee_id" field.
+func AssigneeIDGTE(v causeway.ID) predicate.Connection {
+	return predicate.Connection(sql.FieldGTE(FieldAssigneeID, v))
+}
+
+// AssigneeIDLT applies the LT predicate on the "assignee_id" field.
+func AssigneeIDLT(v causeway.ID) predicate.Connection {
+	return predicate.Connection(sql.FieldLT(FieldAssigneeID, v))
+}
+
+// AssigneeIDLTE applies the LTE predicate on the "assignee_id" field.
+func AssigneeIDLTE(v causeway.ID) predicate.Connection {
+	return predicate.Connection(sql.FieldLTE(FieldAssigneeID, v))
+}
+
+// AssigneeIDContains applies the Contains predicate on the "assignee_id" field.
+func AssigneeIDContains(v causeway.ID) predicate.Connection {
+	vc := string(v)
+	return predicate.Connection(sql.FieldContains(FieldAssigneeID, vc))
+}
+
+// AssigneeIDHasPrefix applies the HasPrefix predicate on the "assignee_id" field.
+func AssigneeIDHasPrefix(v causeway.ID) predicate.Connection {
+	vc := string(v)
+	return predicate.Connection(sql.FieldHasPrefix(FieldAssigneeID, vc))
+}
+
+// AssigneeIDHasSuffix applies the HasSuffix predicate on the "assignee_id" field.
+func AssigneeIDHasSuffix(v causeway.ID) predicate.Connection {
+	vc := string(v)
+	return predicate.Connection(sql.FieldHasSuffix(FieldAssigneeID, vc))
+}
+
+// AssigneeIDIsNil applies the IsNil predicate on the "assignee_id" field.
+func AssigneeIDIsNil() predicate.Connection {
+	return predicate.Connection(sql.FieldIsNull(FieldAssigneeID))
+}
+
+// AssigneeIDNotNil applies the NotNil predicate on the "assignee_id" field.
+func AssigneeIDNotNil() predicate.Connection {
+	return predicate.Connection(sql.FieldNotNull(FieldAssigneeID))
+}
+
+// AssigneeIDEqualFold applies the EqualFold predicate on the "assignee_id" field.
+func AssigneeIDEqualFold(v causeway.ID) predicate.Connection {
+	vc := string(v)
+	return predicate.Connection(sql.FieldEqualFold(FieldAssigneeID, vc))
+}
+
+// AssigneeIDContainsFold applies the ContainsFold predicate on the "assignee_id" field.
+func AssigneeIDContainsFold(v causeway.ID) predicate.Connection {
+	vc := string(v)
+	return predicate.Connection(sql.FieldContainsFold(FieldAssigneeID, vc))
+}
+
+// AvatarRefEQ applies the EQ predicate on the "avatar_ref" field.
+func AvatarRefEQ(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldAvatarRef, v))
+}
+
+// AvatarRefNEQ applies the NEQ predicate on the "avatar_ref" field.
+func AvatarRefNEQ(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldNEQ(FieldAvatarRef, v))
+}
+
+// AvatarRefIn applies the In predicate on the "avatar_ref" field.
+func AvatarRefIn(vs ...string) predicate.Connection {
+	return predicate.Connection(sql.FieldIn(FieldAvatarRef, vs...))
+}
+
+// AvatarRefNotIn applies the NotIn predicate on the "avatar_ref" field.
+func AvatarRefNotIn(vs ...string) predicate.Connection {
+	return predicate.Connection(sql.FieldNotIn(FieldAvatarRef, vs...))
+}
+
+// AvatarRefGT applies the GT predicate on the "avatar_ref" field.
+func AvatarRefGT(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldGT(FieldAvatarRef, v))
+}
+
+// AvatarRefGTE applies the GTE predicate on the "avatar_ref" field.
+func AvatarRefGTE(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldGTE(FieldAvatarRef, v))
+}
+
+// AvatarRefLT applies the LT predicate on the "avatar_ref" field.
+func AvatarRefLT(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldLT(FieldAvatarRef, v))
+}
+
+// AvatarRefLTE applies the LTE predicate on the "avatar_ref" field.
+func AvatarRefLTE(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldLTE(FieldAvatarRef, v))
+}
+
+// AvatarRefContains applies the Contains predicate on the "avatar_ref" field.
+func AvatarRefContains(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldContains(FieldAvatarRef, v))
+}
+
+// AvatarRefHasPrefix applies the HasPrefix predicate on the "avatar_ref" field.
+func AvatarRefHasPrefix(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldHasPrefix(FieldAvatarRef, v))
+}
+
+// AvatarRefHasSuffix applies the HasSuffix predicate on the "avatar_ref" field.
+func AvatarRefHasSuffix(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldHasSuffix(FieldAvatarRef, v))
+}
+
+// AvatarRefIsNil applies the IsNil predicate on the "avatar_ref" field.
+func AvatarRefIsNil() predicate.Connection {
+	return predicate.Connection(sql.FieldIsNull(FieldAvatarRef))
+}
+
+// AvatarRefNotNil applies the NotNil predicate on the "avatar_ref" field.
+func AvatarRefNotNil() predicate.Connection {
+	return predicate.Connection(sql.FieldNotNull(FieldAvatarRef))
+}
+
+// AvatarRefEqualFold applies the EqualFold predicate on the "avatar_ref" field.
+func AvatarRefEqualFold(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldEqualFold(FieldAvatarRef, v))
+}
+
+// AvatarRefContainsFold applies the ContainsFold predicate on the "avatar_ref" field.
+func AvatarRefContainsFold(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldContainsFold(FieldAvatarRef, v))
+}
+
+// AvatarHashEQ applies the EQ predicate on the "avatar_hash" field.
+func AvatarHashEQ(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldAvatarHash, v))
+}
+
+// AvatarHashNEQ applies the NEQ predicate on the "avatar_hash" field.
+func AvatarHashNEQ(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldNEQ(FieldAvatarHash, v))
+}
+
+// AvatarHashIn applies the In predicate on the "avatar_hash" field.
+func AvatarHashIn(vs ...string) predicate.Connection {
+	return predicate.Connection(sql.FieldIn(FieldAvatarHash, vs...))
+}
+
+// AvatarHashNotIn applies the NotIn predicate on the "avatar_hash" field.
+func AvatarHashNotIn(vs ...string) predicate.Connection {
+	return predicate.Connection(sql.FieldNotIn(FieldAvatarHash, vs...))
+}
+
+// AvatarHashGT applies the GT predicate on the "avatar_hash" field.
+func AvatarHashGT(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldGT(FieldAvatarHash, v))
+}
+
+// AvatarHashGTE applies the GTE predicate on the "avatar_hash" field.
+func AvatarHashGTE(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldGTE(FieldAvatarHash, v))
+}
+
+// AvatarHashLT applies the LT predicate on the "avatar_hash" field.
+func AvatarHashLT(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldLT(FieldAvatarHash, v))
+}
+
+// AvatarHashLTE applies the LTE predicate on the "avatar_hash" field.
+func AvatarHashLTE(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldLTE(FieldAvatarHash, v))
+}
+
+// AvatarHashContains applies the Contains predicate on the "avatar_hash" field.
+func AvatarHashContains(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldContains(FieldAvatarHash, v))
+}
+
+// AvatarHashHasPrefix applies the HasPrefix predicate on the "avatar_hash" field.
+func AvatarHashHasPrefix(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldHasPrefix(FieldAvatarHash, v))
+}
+
+// AvatarHashHasSuffix applies the HasSuffix predicate on the "avatar_hash" field.
+func AvatarHashHasSuffix(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldHasSuffix(FieldAvatarHash, v))
+}
+
+// AvatarHashIsNil applies the IsNil predicate on the "avatar_hash" field.
+func AvatarHashIsNil() predicate.Connection {
+	return predicate.Connection(sql.FieldIsNull(FieldAvatarHash))
+}
+
+// AvatarHashNotNil applies the NotNil predicate on the "avatar_hash" field.
+func AvatarHashNotNil() predicate.Connection {
+	return predicate.Connection(sql.FieldNotNull(FieldAvatarHash))
+}
+
+// AvatarHashEqualFold applies the EqualFold predicate on the "avatar_hash" field.
+func AvatarHashEqualFold(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldEqualFold(FieldAvatarHash, v))
+}
+
+// AvatarHashContainsFold applies the ContainsFold predicate on the "avatar_hash" field.
+func AvatarHashContainsFold(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldContainsFold(FieldAvatarHash, v))
+}
+
+// AvatarTypeEQ applies the EQ predicate on the "avatar_type" field.
+func AvatarTypeEQ(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldAvatarType, v))
+}
+
+// AvatarTypeNEQ applies the NEQ predicate on the "avatar_type" field.
+func AvatarTypeNEQ(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldNEQ(FieldAvatarType, v))
+}
+
+// AvatarTypeIn applies the In predicate on the "avatar_type" field.
+func AvatarTypeIn(vs ...string) predicate.Connection {
+	return predicate.Connection(sql.FieldIn(FieldAvatarType, vs...))
+}
+
+// AvatarTypeNotIn applies the NotIn predicate on the "avatar_type" field.
+func AvatarTypeNotIn(vs ...string) predicate.Connection {
+	return predicate.Connection(sql.FieldNotIn(FieldAvatarType, vs...))
+}
+
+// AvatarTypeGT applies the GT predicate on the "avatar_type" field.
+func AvatarTypeGT(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldGT(FieldAvatarType, v))
+}
+
+// AvatarTypeGTE applies the GTE predicate on the "avatar_type" field.
+func AvatarTypeGTE(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldGTE(FieldAvatarType, v))
+}
+
+// AvatarTypeLT applies the LT predicate on the "avatar_type" field.
+func AvatarTypeLT(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldLT(FieldAvatarType, v))
+}
+
+// AvatarTypeLTE applies the LTE predicate on the "avatar_type" field.
+func AvatarTypeLTE(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldLTE(FieldAvatarType, v))
+}
+
+// AvatarTypeContains applies the Contains predicate on the "avatar_type" field.
+func AvatarTypeContains(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldContains(FieldAvatarType, v))
+}
+
+// AvatarTypeHasPrefix applies the HasPrefix predicate on the "avatar_type" field.
+func AvatarTypeHasPrefix(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldHasPrefix(FieldAvatarType, v))
+}
+
+// AvatarTypeHasSuffix applies the HasSuffix predicate on the "avatar_type" field.
+func AvatarTypeHasSuffix(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldHasSuffix(FieldAvatarType, v))
+}
+
+// AvatarTypeIsNil applies the IsNil predicate on the "avatar_type" field.
+func AvatarTypeIsNil() predicate.Connection {
+	return predicate.Connection(sql.FieldIsNull(FieldAvatarType))
+}
+
+// AvatarTypeNotNil applies the NotNil predicate on the "avatar_type" field.
+func AvatarTypeNotNil() predicate.Connection {
+	return predicate.Connection(sql.FieldNotNull(FieldAvatarType))
+}
+
+// AvatarTypeEqualFold applies the EqualFold predicate on the "avatar_type" field.
+func AvatarTypeEqualFold(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldEqualFold(FieldAvatarType, v))
+}
+
+// AvatarTypeContainsFold applies the ContainsFold predicate on the "avatar_type" field.
+func AvatarTypeContainsFold(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldContainsFold(FieldAvatarType, v))
+}
+
 // StatusEQ applies the EQ predicate on the "status" field.
 func StatusEQ(v Status) predicate.Connection {
 	return predicate.Connection(sql.FieldEQ(FieldStatus, v))
@@ -725,6 +1170,391 @@ func TokenRefreshedAtIsNil() predicate.Connection {
 // TokenRefreshedAtNotNil applies the NotNil predicate on the "token_refreshed_at" field.
 func TokenRefreshedAtNotNil() predicate.Connection {
 	return predicate.Connection(sql.FieldNotNull(FieldTokenRefreshedAt))
+}
+
+// TokenExpiresAtEQ applies the EQ predicate on the "token_expires_at" field.
+func TokenExpiresAtEQ(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldTokenExpiresAt, v))
+}
+
+// TokenExpiresAtNEQ applies the NEQ predicate on the "token_expires_at" field.
+func TokenExpiresAtNEQ(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldNEQ(FieldTokenExpiresAt, v))
+}
+
+// TokenExpiresAtIn applies the In predicate on the "token_expires_at" field.
+func TokenExpiresAtIn(vs ...time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldIn(FieldTokenExpiresAt, vs...))
+}
+
+// TokenExpiresAtNotIn applies the NotIn predicate on the "token_expires_at" field.
+func TokenExpiresAtNotIn(vs ...time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldNotIn(FieldTokenExpiresAt, vs...))
+}
+
+// TokenExpiresAtGT applies the GT predicate on the "token_expires_at" field.
+func TokenExpiresAtGT(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldGT(FieldTokenExpiresAt, v))
+}
+
+// TokenExpiresAtGTE applies the GTE predicate on the "token_expires_at" field.
+func TokenExpiresAtGTE(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldGTE(FieldTokenExpiresAt, v))
+}
+
+// TokenExpiresAtLT applies the LT predicate on the "token_expires_at" field.
+func TokenExpiresAtLT(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldLT(FieldTokenExpiresAt, v))
+}
+
+// TokenExpiresAtLTE applies the LTE predicate on the "token_expires_at" field.
+func TokenExpiresAtLTE(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldLTE(FieldTokenExpiresAt, v))
+}
+
+// TokenExpiresAtIsNil applies the IsNil predicate on the "token_expires_at" field.
+func TokenExpiresAtIsNil() predicate.Connection {
+	return predicate.Connection(sql.FieldIsNull(FieldTokenExpiresAt))
+}
+
+// TokenExpiresAtNotNil applies the NotNil predicate on the "token_expires_at" field.
+func TokenExpiresAtNotNil() predicate.Connection {
+	return predicate.Connection(sql.FieldNotNull(FieldTokenExpiresAt))
+}
+
+// TokenRefreshAtEQ applies the EQ predicate on the "token_refresh_at" field.
+func TokenRefreshAtEQ(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldTokenRefreshAt, v))
+}
+
+// TokenRefreshAtNEQ applies the NEQ predicate on the "token_refresh_at" field.
+func TokenRefreshAtNEQ(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldNEQ(FieldTokenRefreshAt, v))
+}
+
+// TokenRefreshAtIn applies the In predicate on the "token_refresh_at" field.
+func TokenRefreshAtIn(vs ...time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldIn(FieldTokenRefreshAt, vs...))
+}
+
+// TokenRefreshAtNotIn applies the NotIn predicate on the "token_refresh_at" field.
+func TokenRefreshAtNotIn(vs ...time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldNotIn(FieldTokenRefreshAt, vs...))
+}
+
+// TokenRefreshAtGT applies the GT predicate on the "token_refresh_at" field.
+func TokenRefreshAtGT(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldGT(FieldTokenRefreshAt, v))
+}
+
+// TokenRefreshAtGTE applies the GTE predicate on the "token_refresh_at" field.
+func TokenRefreshAtGTE(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldGTE(FieldTokenRefreshAt, v))
+}
+
+// TokenRefreshAtLT applies the LT predicate on the "token_refresh_at" field.
+func TokenRefreshAtLT(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldLT(FieldTokenRefreshAt, v))
+}
+
+// TokenRefreshAtLTE applies the LTE predicate on the "token_refresh_at" field.
+func TokenRefreshAtLTE(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldLTE(FieldTokenRefreshAt, v))
+}
+
+// TokenRefreshAtIsNil applies the IsNil predicate on the "token_refresh_at" field.
+func TokenRefreshAtIsNil() predicate.Connection {
+	return predicate.Connection(sql.FieldIsNull(FieldTokenRefreshAt))
+}
+
+// TokenRefreshAtNotNil applies the NotNil predicate on the "token_refresh_at" field.
+func TokenRefreshAtNotNil() predicate.Connection {
+	return predicate.Connection(sql.FieldNotNull(FieldTokenRefreshAt))
+}
+
+// DataAccessExpiresAtEQ applies the EQ predicate on the "data_access_expires_at" field.
+func DataAccessExpiresAtEQ(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldDataAccessExpiresAt, v))
+}
+
+// DataAccessExpiresAtNEQ applies the NEQ predicate on the "data_access_expires_at" field.
+func DataAccessExpiresAtNEQ(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldNEQ(FieldDataAccessExpiresAt, v))
+}
+
+// DataAccessExpiresAtIn applies the In predicate on the "data_access_expires_at" field.
+func DataAccessExpiresAtIn(vs ...time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldIn(FieldDataAccessExpiresAt, vs...))
+}
+
+// DataAccessExpiresAtNotIn applies the NotIn predicate on the "data_access_expires_at" field.
+func DataAccessExpiresAtNotIn(vs ...time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldNotIn(FieldDataAccessExpiresAt, vs...))
+}
+
+// DataAccessExpiresAtGT applies the GT predicate on the "data_access_expires_at" field.
+func DataAccessExpiresAtGT(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldGT(FieldDataAccessExpiresAt, v))
+}
+
+// DataAccessExpiresAtGTE applies the GTE predicate on the "data_access_expires_at" field.
+func DataAccessExpiresAtGTE(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldGTE(FieldDataAccessExpiresAt, v))
+}
+
+// DataAccessExpiresAtLT applies the LT predicate on the "data_access_expires_at" field.
+func DataAccessExpiresAtLT(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldLT(FieldDataAccessExpiresAt, v))
+}
+
+// DataAccessExpiresAtLTE applies the LTE predicate on the "data_access_expires_at" field.
+func DataAccessExpiresAtLTE(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldLTE(FieldDataAccessExpiresAt, v))
+}
+
+// DataAccessExpiresAtIsNil applies the IsNil predicate on the "data_access_expires_at" field.
+func DataAccessExpiresAtIsNil() predicate.Connection {
+	return predicate.Connection(sql.FieldIsNull(FieldDataAccessExpiresAt))
+}
+
+// DataAccessExpiresAtNotNil applies the NotNil predicate on the "data_access_expires_at" field.
+func DataAccessExpiresAtNotNil() predicate.Connection {
+	return predicate.Connection(sql.FieldNotNull(FieldDataAccessExpiresAt))
+}
+
+// SealedUserTokenEQ applies the EQ predicate on the "sealed_user_token" field.
+func SealedUserTokenEQ(v []byte) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldSealedUserToken, v))
+}
+
+// SealedUserTokenNEQ applies the NEQ predicate on the "sealed_user_token" field.
+func SealedUserTokenNEQ(v []byte) predicate.Connection {
+	return predicate.Connection(sql.FieldNEQ(FieldSealedUserToken, v))
+}
+
+// SealedUserTokenIn applies the In predicate on the "sealed_user_token" field.
+func SealedUserTokenIn(vs ...[]byte) predicate.Connection {
+	return predicate.Connection(sql.FieldIn(FieldSealedUserToken, vs...))
+}
+
+// SealedUserTokenNotIn applies the NotIn predicate on the "sealed_user_token" field.
+func SealedUserTokenNotIn(vs ...[]byte) predicate.Connection {
+	return predicate.Connection(sql.FieldNotIn(FieldSealedUserToken, vs...))
+}
+
+// SealedUserTokenGT applies the GT predicate on the "sealed_user_token" field.
+func SealedUserTokenGT(v []byte) predicate.Connection {
+	return predicate.Connection(sql.FieldGT(FieldSealedUserToken, v))
+}
+
+// SealedUserTokenGTE applies the GTE predicate on the "sealed_user_token" field.
+func SealedUserTokenGTE(v []byte) predicate.Connection {
+	return predicate.Connection(sql.FieldGTE(FieldSealedUserToken, v))
+}
+
+// SealedUserTokenLT applies the LT predicate on the "sealed_user_token" field.
+func SealedUserTokenLT(v []byte) predicate.Connection {
+	return predicate.Connection(sql.FieldLT(FieldSealedUserToken, v))
+}
+
+// SealedUserTokenLTE applies the LTE predicate on the "sealed_user_token" field.
+func SealedUserTokenLTE(v []byte) predicate.Connection {
+	return predicate.Connection(sql.FieldLTE(FieldSealedUserToken, v))
+}
+
+// SealedUserTokenIsNil applies the IsNil predicate on the "sealed_user_token" field.
+func SealedUserTokenIsNil() predicate.Connection {
+	return predicate.Connection(sql.FieldIsNull(FieldSealedUserToken))
+}
+
+// SealedUserTokenNotNil applies the NotNil predicate on the "sealed_user_token" field.
+func SealedUserTokenNotNil() predicate.Connection {
+	return predicate.Connection(sql.FieldNotNull(FieldSealedUserToken))
+}
+
+// AppIDEQ applies the EQ predicate on the "app_id" field.
+func AppIDEQ(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldAppID, v))
+}
+
+// AppIDNEQ applies the NEQ predicate on the "app_id" field.
+func AppIDNEQ(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldNEQ(FieldAppID, v))
+}
+
+// AppIDIn applies the In predicate on the "app_id" field.
+func AppIDIn(vs ...string) predicate.Connection {
+	return predicate.Connection(sql.FieldIn(FieldAppID, vs...))
+}
+
+// AppIDNotIn applies the NotIn predicate on the "app_id" field.
+func AppIDNotIn(vs ...string) predicate.Connection {
+	return predicate.Connection(sql.FieldNotIn(FieldAppID, vs...))
+}
+
+// AppIDGT applies the GT predicate on the "app_id" field.
+func AppIDGT(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldGT(FieldAppID, v))
+}
+
+// AppIDGTE applies the GTE predicate on the "app_id" field.
+func AppIDGTE(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldGTE(FieldAppID, v))
+}
+
+// AppIDLT applies the LT predicate on the "app_id" field.
+func AppIDLT(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldLT(FieldAppID, v))
+}
+
+// AppIDLTE applies the LTE predicate on the "app_id" field.
+func AppIDLTE(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldLTE(FieldAppID, v))
+}
+
+// AppIDContains applies the Contains predicate on the "app_id" field.
+func AppIDContains(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldContains(FieldAppID, v))
+}
+
+// AppIDHasPrefix applies the HasPrefix predicate on the "app_id" field.
+func AppIDHasPrefix(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldHasPrefix(FieldAppID, v))
+}
+
+// AppIDHasSuffix applies the HasSuffix predicate on the "app_id" field.
+func AppIDHasSuffix(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldHasSuffix(FieldAppID, v))
+}
+
+// AppIDIsNil applies the IsNil predicate on the "app_id" field.
+func AppIDIsNil() predicate.Connection {
+	return predicate.Connection(sql.FieldIsNull(FieldAppID))
+}
+
+// AppIDNotNil applies the NotNil predicate on the "app_id" field.
+func AppIDNotNil() predicate.Connection {
+	return predicate.Connection(sql.FieldNotNull(FieldAppID))
+}
+
+// AppIDEqualFold applies the EqualFold predicate on the "app_id" field.
+func AppIDEqualFold(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldEqualFold(FieldAppID, v))
+}
+
+// AppIDContainsFold applies the ContainsFold predicate on the "app_id" field.
+func AppIDContainsFold(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldContainsFold(FieldAppID, v))
+}
+
+// SealedAppSecretEQ applies the EQ predicate on the "sealed_app_secret" field.
+func SealedAppSecretEQ(v []byte) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldSealedAppSecret, v))
+}
+
+// SealedAppSecretNEQ applies the NEQ predicate on the "sealed_app_secret" field.
+func SealedAppSecretNEQ(v []byte) predicate.Connection {
+	return predicate.Connection(sql.FieldNEQ(FieldSealedAppSecret, v))
+}
+
+// SealedAppSecretIn applies the In predicate on the "sealed_app_secret" field.
+func SealedAppSecretIn(vs ...[]byte) predicate.Connection {
+	return predicate.Connection(sql.FieldIn(FieldSealedAppSecret, vs...))
+}
+
+// SealedAppSecretNotIn applies the NotIn predicate on the "sealed_app_secret" field.
+func SealedAppSecretNotIn(vs ...[]byte) predicate.Connection {
+	return predicate.Connection(sql.FieldNotIn(FieldSealedAppSecret, vs...))
+}
+
+// SealedAppSecretGT applies the GT predicate on the "sealed_app_secret" field.
+func SealedAppSecretGT(v []byte) predicate.Connection {
+	return predicate.Connection(sql.FieldGT(FieldSealedAppSecret, v))
+}
+
+// SealedAppSecretGTE applies the GTE predicate on the "sealed_app_secret" field.
+func SealedAppSecretGTE(v []byte) predicate.Connection {
+	return predicate.Connection(sql.FieldGTE(FieldSealedAppSecret, v))
+}
+
+// SealedAppSecretLT applies the LT predicate on the "sealed_app_secret" field.
+func SealedAppSecretLT(v []byte) predicate.Connection {
+	return predicate.Connection(sql.FieldLT(FieldSealedAppSecret, v))
+}
+
+// SealedAppSecretLTE applies the LTE predicate on the "sealed_app_secret" field.
+func SealedAppSecretLTE(v []byte) predicate.Connection {
+	return predicate.Connection(sql.FieldLTE(FieldSealedAppSecret, v))
+}
+
+// SealedAppSecretIsNil applies the IsNil predicate on the "sealed_app_secret" field.
+func SealedAppSecretIsNil() predicate.Connection {
+	return predicate.Connection(sql.FieldIsNull(FieldSealedAppSecret))
+}
+
+// SealedAppSecretNotNil applies the NotNil predicate on the "sealed_app_secret" field.
+func SealedAppSecretNotNil() predicate.Connection {
+	return predicate.Connection(sql.FieldNotNull(FieldSealedAppSecret))
+}
+
+// SealedVerifyTokenEQ applies the EQ predicate on the "sealed_verify_token" field.
+func SealedVerifyTokenEQ(v []byte) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldSealedVerifyToken, v))
+}
+
+// SealedVerifyTokenNEQ applies the NEQ predicate on the "sealed_verify_token" field.
+func SealedVerifyTokenNEQ(v []byte) predicate.Connection {
+	return predicate.Connection(sql.FieldNEQ(FieldSealedVerifyToken, v))
+}
+
+// SealedVerifyTokenIn applies the In predicate on the "sealed_verify_token" field.
+func SealedVerifyTokenIn(vs ...[]byte) predicate.Connection {
+	return predicate.Connection(sql.FieldIn(FieldSealedVerifyToken, vs...))
+}
+
+// SealedVerifyTokenNotIn applies the NotIn predicate on the "sealed_verify_token" field.
+func SealedVerifyTokenNotIn(vs ...[]byte) predicate.Connection {
+	return predicate.Connection(sql.FieldNotIn(FieldSealedVerifyToken, vs...))
+}
+
+// SealedVerifyTokenGT applies the GT predicate on the "sealed_verify_token" field.
+func SealedVerifyTokenGT(v []byte) predicate.Connection {
+	return predicate.Connection(sql.FieldGT(FieldSealedVerifyToken, v))
+}
+
+// SealedVerifyTokenGTE applies the GTE predicate on the "sealed_verify_token" field.
+func SealedVerifyTokenGTE(v []byte) predicate.Connection {
+	return predicate.Connection(sql.FieldGTE(FieldSealedVerifyToken, v))
+}
+
+// SealedVerifyTokenLT applies the LT predicate on the "sealed_verify_token" field.
+func SealedVerifyTokenLT(v []byte) predicate.Connection {
+	return predicate.Connection(sql.FieldLT(FieldSealedVerifyToken, v))
+}
+
+// SealedVerifyTokenLTE applies the LTE predicate on the "sealed_verify_token" field.
+func SealedVerifyTokenLTE(v []byte) predicate.Connection {
+	return predicate.Connection(sql.FieldLTE(FieldSealedVerifyToken, v))
+}
+
+// SealedVerifyTokenIsNil applies the IsNil predicate on the "sealed_verify_token" field.
+func SealedVerifyTokenIsNil() predicate.Connection {
+	return predicate.Connection(sql.FieldIsNull(FieldSealedVerifyToken))
+}
+
+// SealedVerifyTokenNotNil applies the NotNil predicate on the "sealed_verify_token" field.
+func SealedVerifyTokenNotNil() predicate.Connection {
+	return predicate.Connection(sql.FieldNotNull(FieldSealedVerifyToken))
+}
+
+// PermissionsIsNil applies the IsNil predicate on the "permissions" field.
+func PermissionsIsNil() predicate.Connection {
+	return predicate.Connection(sql.FieldIsNull(FieldPermissions))
+}
+
+// PermissionsNotNil applies the NotNil predicate on the "permissions" field.
+func PermissionsNotNil() predicate.Connection {
+	return predicate.Connection(sql.FieldNotNull(FieldPermissions))
 }
 
 // DeliveryEQ applies the EQ predicate on the "delivery" field.
@@ -1597,6 +2427,52 @@ func HasCampaign() predicate.Connection {
 func HasCampaignWith(preds ...predicate.Campaign) predicate.Connection {
 	return predicate.Connection(func(s *sql.Selector) {
 		step := newCampaignStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasQueue applies the HasEdge predicate on the "queue" edge.
+func HasQueue() predicate.Connection {
+	return predicate.Connection(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, QueueTable, QueueColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasQueueWith applies the HasEdge predicate on the "queue" edge with a given conditions (other predicates).
+func HasQueueWith(preds ...predicate.Queue) predicate.Connection {
+	return predicate.Connection(func(s *sql.Selector) {
+		step := newQueueStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasAssignee applies the HasEdge predicate on the "assignee" edge.
+func HasAssignee() predicate.Connection {
+	return predicate.Connection(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, AssigneeTable, AssigneeColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasAssigneeWith applies the HasEdge predicate on the "assignee" edge with a given conditions (other predicates).
+func HasAssigneeWith(preds ...predicate.User) predicate.Connection {
+	return predicate.Connection(func(s *sql.Selector) {
+		step := newAssigneeStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

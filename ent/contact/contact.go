@@ -6,6 +6,8 @@ import (
 	"causeway"
 	"causeway/internal/platform"
 	"fmt"
+	"io"
+	"strconv"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
@@ -37,6 +39,26 @@ const (
 	FieldBlocked = "blocked"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
+	// FieldAvatarRef holds the string denoting the avatar_ref field in the database.
+	FieldAvatarRef = "avatar_ref"
+	// FieldAvatarHash holds the string denoting the avatar_hash field in the database.
+	FieldAvatarHash = "avatar_hash"
+	// FieldAvatarType holds the string denoting the avatar_type field in the database.
+	FieldAvatarType = "avatar_type"
+	// FieldProfile holds the string denoting the profile field in the database.
+	FieldProfile = "profile"
+	// FieldDescribedAt holds the string denoting the described_at field in the database.
+	FieldDescribedAt = "described_at"
+	// FieldQueueKey holds the string denoting the queue_key field in the database.
+	FieldQueueKey = "queue_key"
+	// FieldQueueOrder holds the string denoting the queue_order field in the database.
+	FieldQueueOrder = "queue_order"
+	// FieldNextTryAt holds the string denoting the next_try_at field in the database.
+	FieldNextTryAt = "next_try_at"
+	// FieldAttempts holds the string denoting the attempts field in the database.
+	FieldAttempts = "attempts"
+	// FieldLeasedUntil holds the string denoting the leased_until field in the database.
+	FieldLeasedUntil = "leased_until"
 	// EdgeConnection holds the string denoting the connection edge name in mutations.
 	EdgeConnection = "connection"
 	// EdgeConversations holds the string denoting the conversations edge name in mutations.
@@ -72,6 +94,16 @@ var Columns = []string{
 	FieldLanguage,
 	FieldBlocked,
 	FieldCreatedAt,
+	FieldAvatarRef,
+	FieldAvatarHash,
+	FieldAvatarType,
+	FieldProfile,
+	FieldDescribedAt,
+	FieldQueueKey,
+	FieldQueueOrder,
+	FieldNextTryAt,
+	FieldAttempts,
+	FieldLeasedUntil,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -87,6 +119,10 @@ func ValidColumn(column string) bool {
 var (
 	// DefaultBlocked holds the default value on creation for the "blocked" field.
 	DefaultBlocked bool
+	// DefaultQueueOrder holds the default value on creation for the "queue_order" field.
+	DefaultQueueOrder int64
+	// DefaultAttempts holds the default value on creation for the "attempts" field.
+	DefaultAttempts int
 	// DefaultID holds the default value on creation for the "id" field.
 	DefaultID func() causeway.ID
 )
@@ -98,6 +134,33 @@ func PlatformValidator(pl platform.Name) error {
 		return nil
 	default:
 		return fmt.Errorf("contact: invalid enum value for platform field: %q", pl)
+	}
+}
+
+// Profile defines the type for the "profile" enum field.
+type Profile string
+
+// ProfileUnknown is the default value of the Profile enum.
+const DefaultProfile = ProfileUnknown
+
+// Profile values.
+const (
+	ProfilePending Profile = "PENDING"
+	ProfileKnown   Profile = "KNOWN"
+	ProfileUnknown Profile = "UNKNOWN"
+)
+
+func (pr Profile) String() string {
+	return string(pr)
+}
+
+// ProfileValidator is a validator for the "profile" field enum values. It is called by the builders before save.
+func ProfileValidator(pr Profile) error {
+	switch pr {
+	case ProfilePending, ProfileKnown, ProfileUnknown:
+		return nil
+	default:
+		return fmt.Errorf("contact: invalid enum value for profile field: %q", pr)
 	}
 }
 
@@ -159,6 +222,56 @@ func ByCreatedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCreatedAt, opts...).ToFunc()
 }
 
+// ByAvatarRef orders the results by the avatar_ref field.
+func ByAvatarRef(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAvatarRef, opts...).ToFunc()
+}
+
+// ByAvatarHash orders the results by the avatar_hash field.
+func ByAvatarHash(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAvatarHash, opts...).ToFunc()
+}
+
+// ByAvatarType orders the results by the avatar_type field.
+func ByAvatarType(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAvatarType, opts...).ToFunc()
+}
+
+// ByProfile orders the results by the profile field.
+func ByProfile(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldProfile, opts...).ToFunc()
+}
+
+// ByDescribedAt orders the results by the described_at field.
+func ByDescribedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDescribedAt, opts...).ToFunc()
+}
+
+// ByQueueKey orders the results by the queue_key field.
+func ByQueueKey(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldQueueKey, opts...).ToFunc()
+}
+
+// ByQueueOrder orders the results by the queue_order field.
+func ByQueueOrder(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldQueueOrder, opts...).ToFunc()
+}
+
+// ByNextTryAt orders the results by the next_try_at field.
+func ByNextTryAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldNextTryAt, opts...).ToFunc()
+}
+
+// ByAttempts orders the results by the attempts field.
+func ByAttempts(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAttempts, opts...).ToFunc()
+}
+
+// ByLeasedUntil orders the results by the leased_until field.
+func ByLeasedUntil(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLeasedUntil, opts...).ToFunc()
+}
+
 // ByConnectionField orders the results by connection field.
 func ByConnectionField(field string, opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
@@ -200,3 +313,21 @@ var (
 	// platform.Name must implement graphql.Unmarshaler.
 	_ graphql.Unmarshaler = (*platform.Name)(nil)
 )
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (e Profile) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(e.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (e *Profile) UnmarshalGQL(val interface{}) error {
+	str, ok := val.(string)
+	if !ok {
+		return fmt.Errorf("enum %T must be a string", val)
+	}
+	*e = Profile(str)
+	if err := ProfileValidator(*e); err != nil {
+		return fmt.Errorf("%s is not a valid Profile", str)
+	}
+	return nil
+}

@@ -102,6 +102,51 @@ func CreatedAt(v time.Time) predicate.Contact {
 	return predicate.Contact(sql.FieldEQ(FieldCreatedAt, v))
 }
 
+// AvatarRef applies equality check predicate on the "avatar_ref" field. It's identical to AvatarRefEQ.
+func AvatarRef(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldAvatarRef, v))
+}
+
+// AvatarHash applies equality check predicate on the "avatar_hash" field. It's identical to AvatarHashEQ.
+func AvatarHash(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldAvatarHash, v))
+}
+
+// AvatarType applies equality check predicate on the "avatar_type" field. It's identical to AvatarTypeEQ.
+func AvatarType(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldAvatarType, v))
+}
+
+// DescribedAt applies equality check predicate on the "described_at" field. It's identical to DescribedAtEQ.
+func DescribedAt(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldDescribedAt, v))
+}
+
+// QueueKey applies equality check predicate on the "queue_key" field. It's identical to QueueKeyEQ.
+func QueueKey(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldQueueKey, v))
+}
+
+// QueueOrder applies equality check predicate on the "queue_order" field. It's identical to QueueOrderEQ.
+func QueueOrder(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldQueueOrder, v))
+}
+
+// NextTryAt applies equality check predicate on the "next_try_at" field. It's identical to NextTryAtEQ.
+func NextTryAt(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldNextTryAt, v))
+}
+
+// Attempts applies equality check predicate on the "attempts" field. It's identical to AttemptsEQ.
+func Attempts(v int) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldAttempts, v))
+}
+
+// LeasedUntil applies equality check predicate on the "leased_until" field. It's identical to LeasedUntilEQ.
+func LeasedUntil(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldLeasedUntil, v))
+}
+
 // CampaignIDEQ applies the EQ predicate on the "campaign_id" field.
 func CampaignIDEQ(v causeway.ID) predicate.Contact {
 	return predicate.Contact(sql.FieldEQ(FieldCampaignID, v))
@@ -665,6 +710,556 @@ func CreatedAtLT(v time.Time) predicate.Contact {
 // CreatedAtLTE applies the LTE predicate on the "created_at" field.
 func CreatedAtLTE(v time.Time) predicate.Contact {
 	return predicate.Contact(sql.FieldLTE(FieldCreatedAt, v))
+}
+
+// AvatarRefEQ applies the EQ predicate on the "avatar_ref" field.
+func AvatarRefEQ(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldAvatarRef, v))
+}
+
+// AvatarRefNEQ applies the NEQ predicate on the "avatar_ref" field.
+func AvatarRefNEQ(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldNEQ(FieldAvatarRef, v))
+}
+
+// AvatarRefIn applies the In predicate on the "avatar_ref" field.
+func AvatarRefIn(vs ...string) predicate.Contact {
+	return predicate.Contact(sql.FieldIn(FieldAvatarRef, vs...))
+}
+
+// AvatarRefNotIn applies the NotIn predicate on the "avatar_ref" field.
+func AvatarRefNotIn(vs ...string) predicate.Contact {
+	return predicate.Contact(sql.FieldNotIn(FieldAvatarRef, vs...))
+}
+
+// AvatarRefGT applies the GT predicate on the "avatar_ref" field.
+func AvatarRefGT(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldGT(FieldAvatarRef, v))
+}
+
+// AvatarRefGTE applies the GTE predicate on the "avatar_ref" field.
+func AvatarRefGTE(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldGTE(FieldAvatarRef, v))
+}
+
+// AvatarRefLT applies the LT predicate on the "avatar_ref" field.
+func AvatarRefLT(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldLT(FieldAvatarRef, v))
+}
+
+// AvatarRefLTE applies the LTE predicate on the "avatar_ref" field.
+func AvatarRefLTE(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldLTE(FieldAvatarRef, v))
+}
+
+// AvatarRefContains applies the Contains predicate on the "avatar_ref" field.
+func AvatarRefContains(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldContains(FieldAvatarRef, v))
+}
+
+// AvatarRefHasPrefix applies the HasPrefix predicate on the "avatar_ref" field.
+func AvatarRefHasPrefix(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldHasPrefix(FieldAvatarRef, v))
+}
+
+// AvatarRefHasSuffix applies the HasSuffix predicate on the "avatar_ref" field.
+func AvatarRefHasSuffix(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldHasSuffix(FieldAvatarRef, v))
+}
+
+// AvatarRefIsNil applies the IsNil predicate on the "avatar_ref" field.
+func AvatarRefIsNil() predicate.Contact {
+	return predicate.Contact(sql.FieldIsNull(FieldAvatarRef))
+}
+
+// AvatarRefNotNil applies the NotNil predicate on the "avatar_ref" field.
+func AvatarRefNotNil() predicate.Contact {
+	return predicate.Contact(sql.FieldNotNull(FieldAvatarRef))
+}
+
+// AvatarRefEqualFold applies the EqualFold predicate on the "avatar_ref" field.
+func AvatarRefEqualFold(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldEqualFold(FieldAvatarRef, v))
+}
+
+// AvatarRefContainsFold applies the ContainsFold predicate on the "avatar_ref" field.
+func AvatarRefContainsFold(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldContainsFold(FieldAvatarRef, v))
+}
+
+// AvatarHashEQ applies the EQ predicate on the "avatar_hash" field.
+func AvatarHashEQ(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldAvatarHash, v))
+}
+
+// AvatarHashNEQ applies the NEQ predicate on the "avatar_hash" field.
+func AvatarHashNEQ(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldNEQ(FieldAvatarHash, v))
+}
+
+// AvatarHashIn applies the In predicate on the "avatar_hash" field.
+func AvatarHashIn(vs ...string) predicate.Contact {
+	return predicate.Contact(sql.FieldIn(FieldAvatarHash, vs...))
+}
+
+// AvatarHashNotIn applies the NotIn predicate on the "avatar_hash" field.
+func AvatarHashNotIn(vs ...string) predicate.Contact {
+	return predicate.Contact(sql.FieldNotIn(FieldAvatarHash, vs...))
+}
+
+// AvatarHashGT applies the GT predicate on the "avatar_hash" field.
+func AvatarHashGT(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldGT(FieldAvatarHash, v))
+}
+
+// AvatarHashGTE applies the GTE predicate on the "avatar_hash" field.
+func AvatarHashGTE(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldGTE(FieldAvatarHash, v))
+}
+
+// AvatarHashLT applies the LT predicate on the "avatar_hash" field.
+func AvatarHashLT(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldLT(FieldAvatarHash, v))
+}
+
+// AvatarHashLTE applies the LTE predicate on the "avatar_hash" field.
+func AvatarHashLTE(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldLTE(FieldAvatarHash, v))
+}
+
+// AvatarHashContains applies the Contains predicate on the "avatar_hash" field.
+func AvatarHashContains(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldContains(FieldAvatarHash, v))
+}
+
+// AvatarHashHasPrefix applies the HasPrefix predicate on the "avatar_hash" field.
+func AvatarHashHasPrefix(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldHasPrefix(FieldAvatarHash, v))
+}
+
+// AvatarHashHasSuffix applies the HasSuffix predicate on the "avatar_hash" field.
+func AvatarHashHasSuffix(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldHasSuffix(FieldAvatarHash, v))
+}
+
+// AvatarHashIsNil applies the IsNil predicate on the "avatar_hash" field.
+func AvatarHashIsNil() predicate.Contact {
+	return predicate.Contact(sql.FieldIsNull(FieldAvatarHash))
+}
+
+// AvatarHashNotNil applies the NotNil predicate on the "avatar_hash" field.
+func AvatarHashNotNil() predicate.Contact {
+	return predicate.Contact(sql.FieldNotNull(FieldAvatarHash))
+}
+
+// AvatarHashEqualFold applies the EqualFold predicate on the "avatar_hash" field.
+func AvatarHashEqualFold(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldEqualFold(FieldAvatarHash, v))
+}
+
+// AvatarHashContainsFold applies the ContainsFold predicate on the "avatar_hash" field.
+func AvatarHashContainsFold(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldContainsFold(FieldAvatarHash, v))
+}
+
+// AvatarTypeEQ applies the EQ predicate on the "avatar_type" field.
+func AvatarTypeEQ(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldAvatarType, v))
+}
+
+// AvatarTypeNEQ applies the NEQ predicate on the "avatar_type" field.
+func AvatarTypeNEQ(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldNEQ(FieldAvatarType, v))
+}
+
+// AvatarTypeIn applies the In predicate on the "avatar_type" field.
+func AvatarTypeIn(vs ...string) predicate.Contact {
+	return predicate.Contact(sql.FieldIn(FieldAvatarType, vs...))
+}
+
+// AvatarTypeNotIn applies the NotIn predicate on the "avatar_type" field.
+func AvatarTypeNotIn(vs ...string) predicate.Contact {
+	return predicate.Contact(sql.FieldNotIn(FieldAvatarType, vs...))
+}
+
+// AvatarTypeGT applies the GT predicate on the "avatar_type" field.
+func AvatarTypeGT(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldGT(FieldAvatarType, v))
+}
+
+// AvatarTypeGTE applies the GTE predicate on the "avatar_type" field.
+func AvatarTypeGTE(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldGTE(FieldAvatarType, v))
+}
+
+// AvatarTypeLT applies the LT predicate on the "avatar_type" field.
+func AvatarTypeLT(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldLT(FieldAvatarType, v))
+}
+
+// AvatarTypeLTE applies the LTE predicate on the "avatar_type" field.
+func AvatarTypeLTE(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldLTE(FieldAvatarType, v))
+}
+
+// AvatarTypeContains applies the Contains predicate on the "avatar_type" field.
+func AvatarTypeContains(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldContains(FieldAvatarType, v))
+}
+
+// AvatarTypeHasPrefix applies the HasPrefix predicate on the "avatar_type" field.
+func AvatarTypeHasPrefix(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldHasPrefix(FieldAvatarType, v))
+}
+
+// AvatarTypeHasSuffix applies the HasSuffix predicate on the "avatar_type" field.
+func AvatarTypeHasSuffix(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldHasSuffix(FieldAvatarType, v))
+}
+
+// AvatarTypeIsNil applies the IsNil predicate on the "avatar_type" field.
+func AvatarTypeIsNil() predicate.Contact {
+	return predicate.Contact(sql.FieldIsNull(FieldAvatarType))
+}
+
+// AvatarTypeNotNil applies the NotNil predicate on the "avatar_type" field.
+func AvatarTypeNotNil() predicate.Contact {
+	return predicate.Contact(sql.FieldNotNull(FieldAvatarType))
+}
+
+// AvatarTypeEqualFold applies the EqualFold predicate on the "avatar_type" field.
+func AvatarTypeEqualFold(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldEqualFold(FieldAvatarType, v))
+}
+
+// AvatarTypeContainsFold applies the ContainsFold predicate on the "avatar_type" field.
+func AvatarTypeContainsFold(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldContainsFold(FieldAvatarType, v))
+}
+
+// ProfileEQ applies the EQ predicate on the "profile" field.
+func ProfileEQ(v Profile) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldProfile, v))
+}
+
+// ProfileNEQ applies the NEQ predicate on the "profile" field.
+func ProfileNEQ(v Profile) predicate.Contact {
+	return predicate.Contact(sql.FieldNEQ(FieldProfile, v))
+}
+
+// ProfileIn applies the In predicate on the "profile" field.
+func ProfileIn(vs ...Profile) predicate.Contact {
+	return predicate.Contact(sql.FieldIn(FieldProfile, vs...))
+}
+
+// ProfileNotIn applies the NotIn predicate on the "profile" field.
+func ProfileNotIn(vs ...Profile) predicate.Contact {
+	return predicate.Contact(sql.FieldNotIn(FieldProfile, vs...))
+}
+
+// DescribedAtEQ applies the EQ predicate on the "described_at" field.
+func DescribedAtEQ(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldDescribedAt, v))
+}
+
+// DescribedAtNEQ applies the NEQ predicate on the "described_at" field.
+func DescribedAtNEQ(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldNEQ(FieldDescribedAt, v))
+}
+
+// DescribedAtIn applies the In predicate on the "described_at" field.
+func DescribedAtIn(vs ...time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldIn(FieldDescribedAt, vs...))
+}
+
+// DescribedAtNotIn applies the NotIn predicate on the "described_at" field.
+func DescribedAtNotIn(vs ...time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldNotIn(FieldDescribedAt, vs...))
+}
+
+// DescribedAtGT applies the GT predicate on the "described_at" field.
+func DescribedAtGT(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldGT(FieldDescribedAt, v))
+}
+
+// DescribedAtGTE applies the GTE predicate on the "described_at" field.
+func DescribedAtGTE(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldGTE(FieldDescribedAt, v))
+}
+
+// DescribedAtLT applies the LT predicate on the "described_at" field.
+func DescribedAtLT(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldLT(FieldDescribedAt, v))
+}
+
+// DescribedAtLTE applies the LTE predicate on the "described_at" field.
+func DescribedAtLTE(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldLTE(FieldDescribedAt, v))
+}
+
+// DescribedAtIsNil applies the IsNil predicate on the "described_at" field.
+func DescribedAtIsNil() predicate.Contact {
+	return predicate.Contact(sql.FieldIsNull(FieldDescribedAt))
+}
+
+// DescribedAtNotNil applies the NotNil predicate on the "described_at" field.
+func DescribedAtNotNil() predicate.Contact {
+	return predicate.Contact(sql.FieldNotNull(FieldDescribedAt))
+}
+
+// QueueKeyEQ applies the EQ predicate on the "queue_key" field.
+func QueueKeyEQ(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldQueueKey, v))
+}
+
+// QueueKeyNEQ applies the NEQ predicate on the "queue_key" field.
+func QueueKeyNEQ(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldNEQ(FieldQueueKey, v))
+}
+
+// QueueKeyIn applies the In predicate on the "queue_key" field.
+func QueueKeyIn(vs ...string) predicate.Contact {
+	return predicate.Contact(sql.FieldIn(FieldQueueKey, vs...))
+}
+
+// QueueKeyNotIn applies the NotIn predicate on the "queue_key" field.
+func QueueKeyNotIn(vs ...string) predicate.Contact {
+	return predicate.Contact(sql.FieldNotIn(FieldQueueKey, vs...))
+}
+
+// QueueKeyGT applies the GT predicate on the "queue_key" field.
+func QueueKeyGT(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldGT(FieldQueueKey, v))
+}
+
+// QueueKeyGTE applies the GTE predicate on the "queue_key" field.
+func QueueKeyGTE(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldGTE(FieldQueueKey, v))
+}
+
+// QueueKeyLT applies the LT predicate on the "queue_key" field.
+func QueueKeyLT(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldLT(FieldQueueKey, v))
+}
+
+// QueueKeyLTE applies the LTE predicate on the "queue_key" field.
+func QueueKeyLTE(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldLTE(FieldQueueKey, v))
+}
+
+// QueueKeyContains applies the Contains predicate on the "queue_key" field.
+func QueueKeyContains(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldContains(FieldQueueKey, v))
+}
+
+// QueueKeyHasPrefix applies the HasPrefix predicate on the "queue_key" field.
+func QueueKeyHasPrefix(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldHasPrefix(FieldQueueKey, v))
+}
+
+// QueueKeyHasSuffix applies the HasSuffix predicate on the "queue_key" field.
+func QueueKeyHasSuffix(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldHasSuffix(FieldQueueKey, v))
+}
+
+// QueueKeyIsNil applies the IsNil predicate on the "queue_key" field.
+func QueueKeyIsNil() predicate.Contact {
+	return predicate.Contact(sql.FieldIsNull(FieldQueueKey))
+}
+
+// QueueKeyNotNil applies the NotNil predicate on the "queue_key" field.
+func QueueKeyNotNil() predicate.Contact {
+	return predicate.Contact(sql.FieldNotNull(FieldQueueKey))
+}
+
+// QueueKeyEqualFold applies the EqualFold predicate on the "queue_key" field.
+func QueueKeyEqualFold(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldEqualFold(FieldQueueKey, v))
+}
+
+// QueueKeyContainsFold applies the ContainsFold predicate on the "queue_key" field.
+func QueueKeyContainsFold(v string) predicate.Contact {
+	return predicate.Contact(sql.FieldContainsFold(FieldQueueKey, v))
+}
+
+// QueueOrderEQ applies the EQ predicate on the "queue_order" field.
+func QueueOrderEQ(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldQueueOrder, v))
+}
+
+// QueueOrderNEQ applies the NEQ predicate on the "queue_order" field.
+func QueueOrderNEQ(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldNEQ(FieldQueueOrder, v))
+}
+
+// QueueOrderIn applies the In predicate on the "queue_order" field.
+func QueueOrderIn(vs ...int64) predicate.Contact {
+	return predicate.Contact(sql.FieldIn(FieldQueueOrder, vs...))
+}
+
+// QueueOrderNotIn applies the NotIn predicate on the "queue_order" field.
+func QueueOrderNotIn(vs ...int64) predicate.Contact {
+	return predicate.Contact(sql.FieldNotIn(FieldQueueOrder, vs...))
+}
+
+// QueueOrderGT applies the GT predicate on the "queue_order" field.
+func QueueOrderGT(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldGT(FieldQueueOrder, v))
+}
+
+// QueueOrderGTE applies the GTE predicate on the "queue_order" field.
+func QueueOrderGTE(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldGTE(FieldQueueOrder, v))
+}
+
+// QueueOrderLT applies the LT predicate on the "queue_order" field.
+func QueueOrderLT(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldLT(FieldQueueOrder, v))
+}
+
+// QueueOrderLTE applies the LTE predicate on the "queue_order" field.
+func QueueOrderLTE(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldLTE(FieldQueueOrder, v))
+}
+
+// NextTryAtEQ applies the EQ predicate on the "next_try_at" field.
+func NextTryAtEQ(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldNextTryAt, v))
+}
+
+// NextTryAtNEQ applies the NEQ predicate on the "next_try_at" field.
+func NextTryAtNEQ(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldNEQ(FieldNextTryAt, v))
+}
+
+// NextTryAtIn applies the In predicate on the "next_try_at" field.
+func NextTryAtIn(vs ...time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldIn(FieldNextTryAt, vs...))
+}
+
+// NextTryAtNotIn applies the NotIn predicate on the "next_try_at" field.
+func NextTryAtNotIn(vs ...time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldNotIn(FieldNextTryAt, vs...))
+}
+
+// NextTryAtGT applies the GT predicate on the "next_try_at" field.
+func NextTryAtGT(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldGT(FieldNextTryAt, v))
+}
+
+// NextTryAtGTE applies the GTE predicate on the "next_try_at" field.
+func NextTryAtGTE(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldGTE(FieldNextTryAt, v))
+}
+
+// NextTryAtLT applies the LT predicate on the "next_try_at" field.
+func NextTryAtLT(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldLT(FieldNextTryAt, v))
+}
+
+// NextTryAtLTE applies the LTE predicate on the "next_try_at" field.
+func NextTryAtLTE(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldLTE(FieldNextTryAt, v))
+}
+
+// NextTryAtIsNil applies the IsNil predicate on the "next_try_at" field.
+func NextTryAtIsNil() predicate.Contact {
+	return predicate.Contact(sql.FieldIsNull(FieldNextTryAt))
+}
+
+// NextTryAtNotNil applies the NotNil predicate on the "next_try_at" field.
+func NextTryAtNotNil() predicate.Contact {
+	return predicate.Contact(sql.FieldNotNull(FieldNextTryAt))
+}
+
+// AttemptsEQ applies the EQ predicate on the "attempts" field.
+func AttemptsEQ(v int) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldAttempts, v))
+}
+
+// AttemptsNEQ applies the NEQ predicate on the "attempts" field.
+func AttemptsNEQ(v int) predicate.Contact {
+	return predicate.Contact(sql.FieldNEQ(FieldAttempts, v))
+}
+
+// AttemptsIn applies the In predicate on the "attempts" field.
+func AttemptsIn(vs ...int) predicate.Contact {
+	return predicate.Contact(sql.FieldIn(FieldAttempts, vs...))
+}
+
+// AttemptsNotIn applies the NotIn predicate on the "attempts" field.
+func AttemptsNotIn(vs ...int) predicate.Contact {
+	return predicate.Contact(sql.FieldNotIn(FieldAttempts, vs...))
+}
+
+// AttemptsGT applies the GT predicate on the "attempts" field.
+func AttemptsGT(v int) predicate.Contact {
+	return predicate.Contact(sql.FieldGT(FieldAttempts, v))
+}
+
+// AttemptsGTE applies the GTE predicate on the "attempts" field.
+func AttemptsGTE(v int) predicate.Contact {
+	return predicate.Contact(sql.FieldGTE(FieldAttempts, v))
+}
+
+// AttemptsLT applies the LT predicate on the "attempts" field.
+func AttemptsLT(v int) predicate.Contact {
+	return predicate.Contact(sql.FieldLT(FieldAttempts, v))
+}
+
+// AttemptsLTE applies the LTE predicate on the "attempts" field.
+func AttemptsLTE(v int) predicate.Contact {
+	return predicate.Contact(sql.FieldLTE(FieldAttempts, v))
+}
+
+// LeasedUntilEQ applies the EQ predicate on the "leased_until" field.
+func LeasedUntilEQ(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldLeasedUntil, v))
+}
+
+// LeasedUntilNEQ applies the NEQ predicate on the "leased_until" field.
+func LeasedUntilNEQ(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldNEQ(FieldLeasedUntil, v))
+}
+
+// LeasedUntilIn applies the In predicate on the "leased_until" field.
+func LeasedUntilIn(vs ...time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldIn(FieldLeasedUntil, vs...))
+}
+
+// LeasedUntilNotIn applies the NotIn predicate on the "leased_until" field.
+func LeasedUntilNotIn(vs ...time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldNotIn(FieldLeasedUntil, vs...))
+}
+
+// LeasedUntilGT applies the GT predicate on the "leased_until" field.
+func LeasedUntilGT(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldGT(FieldLeasedUntil, v))
+}
+
+// LeasedUntilGTE applies the GTE predicate on the "leased_until" field.
+func LeasedUntilGTE(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldGTE(FieldLeasedUntil, v))
+}
+
+// LeasedUntilLT applies the LT predicate on the "leased_until" field.
+func LeasedUntilLT(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldLT(FieldLeasedUntil, v))
+}
+
+// LeasedUntilLTE applies the LTE predicate on the "leased_until" field.
+func LeasedUntilLTE(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldLTE(FieldLeasedUntil, v))
+}
+
+// LeasedUntilIsNil applies the IsNil predicate on the "leased_until" field.
+func LeasedUntilIsNil() predicate.Contact {
+	return predicate.Contact(sql.FieldIsNull(FieldLeasedUntil))
+}
+
+// LeasedUntilNotNil applies the NotNil predicate on the "leased_until" field.
+func LeasedUntilNotNil() predicate.Contact {
+	return predicate.Contact(sql.FieldNotNull(FieldLeasedUntil))
 }
 
 // HasConnection applies the HasEdge predicate on the "connection" edge.

@@ -47,6 +47,16 @@ const (
 	FieldCreatedAt = "created_at"
 	// FieldClosedAt holds the string denoting the closed_at field in the database.
 	FieldClosedAt = "closed_at"
+	// FieldAssigneeID holds the string denoting the assignee_id field in the database.
+	FieldAssigneeID = "assignee_id"
+	// FieldQueueID holds the string denoting the queue_id field in the database.
+	FieldQueueID = "queue_id"
+	// FieldThreadOwner holds the string denoting the thread_owner field in the database.
+	FieldThreadOwner = "thread_owner"
+	// FieldThreadOwnerAppID holds the string denoting the thread_owner_app_id field in the database.
+	FieldThreadOwnerAppID = "thread_owner_app_id"
+	// FieldCustomerWroteAt holds the string denoting the customer_wrote_at field in the database.
+	FieldCustomerWroteAt = "customer_wrote_at"
 	// EdgeCampaign holds the string denoting the campaign edge name in mutations.
 	EdgeCampaign = "campaign"
 	// EdgeConnection holds the string denoting the connection edge name in mutations.
@@ -55,8 +65,16 @@ const (
 	EdgeContact = "contact"
 	// EdgeLastMessage holds the string denoting the last_message edge name in mutations.
 	EdgeLastMessage = "last_message"
+	// EdgeAssignee holds the string denoting the assignee edge name in mutations.
+	EdgeAssignee = "assignee"
+	// EdgeQueue holds the string denoting the queue edge name in mutations.
+	EdgeQueue = "queue"
+	// EdgeTags holds the string denoting the tags edge name in mutations.
+	EdgeTags = "tags"
 	// EdgeMessages holds the string denoting the messages edge name in mutations.
 	EdgeMessages = "messages"
+	// EdgeTaggings holds the string denoting the taggings edge name in mutations.
+	EdgeTaggings = "taggings"
 	// Table holds the table name of the conversation in the database.
 	Table = "conversations"
 	// CampaignTable is the table that holds the campaign relation/edge.
@@ -87,6 +105,25 @@ const (
 	LastMessageInverseTable = "messages"
 	// LastMessageColumn is the table column denoting the last_message relation/edge.
 	LastMessageColumn = "last_message_id"
+	// AssigneeTable is the table that holds the assignee relation/edge.
+	AssigneeTable = "conversations"
+	// AssigneeInverseTable is the table name for the User entity.
+	// It exists in this package in order to avoid circular dependency with the "user" package.
+	AssigneeInverseTable = "users"
+	// AssigneeColumn is the table column denoting the assignee relation/edge.
+	AssigneeColumn = "assignee_id"
+	// QueueTable is the table that holds the queue relation/edge.
+	QueueTable = "conversations"
+	// QueueInverseTable is the table name for the Queue entity.
+	// It exists in this package in order to avoid circular dependency with the "queue" package.
+	QueueInverseTable = "queues"
+	// QueueColumn is the table column denoting the queue relation/edge.
+	QueueColumn = "queue_id"
+	// TagsTable is the table that holds the tags relation/edge. The primary key declared below.
+	TagsTable = "taggings"
+	// TagsInverseTable is the table name for the Tag entity.
+	// It exists in this package in order to avoid circular dependency with the "tag" package.
+	TagsInverseTable = "tags"
 	// MessagesTable is the table that holds the messages relation/edge.
 	MessagesTable = "messages"
 	// MessagesInverseTable is the table name for the Message entity.
@@ -94,6 +131,13 @@ const (
 	MessagesInverseTable = "messages"
 	// MessagesColumn is the table column denoting the messages relation/edge.
 	MessagesColumn = "conversation_id"
+	// TaggingsTable is the table that holds the taggings relation/edge.
+	TaggingsTable = "taggings"
+	// TaggingsInverseTable is the table name for the Tagging entity.
+	// It exists in this package in order to avoid circular dependency with the "tagging" package.
+	TaggingsInverseTable = "taggings"
+	// TaggingsColumn is the table column denoting the taggings relation/edge.
+	TaggingsColumn = "conversation_id"
 )
 
 // Columns holds all SQL columns for conversation fields.
@@ -113,7 +157,18 @@ var Columns = []string{
 	FieldLastMessageAt,
 	FieldCreatedAt,
 	FieldClosedAt,
+	FieldAssigneeID,
+	FieldQueueID,
+	FieldThreadOwner,
+	FieldThreadOwnerAppID,
+	FieldCustomerWroteAt,
 }
+
+var (
+	// TagsPrimaryKey and TagsColumn2 are the table columns denoting the
+	// primary key for the tags relation (M2M).
+	TagsPrimaryKey = []string{"conversation_id", "tag_id"}
+)
 
 // ValidColumn reports if the column name is valid (part of the table columns).
 func ValidColumn(column string) bool {
@@ -165,6 +220,34 @@ func StatusValidator(s Status) error {
 		return nil
 	default:
 		return fmt.Errorf("conversation: invalid enum value for status field: %q", s)
+	}
+}
+
+// ThreadOwner defines the type for the "thread_owner" enum field.
+type ThreadOwner string
+
+// ThreadOwnerNone is the default value of the ThreadOwner enum.
+const DefaultThreadOwner = ThreadOwnerNone
+
+// ThreadOwner values.
+const (
+	ThreadOwnerNone          ThreadOwner = "NONE"
+	ThreadOwnerUs            ThreadOwner = "US"
+	ThreadOwnerAnotherApp    ThreadOwner = "ANOTHER_APP"
+	ThreadOwnerPlatformInbox ThreadOwner = "PLATFORM_INBOX"
+)
+
+func (to ThreadOwner) String() string {
+	return string(to)
+}
+
+// ThreadOwnerValidator is a validator for the "thread_owner" field enum values. It is called by the builders before save.
+func ThreadOwnerValidator(to ThreadOwner) error {
+	switch to {
+	case ThreadOwnerNone, ThreadOwnerUs, ThreadOwnerAnotherApp, ThreadOwnerPlatformInbox:
+		return nil
+	default:
+		return fmt.Errorf("conversation: invalid enum value for thread_owner field: %q", to)
 	}
 }
 
@@ -246,6 +329,31 @@ func ByClosedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldClosedAt, opts...).ToFunc()
 }
 
+// ByAssigneeID orders the results by the assignee_id field.
+func ByAssigneeID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAssigneeID, opts...).ToFunc()
+}
+
+// ByQueueID orders the results by the queue_id field.
+func ByQueueID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldQueueID, opts...).ToFunc()
+}
+
+// ByThreadOwner orders the results by the thread_owner field.
+func ByThreadOwner(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldThreadOwner, opts...).ToFunc()
+}
+
+// ByThreadOwnerAppID orders the results by the thread_owner_app_id field.
+func ByThreadOwnerAppID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldThreadOwnerAppID, opts...).ToFunc()
+}
+
+// ByCustomerWroteAt orders the results by the customer_wrote_at field.
+func ByCustomerWroteAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCustomerWroteAt, opts...).ToFunc()
+}
+
 // ByCampaignField orders the results by campaign field.
 func ByCampaignField(field string, opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
@@ -274,6 +382,34 @@ func ByLastMessageField(field string, opts ...sql.OrderTermOption) OrderOption {
 	}
 }
 
+// ByAssigneeField orders the results by assignee field.
+func ByAssigneeField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newAssigneeStep(), sql.OrderByField(field, opts...))
+	}
+}
+
+// ByQueueField orders the results by queue field.
+func ByQueueField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newQueueStep(), sql.OrderByField(field, opts...))
+	}
+}
+
+// ByTagsCount orders the results by tags count.
+func ByTagsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newTagsStep(), opts...)
+	}
+}
+
+// ByTags orders the results by tags terms.
+func ByTags(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newTagsStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
 // ByMessagesCount orders the results by messages count.
 func ByMessagesCount(opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
@@ -285,6 +421,20 @@ func ByMessagesCount(opts ...sql.OrderTermOption) OrderOption {
 func ByMessages(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
 	return func(s *sql.Selector) {
 		sqlgraph.OrderByNeighborTerms(s, newMessagesStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
+// ByTaggingsCount orders the results by taggings count.
+func ByTaggingsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newTaggingsStep(), opts...)
+	}
+}
+
+// ByTaggings orders the results by taggings terms.
+func ByTaggings(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newTaggingsStep(), append([]sql.OrderTerm{term}, terms...)...)
 	}
 }
 func newCampaignStep() *sqlgraph.Step {
@@ -315,11 +465,39 @@ func newLastMessageStep() *sqlgraph.Step {
 		sqlgraph.Edge(sqlgraph.M2O, false, LastMessageTable, LastMessageColumn),
 	)
 }
+func newAssigneeStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(AssigneeInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, false, AssigneeTable, AssigneeColumn),
+	)
+}
+func newQueueStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(QueueInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, false, QueueTable, QueueColumn),
+	)
+}
+func newTagsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(TagsInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2M, false, TagsTable, TagsPrimaryKey...),
+	)
+}
 func newMessagesStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(MessagesInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.O2M, true, MessagesTable, MessagesColumn),
+	)
+}
+func newTaggingsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(TaggingsInverseTable, TaggingsColumn),
+		sqlgraph.Edge(sqlgraph.O2M, true, TaggingsTable, TaggingsColumn),
 	)
 }
 
@@ -344,6 +522,24 @@ func (e *Status) UnmarshalGQL(val interface{}) error {
 	*e = Status(str)
 	if err := StatusValidator(*e); err != nil {
 		return fmt.Errorf("%s is not a valid Status", str)
+	}
+	return nil
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (e ThreadOwner) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(e.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (e *ThreadOwner) UnmarshalGQL(val interface{}) error {
+	str, ok := val.(string)
+	if !ok {
+		return fmt.Errorf("enum %T must be a string", val)
+	}
+	*e = ThreadOwner(str)
+	if err := ThreadOwnerValidator(*e); err != nil {
+		return fmt.Errorf("%s is not a valid ThreadOwner", str)
 	}
 	return nil
 }

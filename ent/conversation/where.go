@@ -117,6 +117,26 @@ func ClosedAt(v time.Time) predicate.Conversation {
 	return predicate.Conversation(sql.FieldEQ(FieldClosedAt, v))
 }
 
+// AssigneeID applies equality check predicate on the "assignee_id" field. It's identical to AssigneeIDEQ.
+func AssigneeID(v causeway.ID) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldAssigneeID, v))
+}
+
+// QueueID applies equality check predicate on the "queue_id" field. It's identical to QueueIDEQ.
+func QueueID(v causeway.ID) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldQueueID, v))
+}
+
+// ThreadOwnerAppID applies equality check predicate on the "thread_owner_app_id" field. It's identical to ThreadOwnerAppIDEQ.
+func ThreadOwnerAppID(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldThreadOwnerAppID, v))
+}
+
+// CustomerWroteAt applies equality check predicate on the "customer_wrote_at" field. It's identical to CustomerWroteAtEQ.
+func CustomerWroteAt(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldCustomerWroteAt, v))
+}
+
 // CampaignIDEQ applies the EQ predicate on the "campaign_id" field.
 func CampaignIDEQ(v causeway.ID) predicate.Conversation {
 	return predicate.Conversation(sql.FieldEQ(FieldCampaignID, v))
@@ -872,6 +892,311 @@ func ClosedAtNotNil() predicate.Conversation {
 	return predicate.Conversation(sql.FieldNotNull(FieldClosedAt))
 }
 
+// AssigneeIDEQ applies the EQ predicate on the "assignee_id" field.
+func AssigneeIDEQ(v causeway.ID) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldAssigneeID, v))
+}
+
+// AssigneeIDNEQ applies the NEQ predicate on the "assignee_id" field.
+func AssigneeIDNEQ(v causeway.ID) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNEQ(FieldAssigneeID, v))
+}
+
+// AssigneeIDIn applies the In predicate on the "assignee_id" field.
+func AssigneeIDIn(vs ...causeway.ID) predicate.Conversation {
+	return predicate.Conversation(sql.FieldIn(FieldAssigneeID, vs...))
+}
+
+// AssigneeIDNotIn applies the NotIn predicate on the "assignee_id" field.
+func AssigneeIDNotIn(vs ...causeway.ID) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotIn(FieldAssigneeID, vs...))
+}
+
+// AssigneeIDGT applies the GT predicate on the "assignee_id" field.
+func AssigneeIDGT(v causeway.ID) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGT(FieldAssigneeID, v))
+}
+
+// AssigneeIDGTE applies the GTE predicate on the "assignee_id" field.
+func AssigneeIDGTE(v causeway.ID) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGTE(FieldAssigneeID, v))
+}
+
+// AssigneeIDLT applies the LT predicate on the "assignee_id" field.
+func AssigneeIDLT(v causeway.ID) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLT(FieldAssigneeID, v))
+}
+
+// AssigneeIDLTE applies the LTE predicate on the "assignee_id" field.
+func AssigneeIDLTE(v causeway.ID) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLTE(FieldAssigneeID, v))
+}
+
+// AssigneeIDContains applies the Contains predicate on the "assignee_id" field.
+func AssigneeIDContains(v causeway.ID) predicate.Conversation {
+	vc := string(v)
+	return predicate.Conversation(sql.FieldContains(FieldAssigneeID, vc))
+}
+
+// AssigneeIDHasPrefix applies the HasPrefix predicate on the "assignee_id" field.
+func AssigneeIDHasPrefix(v causeway.ID) predicate.Conversation {
+	vc := string(v)
+	return predicate.Conversation(sql.FieldHasPrefix(FieldAssigneeID, vc))
+}
+
+// AssigneeIDHasSuffix applies the HasSuffix predicate on the "assignee_id" field.
+func AssigneeIDHasSuffix(v causeway.ID) predicate.Conversation {
+	vc := string(v)
+	return predicate.Conversation(sql.FieldHasSuffix(FieldAssigneeID, vc))
+}
+
+// AssigneeIDIsNil applies the IsNil predicate on the "assignee_id" field.
+func AssigneeIDIsNil() predicate.Conversation {
+	return predicate.Conversation(sql.FieldIsNull(FieldAssigneeID))
+}
+
+// AssigneeIDNotNil applies the NotNil predicate on the "assignee_id" field.
+func AssigneeIDNotNil() predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotNull(FieldAssigneeID))
+}
+
+// AssigneeIDEqualFold applies the EqualFold predicate on the "assignee_id" field.
+func AssigneeIDEqualFold(v causeway.ID) predicate.Conversation {
+	vc := string(v)
+	return predicate.Conversation(sql.FieldEqualFold(FieldAssigneeID, vc))
+}
+
+// AssigneeIDContainsFold applies the ContainsFold predicate on the "assignee_id" field.
+func AssigneeIDContainsFold(v causeway.ID) predicate.Conversation {
+	vc := string(v)
+	return predicate.Conversation(sql.FieldContainsFold(FieldAssigneeID, vc))
+}
+
+// QueueIDEQ applies the EQ predicate on the "queue_id" field.
+func QueueIDEQ(v causeway.ID) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldQueueID, v))
+}
+
+// QueueIDNEQ applies the NEQ predicate on the "queue_id" field.
+func QueueIDNEQ(v causeway.ID) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNEQ(FieldQueueID, v))
+}
+
+// QueueIDIn applies the In predicate on the "queue_id" field.
+func QueueIDIn(vs ...causeway.ID) predicate.Conversation {
+	return predicate.Conversation(sql.FieldIn(FieldQueueID, vs...))
+}
+
+// QueueIDNotIn applies the NotIn predicate on the "queue_id" field.
+func QueueIDNotIn(vs ...causeway.ID) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotIn(FieldQueueID, vs...))
+}
+
+// QueueIDGT applies the GT predicate on the "queue_id" field.
+func QueueIDGT(v causeway.ID) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGT(FieldQueueID, v))
+}
+
+// QueueIDGTE applies the GTE predicate on the "queue_id" field.
+func QueueIDGTE(v causeway.ID) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGTE(FieldQueueID, v))
+}
+
+// QueueIDLT applies the LT predicate on the "queue_id" field.
+func QueueIDLT(v causeway.ID) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLT(FieldQueueID, v))
+}
+
+// QueueIDLTE applies the LTE predicate on the "queue_id" field.
+func QueueIDLTE(v causeway.ID) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLTE(FieldQueueID, v))
+}
+
+// QueueIDContains applies the Contains predicate on the "queue_id" field.
+func QueueIDContains(v causeway.ID) predicate.Conversation {
+	vc := string(v)
+	return predicate.Conversation(sql.FieldContains(FieldQueueID, vc))
+}
+
+// QueueIDHasPrefix applies the HasPrefix predicate on the "queue_id" field.
+func QueueIDHasPrefix(v causeway.ID) predicate.Conversation {
+	vc := string(v)
+	return predicate.Conversation(sql.FieldHasPrefix(FieldQueueID, vc))
+}
+
+// QueueIDHasSuffix applies the HasSuffix predicate on the "queue_id" field.
+func QueueIDHasSuffix(v causeway.ID) predicate.Conversation {
+	vc := string(v)
+	return predicate.Conversation(sql.FieldHasSuffix(FieldQueueID, vc))
+}
+
+// QueueIDIsNil applies the IsNil predicate on the "queue_id" field.
+func QueueIDIsNil() predicate.Conversation {
+	return predicate.Conversation(sql.FieldIsNull(FieldQueueID))
+}
+
+// QueueIDNotNil applies the NotNil predicate on the "queue_id" field.
+func QueueIDNotNil() predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotNull(FieldQueueID))
+}
+
+// QueueIDEqualFold applies the EqualFold predicate on the "queue_id" field.
+func QueueIDEqualFold(v causeway.ID) predicate.Conversation {
+	vc := string(v)
+	return predicate.Conversation(sql.FieldEqualFold(FieldQueueID, vc))
+}
+
+// QueueIDContainsFold applies the ContainsFold predicate on the "queue_id" field.
+func QueueIDContainsFold(v causeway.ID) predicate.Conversation {
+	vc := string(v)
+	return predicate.Conversation(sql.FieldContainsFold(FieldQueueID, vc))
+}
+
+// ThreadOwnerEQ applies the EQ predicate on the "thread_owner" field.
+func ThreadOwnerEQ(v ThreadOwner) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldThreadOwner, v))
+}
+
+// ThreadOwnerNEQ applies the NEQ predicate on the "thread_owner" field.
+func ThreadOwnerNEQ(v ThreadOwner) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNEQ(FieldThreadOwner, v))
+}
+
+// ThreadOwnerIn applies the In predicate on the "thread_owner" field.
+func ThreadOwnerIn(vs ...ThreadOwner) predicate.Conversation {
+	return predicate.Conversation(sql.FieldIn(FieldThreadOwner, vs...))
+}
+
+// ThreadOwnerNotIn applies the NotIn predicate on the "thread_owner" field.
+func ThreadOwnerNotIn(vs ...ThreadOwner) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotIn(FieldThreadOwner, vs...))
+}
+
+// ThreadOwnerAppIDEQ applies the EQ predicate on the "thread_owner_app_id" field.
+func ThreadOwnerAppIDEQ(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldThreadOwnerAppID, v))
+}
+
+// ThreadOwnerAppIDNEQ applies the NEQ predicate on the "thread_owner_app_id" field.
+func ThreadOwnerAppIDNEQ(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNEQ(FieldThreadOwnerAppID, v))
+}
+
+// ThreadOwnerAppIDIn applies the In predicate on the "thread_owner_app_id" field.
+func ThreadOwnerAppIDIn(vs ...string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldIn(FieldThreadOwnerAppID, vs...))
+}
+
+// ThreadOwnerAppIDNotIn applies the NotIn predicate on the "thread_owner_app_id" field.
+func ThreadOwnerAppIDNotIn(vs ...string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotIn(FieldThreadOwnerAppID, vs...))
+}
+
+// ThreadOwnerAppIDGT applies the GT predicate on the "thread_owner_app_id" field.
+func ThreadOwnerAppIDGT(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGT(FieldThreadOwnerAppID, v))
+}
+
+// ThreadOwnerAppIDGTE applies the GTE predicate on the "thread_owner_app_id" field.
+func ThreadOwnerAppIDGTE(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGTE(FieldThreadOwnerAppID, v))
+}
+
+// ThreadOwnerAppIDLT applies the LT predicate on the "thread_owner_app_id" field.
+func ThreadOwnerAppIDLT(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLT(FieldThreadOwnerAppID, v))
+}
+
+// ThreadOwnerAppIDLTE applies the LTE predicate on the "thread_owner_app_id" field.
+func ThreadOwnerAppIDLTE(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLTE(FieldThreadOwnerAppID, v))
+}
+
+// ThreadOwnerAppIDContains applies the Contains predicate on the "thread_owner_app_id" field.
+func ThreadOwnerAppIDContains(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldContains(FieldThreadOwnerAppID, v))
+}
+
+// ThreadOwnerAppIDHasPrefix applies the HasPrefix predicate on the "thread_owner_app_id" field.
+func ThreadOwnerAppIDHasPrefix(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldHasPrefix(FieldThreadOwnerAppID, v))
+}
+
+// ThreadOwnerAppIDHasSuffix applies the HasSuffix predicate on the "thread_owner_app_id" field.
+func ThreadOwnerAppIDHasSuffix(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldHasSuffix(FieldThreadOwnerAppID, v))
+}
+
+// ThreadOwnerAppIDIsNil applies the IsNil predicate on the "thread_owner_app_id" field.
+func ThreadOwnerAppIDIsNil() predicate.Conversation {
+	return predicate.Conversation(sql.FieldIsNull(FieldThreadOwnerAppID))
+}
+
+// ThreadOwnerAppIDNotNil applies the NotNil predicate on the "thread_owner_app_id" field.
+func ThreadOwnerAppIDNotNil() predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotNull(FieldThreadOwnerAppID))
+}
+
+// ThreadOwnerAppIDEqualFold applies the EqualFold predicate on the "thread_owner_app_id" field.
+func ThreadOwnerAppIDEqualFold(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEqualFold(FieldThreadOwnerAppID, v))
+}
+
+// ThreadOwnerAppIDContainsFold applies the ContainsFold predicate on the "thread_owner_app_id" field.
+func ThreadOwnerAppIDContainsFold(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldContainsFold(FieldThreadOwnerAppID, v))
+}
+
+// CustomerWroteAtEQ applies the EQ predicate on the "customer_wrote_at" field.
+func CustomerWroteAtEQ(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldCustomerWroteAt, v))
+}
+
+// CustomerWroteAtNEQ applies the NEQ predicate on the "customer_wrote_at" field.
+func CustomerWroteAtNEQ(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNEQ(FieldCustomerWroteAt, v))
+}
+
+// CustomerWroteAtIn applies the In predicate on the "customer_wrote_at" field.
+func CustomerWroteAtIn(vs ...time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldIn(FieldCustomerWroteAt, vs...))
+}
+
+// CustomerWroteAtNotIn applies the NotIn predicate on the "customer_wrote_at" field.
+func CustomerWroteAtNotIn(vs ...time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotIn(FieldCustomerWroteAt, vs...))
+}
+
+// CustomerWroteAtGT applies the GT predicate on the "customer_wrote_at" field.
+func CustomerWroteAtGT(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGT(FieldCustomerWroteAt, v))
+}
+
+// CustomerWroteAtGTE applies the GTE predicate on the "customer_wrote_at" field.
+func CustomerWroteAtGTE(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGTE(FieldCustomerWroteAt, v))
+}
+
+// CustomerWroteAtLT applies the LT predicate on the "customer_wrote_at" field.
+func CustomerWroteAtLT(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLT(FieldCustomerWroteAt, v))
+}
+
+// CustomerWroteAtLTE applies the LTE predicate on the "customer_wrote_at" field.
+func CustomerWroteAtLTE(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLTE(FieldCustomerWroteAt, v))
+}
+
+// CustomerWroteAtIsNil applies the IsNil predicate on the "customer_wrote_at" field.
+func CustomerWroteAtIsNil() predicate.Conversation {
+	return predicate.Conversation(sql.FieldIsNull(FieldCustomerWroteAt))
+}
+
+// CustomerWroteAtNotNil applies the NotNil predicate on the "customer_wrote_at" field.
+func CustomerWroteAtNotNil() predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotNull(FieldCustomerWroteAt))
+}
+
 // HasCampaign applies the HasEdge predicate on the "campaign" edge.
 func HasCampaign() predicate.Conversation {
 	return predicate.Conversation(func(s *sql.Selector) {
@@ -964,6 +1289,75 @@ func HasLastMessageWith(preds ...predicate.Message) predicate.Conversation {
 	})
 }
 
+// HasAssignee applies the HasEdge predicate on the "assignee" edge.
+func HasAssignee() predicate.Conversation {
+	return predicate.Conversation(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, AssigneeTable, AssigneeColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasAssigneeWith applies the HasEdge predicate on the "assignee" edge with a given conditions (other predicates).
+func HasAssigneeWith(preds ...predicate.User) predicate.Conversation {
+	return predicate.Conversation(func(s *sql.Selector) {
+		step := newAssigneeStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasQueue applies the HasEdge predicate on the "queue" edge.
+func HasQueue() predicate.Conversation {
+	return predicate.Conversation(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, QueueTable, QueueColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasQueueWith applies the HasEdge predicate on the "queue" edge with a given conditions (other predicates).
+func HasQueueWith(preds ...predicate.Queue) predicate.Conversation {
+	return predicate.Conversation(func(s *sql.Selector) {
+		step := newQueueStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasTags applies the HasEdge predicate on the "tags" edge.
+func HasTags() predicate.Conversation {
+	return predicate.Conversation(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2M, false, TagsTable, TagsPrimaryKey...),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasTagsWith applies the HasEdge predicate on the "tags" edge with a given conditions (other predicates).
+func HasTagsWith(preds ...predicate.Tag) predicate.Conversation {
+	return predicate.Conversation(func(s *sql.Selector) {
+		step := newTagsStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
 // HasMessages applies the HasEdge predicate on the "messages" edge.
 func HasMessages() predicate.Conversation {
 	return predicate.Conversation(func(s *sql.Selector) {
@@ -979,6 +1373,29 @@ func HasMessages() predicate.Conversation {
 func HasMessagesWith(preds ...predicate.Message) predicate.Conversation {
 	return predicate.Conversation(func(s *sql.Selector) {
 		step := newMessagesStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasTaggings applies the HasEdge predicate on the "taggings" edge.
+func HasTaggings() predicate.Conversation {
+	return predicate.Conversation(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, TaggingsTable, TaggingsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasTaggingsWith applies the HasEdge predicate on the "taggings" edge with a given conditions (other predicates).
+func HasTaggingsWith(preds ...predicate.Tagging) predicate.Conversation {
+	return predicate.Conversation(func(s *sql.Selector) {
+		step := newTaggingsStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

@@ -32,6 +32,18 @@ func (f AttachmentFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, 
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.AttachmentMutation", m)
 }
 
+// The AuditEntryFunc type is an adapter to allow the use of ordinary
+// function as AuditEntry mutator.
+type AuditEntryFunc func(context.Context, *ent.AuditEntryMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f AuditEntryFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.AuditEntryMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.AuditEntryMutation", m)
+}
+
 // The CampaignFunc type is an adapter to allow the use of ordinary
 // function as Campaign mutator.
 type CampaignFunc func(context.Context, *ent.CampaignMutation) (ent.Value, error)
@@ -92,6 +104,18 @@ func (f ConversationFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.ConversationMutation", m)
 }
 
+// The FacebookLoginFunc type is an adapter to allow the use of ordinary
+// function as FacebookLogin mutator.
+type FacebookLoginFunc func(context.Context, *ent.FacebookLoginMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f FacebookLoginFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.FacebookLoginMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.FacebookLoginMutation", m)
+}
+
 // The FeedEventFunc type is an adapter to allow the use of ordinary
 // function as FeedEvent mutator.
 type FeedEventFunc func(context.Context, *ent.FeedEventMutation) (ent.Value, error)
@@ -128,6 +152,54 @@ func (f MessageFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, err
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.MessageMutation", m)
 }
 
+// The MessagePartFunc type is an adapter to allow the use of ordinary
+// function as MessagePart mutator.
+type MessagePartFunc func(context.Context, *ent.MessagePartMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f MessagePartFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.MessagePartMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.MessagePartMutation", m)
+}
+
+// The QueueFunc type is an adapter to allow the use of ordinary
+// function as Queue mutator.
+type QueueFunc func(context.Context, *ent.QueueMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f QueueFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.QueueMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.QueueMutation", m)
+}
+
+// The QueueMemberFunc type is an adapter to allow the use of ordinary
+// function as QueueMember mutator.
+type QueueMemberFunc func(context.Context, *ent.QueueMemberMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f QueueMemberFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.QueueMemberMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.QueueMemberMutation", m)
+}
+
+// The QuickReplyFunc type is an adapter to allow the use of ordinary
+// function as QuickReply mutator.
+type QuickReplyFunc func(context.Context, *ent.QuickReplyMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f QuickReplyFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.QuickReplyMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.QuickReplyMutation", m)
+}
+
 // The ReactionFunc type is an adapter to allow the use of ordinary
 // function as Reaction mutator.
 type ReactionFunc func(context.Context, *ent.ReactionMutation) (ent.Value, error)
@@ -138,6 +210,30 @@ func (f ReactionFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, er
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.ReactionMutation", m)
+}
+
+// The TagFunc type is an adapter to allow the use of ordinary
+// function as Tag mutator.
+type TagFunc func(context.Context, *ent.TagMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f TagFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.TagMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.TagMutation", m)
+}
+
+// The TaggingFunc type is an adapter to allow the use of ordinary
+// function as Tagging mutator.
+type TaggingFunc func(context.Context, *ent.TaggingMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f TaggingFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.TaggingMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.TaggingMutation", m)
 }
 
 // The TestReportFunc type is an adapter to allow the use of ordinary

@@ -9,16 +9,24 @@ import (
 	"causeway/ent"
 	"causeway/ent/accesstoken"
 	"causeway/ent/attachment"
+	"causeway/ent/auditentry"
 	"causeway/ent/campaign"
 	"causeway/ent/campaignmember"
 	"causeway/ent/connection"
 	"causeway/ent/contact"
 	"causeway/ent/conversation"
+	"causeway/ent/facebooklogin"
 	"causeway/ent/feedevent"
 	"causeway/ent/feedtrim"
 	"causeway/ent/message"
+	"causeway/ent/messagepart"
 	"causeway/ent/predicate"
+	"causeway/ent/queue"
+	"causeway/ent/queuemember"
+	"causeway/ent/quickreply"
 	"causeway/ent/reaction"
+	"causeway/ent/tag"
+	"causeway/ent/tagging"
 	"causeway/ent/testreport"
 	"causeway/ent/user"
 	"causeway/ent/webhooklog"
@@ -134,6 +142,33 @@ func (f TraverseAttachment) Traverse(ctx context.Context, q ent.Query) error {
 		return f(ctx, q)
 	}
 	return fmt.Errorf("unexpected query type %T. expect *ent.AttachmentQuery", q)
+}
+
+// The AuditEntryFunc type is an adapter to allow the use of ordinary function as a Querier.
+type AuditEntryFunc func(context.Context, *ent.AuditEntryQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f AuditEntryFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.AuditEntryQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.AuditEntryQuery", q)
+}
+
+// The TraverseAuditEntry type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseAuditEntry func(context.Context, *ent.AuditEntryQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseAuditEntry) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseAuditEntry) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.AuditEntryQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.AuditEntryQuery", q)
 }
 
 // The CampaignFunc type is an adapter to allow the use of ordinary function as a Querier.
@@ -271,6 +306,33 @@ func (f TraverseConversation) Traverse(ctx context.Context, q ent.Query) error {
 	return fmt.Errorf("unexpected query type %T. expect *ent.ConversationQuery", q)
 }
 
+// The FacebookLoginFunc type is an adapter to allow the use of ordinary function as a Querier.
+type FacebookLoginFunc func(context.Context, *ent.FacebookLoginQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f FacebookLoginFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.FacebookLoginQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.FacebookLoginQuery", q)
+}
+
+// The TraverseFacebookLogin type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseFacebookLogin func(context.Context, *ent.FacebookLoginQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseFacebookLogin) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseFacebookLogin) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.FacebookLoginQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.FacebookLoginQuery", q)
+}
+
 // The FeedEventFunc type is an adapter to allow the use of ordinary function as a Querier.
 type FeedEventFunc func(context.Context, *ent.FeedEventQuery) (ent.Value, error)
 
@@ -352,6 +414,114 @@ func (f TraverseMessage) Traverse(ctx context.Context, q ent.Query) error {
 	return fmt.Errorf("unexpected query type %T. expect *ent.MessageQuery", q)
 }
 
+// The MessagePartFunc type is an adapter to allow the use of ordinary function as a Querier.
+type MessagePartFunc func(context.Context, *ent.MessagePartQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f MessagePartFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.MessagePartQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.MessagePartQuery", q)
+}
+
+// The TraverseMessagePart type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseMessagePart func(context.Context, *ent.MessagePartQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseMessagePart) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseMessagePart) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.MessagePartQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.MessagePartQuery", q)
+}
+
+// The QueueFunc type is an adapter to allow the use of ordinary function as a Querier.
+type QueueFunc func(context.Context, *ent.QueueQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f QueueFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.QueueQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.QueueQuery", q)
+}
+
+// The TraverseQueue type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseQueue func(context.Context, *ent.QueueQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseQueue) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseQueue) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.QueueQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.QueueQuery", q)
+}
+
+// The QueueMemberFunc type is an adapter to allow the use of ordinary function as a Querier.
+type QueueMemberFunc func(context.Context, *ent.QueueMemberQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f QueueMemberFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.QueueMemberQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.QueueMemberQuery", q)
+}
+
+// The TraverseQueueMember type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseQueueMember func(context.Context, *ent.QueueMemberQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseQueueMember) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseQueueMember) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.QueueMemberQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.QueueMemberQuery", q)
+}
+
+// The QuickReplyFunc type is an adapter to allow the use of ordinary function as a Querier.
+type QuickReplyFunc func(context.Context, *ent.QuickReplyQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f QuickReplyFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.QuickReplyQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.QuickReplyQuery", q)
+}
+
+// The TraverseQuickReply type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseQuickReply func(context.Context, *ent.QuickReplyQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseQuickReply) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseQuickReply) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.QuickReplyQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.QuickReplyQuery", q)
+}
+
 // The ReactionFunc type is an adapter to allow the use of ordinary function as a Querier.
 type ReactionFunc func(context.Context, *ent.ReactionQuery) (ent.Value, error)
 
@@ -377,6 +547,60 @@ func (f TraverseReaction) Traverse(ctx context.Context, q ent.Query) error {
 		return f(ctx, q)
 	}
 	return fmt.Errorf("unexpected query type %T. expect *ent.ReactionQuery", q)
+}
+
+// The TagFunc type is an adapter to allow the use of ordinary function as a Querier.
+type TagFunc func(context.Context, *ent.TagQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f TagFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.TagQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.TagQuery", q)
+}
+
+// The TraverseTag type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseTag func(context.Context, *ent.TagQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseTag) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseTag) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.TagQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.TagQuery", q)
+}
+
+// The TaggingFunc type is an adapter to allow the use of ordinary function as a Querier.
+type TaggingFunc func(context.Context, *ent.TaggingQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f TaggingFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.TaggingQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.TaggingQuery", q)
+}
+
+// The TraverseTagging type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseTagging func(context.Context, *ent.TaggingQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseTagging) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseTagging) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.TaggingQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.TaggingQuery", q)
 }
 
 // The TestReportFunc type is an adapter to allow the use of ordinary function as a Querier.
@@ -467,6 +691,8 @@ func NewQuery(q ent.Query) (Query, error) {
 		return &query[*ent.AccessTokenQuery, predicate.AccessToken, accesstoken.OrderOption]{typ: ent.TypeAccessToken, tq: q}, nil
 	case *ent.AttachmentQuery:
 		return &query[*ent.AttachmentQuery, predicate.Attachment, attachment.OrderOption]{typ: ent.TypeAttachment, tq: q}, nil
+	case *ent.AuditEntryQuery:
+		return &query[*ent.AuditEntryQuery, predicate.AuditEntry, auditentry.OrderOption]{typ: ent.TypeAuditEntry, tq: q}, nil
 	case *ent.CampaignQuery:
 		return &query[*ent.CampaignQuery, predicate.Campaign, campaign.OrderOption]{typ: ent.TypeCampaign, tq: q}, nil
 	case *ent.CampaignMemberQuery:
@@ -477,14 +703,28 @@ func NewQuery(q ent.Query) (Query, error) {
 		return &query[*ent.ContactQuery, predicate.Contact, contact.OrderOption]{typ: ent.TypeContact, tq: q}, nil
 	case *ent.ConversationQuery:
 		return &query[*ent.ConversationQuery, predicate.Conversation, conversation.OrderOption]{typ: ent.TypeConversation, tq: q}, nil
+	case *ent.FacebookLoginQuery:
+		return &query[*ent.FacebookLoginQuery, predicate.FacebookLogin, facebooklogin.OrderOption]{typ: ent.TypeFacebookLogin, tq: q}, nil
 	case *ent.FeedEventQuery:
 		return &query[*ent.FeedEventQuery, predicate.FeedEvent, feedevent.OrderOption]{typ: ent.TypeFeedEvent, tq: q}, nil
 	case *ent.FeedTrimQuery:
 		return &query[*ent.FeedTrimQuery, predicate.FeedTrim, feedtrim.OrderOption]{typ: ent.TypeFeedTrim, tq: q}, nil
 	case *ent.MessageQuery:
 		return &query[*ent.MessageQuery, predicate.Message, message.OrderOption]{typ: ent.TypeMessage, tq: q}, nil
+	case *ent.MessagePartQuery:
+		return &query[*ent.MessagePartQuery, predicate.MessagePart, messagepart.OrderOption]{typ: ent.TypeMessagePart, tq: q}, nil
+	case *ent.QueueQuery:
+		return &query[*ent.QueueQuery, predicate.Queue, queue.OrderOption]{typ: ent.TypeQueue, tq: q}, nil
+	case *ent.QueueMemberQuery:
+		return &query[*ent.QueueMemberQuery, predicate.QueueMember, queuemember.OrderOption]{typ: ent.TypeQueueMember, tq: q}, nil
+	case *ent.QuickReplyQuery:
+		return &query[*ent.QuickReplyQuery, predicate.QuickReply, quickreply.OrderOption]{typ: ent.TypeQuickReply, tq: q}, nil
 	case *ent.ReactionQuery:
 		return &query[*ent.ReactionQuery, predicate.Reaction, reaction.OrderOption]{typ: ent.TypeReaction, tq: q}, nil
+	case *ent.TagQuery:
+		return &query[*ent.TagQuery, predicate.Tag, tag.OrderOption]{typ: ent.TypeTag, tq: q}, nil
+	case *ent.TaggingQuery:
+		return &query[*ent.TaggingQuery, predicate.Tagging, tagging.OrderOption]{typ: ent.TypeTagging, tq: q}, nil
 	case *ent.TestReportQuery:
 		return &query[*ent.TestReportQuery, predicate.TestReport, testreport.OrderOption]{typ: ent.TypeTestReport, tq: q}, nil
 	case *ent.UserQuery:

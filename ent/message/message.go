@@ -55,6 +55,14 @@ const (
 	FieldCreatedAt = "created_at"
 	// FieldEditedAt holds the string denoting the edited_at field in the database.
 	FieldEditedAt = "edited_at"
+	// FieldDeliveredAt holds the string denoting the delivered_at field in the database.
+	FieldDeliveredAt = "delivered_at"
+	// FieldReadAt holds the string denoting the read_at field in the database.
+	FieldReadAt = "read_at"
+	// FieldDeletedAt holds the string denoting the deleted_at field in the database.
+	FieldDeletedAt = "deleted_at"
+	// FieldStandby holds the string denoting the standby field in the database.
+	FieldStandby = "standby"
 	// FieldAuthorID holds the string denoting the author_id field in the database.
 	FieldAuthorID = "author_id"
 	// FieldProblem holds the string denoting the problem field in the database.
@@ -75,6 +83,8 @@ const (
 	FieldFailures = "failures"
 	// FieldSendingAt holds the string denoting the sending_at field in the database.
 	FieldSendingAt = "sending_at"
+	// FieldPartsSent holds the string denoting the parts_sent field in the database.
+	FieldPartsSent = "parts_sent"
 	// EdgeConversation holds the string denoting the conversation edge name in mutations.
 	EdgeConversation = "conversation"
 	// EdgeContact holds the string denoting the contact edge name in mutations.
@@ -87,6 +97,8 @@ const (
 	EdgeReplies = "replies"
 	// EdgeAttachments holds the string denoting the attachments edge name in mutations.
 	EdgeAttachments = "attachments"
+	// EdgeParts holds the string denoting the parts edge name in mutations.
+	EdgeParts = "parts"
 	// EdgeReactions holds the string denoting the reactions edge name in mutations.
 	EdgeReactions = "reactions"
 	// Table holds the table name of the message in the database.
@@ -127,6 +139,13 @@ const (
 	AttachmentsInverseTable = "attachments"
 	// AttachmentsColumn is the table column denoting the attachments relation/edge.
 	AttachmentsColumn = "message_id"
+	// PartsTable is the table that holds the parts relation/edge.
+	PartsTable = "message_parts"
+	// PartsInverseTable is the table name for the MessagePart entity.
+	// It exists in this package in order to avoid circular dependency with the "messagepart" package.
+	PartsInverseTable = "message_parts"
+	// PartsColumn is the table column denoting the parts relation/edge.
+	PartsColumn = "message_id"
 	// ReactionsTable is the table that holds the reactions relation/edge.
 	ReactionsTable = "reactions"
 	// ReactionsInverseTable is the table name for the Reaction entity.
@@ -158,6 +177,10 @@ var Columns = []string{
 	FieldSentAt,
 	FieldCreatedAt,
 	FieldEditedAt,
+	FieldDeliveredAt,
+	FieldReadAt,
+	FieldDeletedAt,
+	FieldStandby,
 	FieldAuthorID,
 	FieldProblem,
 	FieldIdempotencyKey,
@@ -168,6 +191,7 @@ var Columns = []string{
 	FieldQueuedAt,
 	FieldFailures,
 	FieldSendingAt,
+	FieldPartsSent,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -181,10 +205,14 @@ func ValidColumn(column string) bool {
 }
 
 var (
+	// DefaultStandby holds the default value on creation for the "standby" field.
+	DefaultStandby bool
 	// DefaultAttempts holds the default value on creation for the "attempts" field.
 	DefaultAttempts int
 	// DefaultFailures holds the default value on creation for the "failures" field.
 	DefaultFailures int
+	// DefaultPartsSent holds the default value on creation for the "parts_sent" field.
+	DefaultPartsSent int
 	// DefaultID holds the default value on creation for the "id" field.
 	DefaultID func() causeway.ID
 )
@@ -369,6 +397,26 @@ func ByEditedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldEditedAt, opts...).ToFunc()
 }
 
+// ByDeliveredAt orders the results by the delivered_at field.
+func ByDeliveredAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDeliveredAt, opts...).ToFunc()
+}
+
+// ByReadAt orders the results by the read_at field.
+func ByReadAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldReadAt, opts...).ToFunc()
+}
+
+// ByDeletedAt orders the results by the deleted_at field.
+func ByDeletedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDeletedAt, opts...).ToFunc()
+}
+
+// ByStandby orders the results by the standby field.
+func ByStandby(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldStandby, opts...).ToFunc()
+}
+
 // ByAuthorID orders the results by the author_id field.
 func ByAuthorID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldAuthorID, opts...).ToFunc()
@@ -412,6 +460,11 @@ func ByFailures(opts ...sql.OrderTermOption) OrderOption {
 // BySendingAt orders the results by the sending_at field.
 func BySendingAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldSendingAt, opts...).ToFunc()
+}
+
+// ByPartsSent orders the results by the parts_sent field.
+func ByPartsSent(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPartsSent, opts...).ToFunc()
 }
 
 // ByConversationField orders the results by conversation field.
@@ -470,6 +523,20 @@ func ByAttachments(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
 	}
 }
 
+// ByPartsCount orders the results by parts count.
+func ByPartsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newPartsStep(), opts...)
+	}
+}
+
+// ByParts orders the results by parts terms.
+func ByParts(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newPartsStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
 // ByReactionsCount orders the results by reactions count.
 func ByReactionsCount(opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
@@ -523,6 +590,13 @@ func newAttachmentsStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(AttachmentsInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.O2M, true, AttachmentsTable, AttachmentsColumn),
+	)
+}
+func newPartsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(PartsInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, true, PartsTable, PartsColumn),
 	)
 }
 func newReactionsStep() *sqlgraph.Step {

@@ -136,6 +136,26 @@ func EditedAt(v time.Time) predicate.Message {
 	return predicate.Message(sql.FieldEQ(FieldEditedAt, v))
 }
 
+// DeliveredAt applies equality check predicate on the "delivered_at" field. It's identical to DeliveredAtEQ.
+func DeliveredAt(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldDeliveredAt, v))
+}
+
+// ReadAt applies equality check predicate on the "read_at" field. It's identical to ReadAtEQ.
+func ReadAt(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldReadAt, v))
+}
+
+// DeletedAt applies equality check predicate on the "deleted_at" field. It's identical to DeletedAtEQ.
+func DeletedAt(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldDeletedAt, v))
+}
+
+// Standby applies equality check predicate on the "standby" field. It's identical to StandbyEQ.
+func Standby(v bool) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldStandby, v))
+}
+
 // AuthorID applies equality check predicate on the "author_id" field. It's identical to AuthorIDEQ.
 func AuthorID(v causeway.ID) predicate.Message {
 	return predicate.Message(sql.FieldEQ(FieldAuthorID, v))
@@ -179,6 +199,11 @@ func Failures(v int) predicate.Message {
 // SendingAt applies equality check predicate on the "sending_at" field. It's identical to SendingAtEQ.
 func SendingAt(v time.Time) predicate.Message {
 	return predicate.Message(sql.FieldEQ(FieldSendingAt, v))
+}
+
+// PartsSent applies equality check predicate on the "parts_sent" field. It's identical to PartsSentEQ.
+func PartsSent(v int) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldPartsSent, v))
 }
 
 // CampaignIDEQ applies the EQ predicate on the "campaign_id" field.
@@ -1301,6 +1326,166 @@ func EditedAtNotNil() predicate.Message {
 	return predicate.Message(sql.FieldNotNull(FieldEditedAt))
 }
 
+// DeliveredAtEQ applies the EQ predicate on the "delivered_at" field.
+func DeliveredAtEQ(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldDeliveredAt, v))
+}
+
+// DeliveredAtNEQ applies the NEQ predicate on the "delivered_at" field.
+func DeliveredAtNEQ(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldNEQ(FieldDeliveredAt, v))
+}
+
+// DeliveredAtIn applies the In predicate on the "delivered_at" field.
+func DeliveredAtIn(vs ...time.Time) predicate.Message {
+	return predicate.Message(sql.FieldIn(FieldDeliveredAt, vs...))
+}
+
+// DeliveredAtNotIn applies the NotIn predicate on the "delivered_at" field.
+func DeliveredAtNotIn(vs ...time.Time) predicate.Message {
+	return predicate.Message(sql.FieldNotIn(FieldDeliveredAt, vs...))
+}
+
+// DeliveredAtGT applies the GT predicate on the "delivered_at" field.
+func DeliveredAtGT(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldGT(FieldDeliveredAt, v))
+}
+
+// DeliveredAtGTE applies the GTE predicate on the "delivered_at" field.
+func DeliveredAtGTE(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldGTE(FieldDeliveredAt, v))
+}
+
+// DeliveredAtLT applies the LT predicate on the "delivered_at" field.
+func DeliveredAtLT(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldLT(FieldDeliveredAt, v))
+}
+
+// DeliveredAtLTE applies the LTE predicate on the "delivered_at" field.
+func DeliveredAtLTE(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldLTE(FieldDeliveredAt, v))
+}
+
+// DeliveredAtIsNil applies the IsNil predicate on the "delivered_at" field.
+func DeliveredAtIsNil() predicate.Message {
+	return predicate.Message(sql.FieldIsNull(FieldDeliveredAt))
+}
+
+// DeliveredAtNotNil applies the NotNil predicate on the "delivered_at" field.
+func DeliveredAtNotNil() predicate.Message {
+	return predicate.Message(sql.FieldNotNull(FieldDeliveredAt))
+}
+
+// ReadAtEQ applies the EQ predicate on the "read_at" field.
+func ReadAtEQ(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldReadAt, v))
+}
+
+// ReadAtNEQ applies the NEQ predicate on the "read_at" field.
+func ReadAtNEQ(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldNEQ(FieldReadAt, v))
+}
+
+// ReadAtIn applies the In predicate on the "read_at" field.
+func ReadAtIn(vs ...time.Time) predicate.Message {
+	return predicate.Message(sql.FieldIn(FieldReadAt, vs...))
+}
+
+// ReadAtNotIn applies the NotIn predicate on the "read_at" field.
+func ReadAtNotIn(vs ...time.Time) predicate.Message {
+	return predicate.Message(sql.FieldNotIn(FieldReadAt, vs...))
+}
+
+// ReadAtGT applies the GT predicate on the "read_at" field.
+func ReadAtGT(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldGT(FieldReadAt, v))
+}
+
+// ReadAtGTE applies the GTE predicate on the "read_at" field.
+func ReadAtGTE(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldGTE(FieldReadAt, v))
+}
+
+// ReadAtLT applies the LT predicate on the "read_at" field.
+func ReadAtLT(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldLT(FieldReadAt, v))
+}
+
+// ReadAtLTE applies the LTE predicate on the "read_at" field.
+func ReadAtLTE(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldLTE(FieldReadAt, v))
+}
+
+// ReadAtIsNil applies the IsNil predicate on the "read_at" field.
+func ReadAtIsNil() predicate.Message {
+	return predicate.Message(sql.FieldIsNull(FieldReadAt))
+}
+
+// ReadAtNotNil applies the NotNil predicate on the "read_at" field.
+func ReadAtNotNil() predicate.Message {
+	return predicate.Message(sql.FieldNotNull(FieldReadAt))
+}
+
+// DeletedAtEQ applies the EQ predicate on the "deleted_at" field.
+func DeletedAtEQ(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldDeletedAt, v))
+}
+
+// DeletedAtNEQ applies the NEQ predicate on the "deleted_at" field.
+func DeletedAtNEQ(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldNEQ(FieldDeletedAt, v))
+}
+
+// DeletedAtIn applies the In predicate on the "deleted_at" field.
+func DeletedAtIn(vs ...time.Time) predicate.Message {
+	return predicate.Message(sql.FieldIn(FieldDeletedAt, vs...))
+}
+
+// DeletedAtNotIn applies the NotIn predicate on the "deleted_at" field.
+func DeletedAtNotIn(vs ...time.Time) predicate.Message {
+	return predicate.Message(sql.FieldNotIn(FieldDeletedAt, vs...))
+}
+
+// DeletedAtGT applies the GT predicate on the "deleted_at" field.
+func DeletedAtGT(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldGT(FieldDeletedAt, v))
+}
+
+// DeletedAtGTE applies the GTE predicate on the "deleted_at" field.
+func DeletedAtGTE(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldGTE(FieldDeletedAt, v))
+}
+
+// DeletedAtLT applies the LT predicate on the "deleted_at" field.
+func DeletedAtLT(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldLT(FieldDeletedAt, v))
+}
+
+// DeletedAtLTE applies the LTE predicate on the "deleted_at" field.
+func DeletedAtLTE(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldLTE(FieldDeletedAt, v))
+}
+
+// DeletedAtIsNil applies the IsNil predicate on the "deleted_at" field.
+func DeletedAtIsNil() predicate.Message {
+	return predicate.Message(sql.FieldIsNull(FieldDeletedAt))
+}
+
+// DeletedAtNotNil applies the NotNil predicate on the "deleted_at" field.
+func DeletedAtNotNil() predicate.Message {
+	return predicate.Message(sql.FieldNotNull(FieldDeletedAt))
+}
+
+// StandbyEQ applies the EQ predicate on the "standby" field.
+func StandbyEQ(v bool) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldStandby, v))
+}
+
+// StandbyNEQ applies the NEQ predicate on the "standby" field.
+func StandbyNEQ(v bool) predicate.Message {
+	return predicate.Message(sql.FieldNEQ(FieldStandby, v))
+}
+
 // AuthorIDEQ applies the EQ predicate on the "author_id" field.
 func AuthorIDEQ(v causeway.ID) predicate.Message {
 	return predicate.Message(sql.FieldEQ(FieldAuthorID, v))
@@ -1821,6 +2006,46 @@ func SendingAtNotNil() predicate.Message {
 	return predicate.Message(sql.FieldNotNull(FieldSendingAt))
 }
 
+// PartsSentEQ applies the EQ predicate on the "parts_sent" field.
+func PartsSentEQ(v int) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldPartsSent, v))
+}
+
+// PartsSentNEQ applies the NEQ predicate on the "parts_sent" field.
+func PartsSentNEQ(v int) predicate.Message {
+	return predicate.Message(sql.FieldNEQ(FieldPartsSent, v))
+}
+
+// PartsSentIn applies the In predicate on the "parts_sent" field.
+func PartsSentIn(vs ...int) predicate.Message {
+	return predicate.Message(sql.FieldIn(FieldPartsSent, vs...))
+}
+
+// PartsSentNotIn applies the NotIn predicate on the "parts_sent" field.
+func PartsSentNotIn(vs ...int) predicate.Message {
+	return predicate.Message(sql.FieldNotIn(FieldPartsSent, vs...))
+}
+
+// PartsSentGT applies the GT predicate on the "parts_sent" field.
+func PartsSentGT(v int) predicate.Message {
+	return predicate.Message(sql.FieldGT(FieldPartsSent, v))
+}
+
+// PartsSentGTE applies the GTE predicate on the "parts_sent" field.
+func PartsSentGTE(v int) predicate.Message {
+	return predicate.Message(sql.FieldGTE(FieldPartsSent, v))
+}
+
+// PartsSentLT applies the LT predicate on the "parts_sent" field.
+func PartsSentLT(v int) predicate.Message {
+	return predicate.Message(sql.FieldLT(FieldPartsSent, v))
+}
+
+// PartsSentLTE applies the LTE predicate on the "parts_sent" field.
+func PartsSentLTE(v int) predicate.Message {
+	return predicate.Message(sql.FieldLTE(FieldPartsSent, v))
+}
+
 // HasConversation applies the HasEdge predicate on the "conversation" edge.
 func HasConversation() predicate.Message {
 	return predicate.Message(func(s *sql.Selector) {
@@ -1951,6 +2176,29 @@ func HasAttachments() predicate.Message {
 func HasAttachmentsWith(preds ...predicate.Attachment) predicate.Message {
 	return predicate.Message(func(s *sql.Selector) {
 		step := newAttachmentsStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasParts applies the HasEdge predicate on the "parts" edge.
+func HasParts() predicate.Message {
+	return predicate.Message(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, PartsTable, PartsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasPartsWith applies the HasEdge predicate on the "parts" edge with a given conditions (other predicates).
+func HasPartsWith(preds ...predicate.MessagePart) predicate.Message {
+	return predicate.Message(func(s *sql.Selector) {
+		step := newPartsStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

@@ -62,6 +62,12 @@ var (
 		{Name: "duration_seconds", Type: field.TypeFloat64, Nullable: true},
 		{Name: "latitude", Type: field.TypeFloat64, Nullable: true},
 		{Name: "longitude", Type: field.TypeFloat64, Nullable: true},
+		{Name: "hash", Type: field.TypeString, Nullable: true},
+		{Name: "queue_key", Type: field.TypeString, Nullable: true},
+		{Name: "queue_order", Type: field.TypeInt64, Default: 0},
+		{Name: "next_try_at", Type: field.TypeTime, Nullable: true},
+		{Name: "attempts", Type: field.TypeInt, Default: 0},
+		{Name: "leased_until", Type: field.TypeTime, Nullable: true},
 		{Name: "message_id", Type: field.TypeString},
 	}
 	// AttachmentsTable holds the schema information for the "attachments" table.
@@ -72,7 +78,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "attachments_messages_message",
-				Columns:    []*schema.Column{AttachmentsColumns[14]},
+				Columns:    []*schema.Column{AttachmentsColumns[20]},
 				RefColumns: []*schema.Column{MessagesColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -81,7 +87,46 @@ var (
 			{
 				Name:    "attachment_message_id_place",
 				Unique:  true,
-				Columns: []*schema.Column{AttachmentsColumns[14], AttachmentsColumns[2]},
+				Columns: []*schema.Column{AttachmentsColumns[20], AttachmentsColumns[2]},
+			},
+			{
+				Name:    "attachment_pending",
+				Unique:  false,
+				Columns: []*schema.Column{AttachmentsColumns[15], AttachmentsColumns[16]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "state = 'PENDING'",
+				},
+			},
+		},
+	}
+	// AuditEntriesColumns holds the columns for the "audit_entries" table.
+	AuditEntriesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "at", Type: field.TypeTime},
+		{Name: "actor_id", Type: field.TypeString, Nullable: true},
+		{Name: "action", Type: field.TypeString},
+		{Name: "subject_id", Type: field.TypeString, Nullable: true},
+		{Name: "details", Type: field.TypeJSON, Nullable: true},
+		{Name: "campaign_id", Type: field.TypeString},
+	}
+	// AuditEntriesTable holds the schema information for the "audit_entries" table.
+	AuditEntriesTable = &schema.Table{
+		Name:       "audit_entries",
+		Columns:    AuditEntriesColumns,
+		PrimaryKey: []*schema.Column{AuditEntriesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "audit_entries_campaigns_campaign",
+				Columns:    []*schema.Column{AuditEntriesColumns[6]},
+				RefColumns: []*schema.Column{CampaignsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "auditentry_campaign_id_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{AuditEntriesColumns[6], AuditEntriesColumns[1], AuditEntriesColumns[0]},
 			},
 		},
 	}
@@ -157,12 +202,23 @@ var (
 		{Name: "language", Type: field.TypeString, Nullable: true},
 		{Name: "enabled", Type: field.TypeBool, Default: true},
 		{Name: "authorized_by", Type: field.TypeString, Nullable: true},
+		{Name: "avatar_ref", Type: field.TypeString, Nullable: true},
+		{Name: "avatar_hash", Type: field.TypeString, Nullable: true},
+		{Name: "avatar_type", Type: field.TypeString, Nullable: true},
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"ACTIVE", "INACTIVE", "ERROR"}},
 		{Name: "problem", Type: field.TypeJSON, Nullable: true},
 		{Name: "warnings", Type: field.TypeJSON, Nullable: true},
 		{Name: "sealed_token", Type: field.TypeBytes, Nullable: true, SchemaType: map[string]string{"postgres": "bytea", "sqlite3": "blob"}},
 		{Name: "token_valid", Type: field.TypeBool, Default: false},
 		{Name: "token_refreshed_at", Type: field.TypeTime, Nullable: true},
+		{Name: "token_expires_at", Type: field.TypeTime, Nullable: true},
+		{Name: "token_refresh_at", Type: field.TypeTime, Nullable: true},
+		{Name: "data_access_expires_at", Type: field.TypeTime, Nullable: true},
+		{Name: "sealed_user_token", Type: field.TypeBytes, Nullable: true, SchemaType: map[string]string{"postgres": "bytea", "sqlite3": "blob"}},
+		{Name: "app_id", Type: field.TypeString, Nullable: true},
+		{Name: "sealed_app_secret", Type: field.TypeBytes, Nullable: true, SchemaType: map[string]string{"postgres": "bytea", "sqlite3": "blob"}},
+		{Name: "sealed_verify_token", Type: field.TypeBytes, Nullable: true, SchemaType: map[string]string{"postgres": "bytea", "sqlite3": "blob"}},
+		{Name: "permissions", Type: field.TypeJSON, Nullable: true},
 		{Name: "delivery", Type: field.TypeEnum, Enums: []string{"WEBHOOK", "POLLING"}},
 		{Name: "webhook_key", Type: field.TypeString},
 		{Name: "sealed_webhook_secret", Type: field.TypeBytes, Nullable: true, SchemaType: map[string]string{"postgres": "bytea", "sqlite3": "blob"}},
@@ -185,6 +241,8 @@ var (
 		{Name: "next_check_at", Type: field.TypeTime, Nullable: true},
 		{Name: "leased_until", Type: field.TypeTime, Nullable: true},
 		{Name: "campaign_id", Type: field.TypeString},
+		{Name: "queue_id", Type: field.TypeString, Nullable: true},
+		{Name: "assignee_id", Type: field.TypeString, Nullable: true},
 	}
 	// ConnectionsTable holds the schema information for the "connections" table.
 	ConnectionsTable = &schema.Table{
@@ -194,9 +252,21 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "connections_campaigns_campaign",
-				Columns:    []*schema.Column{ConnectionsColumns[35]},
+				Columns:    []*schema.Column{ConnectionsColumns[46]},
 				RefColumns: []*schema.Column{CampaignsColumns[0]},
 				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "connections_queues_queue",
+				Columns:    []*schema.Column{ConnectionsColumns[47]},
+				RefColumns: []*schema.Column{QueuesColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "connections_users_assignee",
+				Columns:    []*schema.Column{ConnectionsColumns[48]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.SetNull,
 			},
 		},
 		Indexes: []*schema.Index{
@@ -211,22 +281,32 @@ var (
 			{
 				Name:    "connection_webhook_key",
 				Unique:  true,
-				Columns: []*schema.Column{ConnectionsColumns[15]},
+				Columns: []*schema.Column{ConnectionsColumns[26]},
 			},
 			{
 				Name:    "connection_campaign_id_connected_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ConnectionsColumns[35], ConnectionsColumns[28], ConnectionsColumns[0]},
+				Columns: []*schema.Column{ConnectionsColumns[46], ConnectionsColumns[39], ConnectionsColumns[0]},
 			},
 			{
 				Name:    "connection_campaign_id_platform_account_id",
 				Unique:  false,
-				Columns: []*schema.Column{ConnectionsColumns[35], ConnectionsColumns[1], ConnectionsColumns[2]},
+				Columns: []*schema.Column{ConnectionsColumns[46], ConnectionsColumns[1], ConnectionsColumns[2]},
+			},
+			{
+				Name:    "connection_queue_id",
+				Unique:  false,
+				Columns: []*schema.Column{ConnectionsColumns[47]},
+			},
+			{
+				Name:    "connection_assignee_id",
+				Unique:  false,
+				Columns: []*schema.Column{ConnectionsColumns[48]},
 			},
 			{
 				Name:    "connection_due",
 				Unique:  false,
-				Columns: []*schema.Column{ConnectionsColumns[33]},
+				Columns: []*schema.Column{ConnectionsColumns[44]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "disconnected_at IS NULL",
 				},
@@ -245,6 +325,16 @@ var (
 		{Name: "language", Type: field.TypeString, Nullable: true},
 		{Name: "blocked", Type: field.TypeBool, Default: false},
 		{Name: "created_at", Type: field.TypeTime},
+		{Name: "avatar_ref", Type: field.TypeString, Nullable: true},
+		{Name: "avatar_hash", Type: field.TypeString, Nullable: true},
+		{Name: "avatar_type", Type: field.TypeString, Nullable: true},
+		{Name: "profile", Type: field.TypeEnum, Enums: []string{"PENDING", "KNOWN", "UNKNOWN"}, Default: "UNKNOWN"},
+		{Name: "described_at", Type: field.TypeTime, Nullable: true},
+		{Name: "queue_key", Type: field.TypeString, Nullable: true},
+		{Name: "queue_order", Type: field.TypeInt64, Default: 0},
+		{Name: "next_try_at", Type: field.TypeTime, Nullable: true},
+		{Name: "attempts", Type: field.TypeInt, Default: 0},
+		{Name: "leased_until", Type: field.TypeTime, Nullable: true},
 		{Name: "connection_id", Type: field.TypeString},
 	}
 	// ContactsTable holds the schema information for the "contacts" table.
@@ -255,7 +345,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "contacts_connections_connection",
-				Columns:    []*schema.Column{ContactsColumns[10]},
+				Columns:    []*schema.Column{ContactsColumns[20]},
 				RefColumns: []*schema.Column{ConnectionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -264,7 +354,15 @@ var (
 			{
 				Name:    "contact_connection_id_account_id_external_id",
 				Unique:  true,
-				Columns: []*schema.Column{ContactsColumns[10], ContactsColumns[2], ContactsColumns[4]},
+				Columns: []*schema.Column{ContactsColumns[20], ContactsColumns[2], ContactsColumns[4]},
+			},
+			{
+				Name:    "contact_profile_pending",
+				Unique:  false,
+				Columns: []*schema.Column{ContactsColumns[15], ContactsColumns[16]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "profile = 'PENDING'",
+				},
 			},
 		},
 	}
@@ -281,10 +379,15 @@ var (
 		{Name: "last_message_at", Type: field.TypeTime},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "closed_at", Type: field.TypeTime, Nullable: true},
+		{Name: "thread_owner", Type: field.TypeEnum, Enums: []string{"NONE", "US", "ANOTHER_APP", "PLATFORM_INBOX"}, Default: "NONE"},
+		{Name: "thread_owner_app_id", Type: field.TypeString, Nullable: true},
+		{Name: "customer_wrote_at", Type: field.TypeTime, Nullable: true},
 		{Name: "campaign_id", Type: field.TypeString},
 		{Name: "connection_id", Type: field.TypeString},
 		{Name: "contact_id", Type: field.TypeString},
 		{Name: "last_message_id", Type: field.TypeString, Nullable: true},
+		{Name: "assignee_id", Type: field.TypeString, Nullable: true},
+		{Name: "queue_id", Type: field.TypeString, Nullable: true},
 	}
 	// ConversationsTable holds the schema information for the "conversations" table.
 	ConversationsTable = &schema.Table{
@@ -294,26 +397,38 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "conversations_campaigns_campaign",
-				Columns:    []*schema.Column{ConversationsColumns[11]},
+				Columns:    []*schema.Column{ConversationsColumns[14]},
 				RefColumns: []*schema.Column{CampaignsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "conversations_connections_connection",
-				Columns:    []*schema.Column{ConversationsColumns[12]},
+				Columns:    []*schema.Column{ConversationsColumns[15]},
 				RefColumns: []*schema.Column{ConnectionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "conversations_contacts_contact",
-				Columns:    []*schema.Column{ConversationsColumns[13]},
+				Columns:    []*schema.Column{ConversationsColumns[16]},
 				RefColumns: []*schema.Column{ContactsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "conversations_messages_last_message",
-				Columns:    []*schema.Column{ConversationsColumns[14]},
+				Columns:    []*schema.Column{ConversationsColumns[17]},
 				RefColumns: []*schema.Column{MessagesColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "conversations_users_assignee",
+				Columns:    []*schema.Column{ConversationsColumns[18]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "conversations_queues_queue",
+				Columns:    []*schema.Column{ConversationsColumns[19]},
+				RefColumns: []*schema.Column{QueuesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 		},
@@ -321,32 +436,106 @@ var (
 			{
 				Name:    "conversation_connection_id_account_id_chat",
 				Unique:  true,
-				Columns: []*schema.Column{ConversationsColumns[12], ConversationsColumns[1], ConversationsColumns[3]},
+				Columns: []*schema.Column{ConversationsColumns[15], ConversationsColumns[1], ConversationsColumns[3]},
 			},
 			{
 				Name:    "conversation_contact_id",
 				Unique:  false,
-				Columns: []*schema.Column{ConversationsColumns[13]},
+				Columns: []*schema.Column{ConversationsColumns[16]},
 			},
 			{
 				Name:    "conversation_campaign_id_last_message_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ConversationsColumns[11], ConversationsColumns[8], ConversationsColumns[0]},
+				Columns: []*schema.Column{ConversationsColumns[14], ConversationsColumns[8], ConversationsColumns[0]},
 			},
 			{
 				Name:    "conversation_campaign_id_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ConversationsColumns[11], ConversationsColumns[9], ConversationsColumns[0]},
+				Columns: []*schema.Column{ConversationsColumns[14], ConversationsColumns[9], ConversationsColumns[0]},
 			},
 			{
 				Name:    "conversation_campaign_id_status_last_message_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ConversationsColumns[11], ConversationsColumns[5], ConversationsColumns[8], ConversationsColumns[0]},
+				Columns: []*schema.Column{ConversationsColumns[14], ConversationsColumns[5], ConversationsColumns[8], ConversationsColumns[0]},
 			},
 			{
 				Name:    "conversation_connection_id_status_last_message_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ConversationsColumns[12], ConversationsColumns[5], ConversationsColumns[8], ConversationsColumns[0]},
+				Columns: []*schema.Column{ConversationsColumns[15], ConversationsColumns[5], ConversationsColumns[8], ConversationsColumns[0]},
+			},
+			{
+				Name:    "conversation_campaign_id_assignee_id_last_message_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{ConversationsColumns[14], ConversationsColumns[18], ConversationsColumns[8], ConversationsColumns[0]},
+			},
+			{
+				Name:    "conversation_queue_id_status_last_message_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{ConversationsColumns[19], ConversationsColumns[5], ConversationsColumns[8], ConversationsColumns[0]},
+			},
+			{
+				Name:    "conversation_assignee_id_status",
+				Unique:  false,
+				Columns: []*schema.Column{ConversationsColumns[18], ConversationsColumns[5]},
+			},
+			{
+				Name:    "conversation_unassigned",
+				Unique:  false,
+				Columns: []*schema.Column{ConversationsColumns[19], ConversationsColumns[9]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "assignee_id IS NULL AND status = 'OPEN'",
+				},
+			},
+		},
+	}
+	// FacebookLoginsColumns holds the columns for the "facebook_logins" table.
+	FacebookLoginsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "user_id", Type: field.TypeString},
+		{Name: "state_hash", Type: field.TypeString},
+		{Name: "return_origin", Type: field.TypeString},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"PENDING", "AUTHORIZED", "FAILED", "EXPIRED"}},
+		{Name: "user_name", Type: field.TypeString, Nullable: true},
+		{Name: "facebook_user_id", Type: field.TypeString, Nullable: true},
+		{Name: "permissions", Type: field.TypeJSON, Nullable: true},
+		{Name: "pages", Type: field.TypeJSON, Nullable: true},
+		{Name: "problem", Type: field.TypeJSON, Nullable: true},
+		{Name: "sealed_token", Type: field.TypeBytes, Nullable: true, SchemaType: map[string]string{"postgres": "bytea", "sqlite3": "blob"}},
+		{Name: "token_expires_at", Type: field.TypeTime, Nullable: true},
+		{Name: "data_access_expires_at", Type: field.TypeTime, Nullable: true},
+		{Name: "used_at", Type: field.TypeTime, Nullable: true},
+		{Name: "expires_at", Type: field.TypeTime},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "campaign_id", Type: field.TypeString},
+	}
+	// FacebookLoginsTable holds the schema information for the "facebook_logins" table.
+	FacebookLoginsTable = &schema.Table{
+		Name:       "facebook_logins",
+		Columns:    FacebookLoginsColumns,
+		PrimaryKey: []*schema.Column{FacebookLoginsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "facebook_logins_campaigns_campaign",
+				Columns:    []*schema.Column{FacebookLoginsColumns[16]},
+				RefColumns: []*schema.Column{CampaignsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "facebooklogin_state_hash",
+				Unique:  true,
+				Columns: []*schema.Column{FacebookLoginsColumns[2]},
+			},
+			{
+				Name:    "facebooklogin_campaign_id_user_id_created_at",
+				Unique:  false,
+				Columns: []*schema.Column{FacebookLoginsColumns[16], FacebookLoginsColumns[1], FacebookLoginsColumns[15]},
+			},
+			{
+				Name:    "facebooklogin_expires_at",
+				Unique:  false,
+				Columns: []*schema.Column{FacebookLoginsColumns[14]},
 			},
 		},
 	}
@@ -432,6 +621,10 @@ var (
 		{Name: "sent_at", Type: field.TypeTime},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "edited_at", Type: field.TypeTime, Nullable: true},
+		{Name: "delivered_at", Type: field.TypeTime, Nullable: true},
+		{Name: "read_at", Type: field.TypeTime, Nullable: true},
+		{Name: "deleted_at", Type: field.TypeTime, Nullable: true},
+		{Name: "standby", Type: field.TypeBool, Default: false},
 		{Name: "author_id", Type: field.TypeString, Nullable: true},
 		{Name: "problem", Type: field.TypeJSON, Nullable: true},
 		{Name: "idempotency_key", Type: field.TypeString, Nullable: true},
@@ -442,6 +635,7 @@ var (
 		{Name: "queued_at", Type: field.TypeTime, Nullable: true},
 		{Name: "failures", Type: field.TypeInt, Default: 0},
 		{Name: "sending_at", Type: field.TypeTime, Nullable: true},
+		{Name: "parts_sent", Type: field.TypeInt, Default: 0},
 		{Name: "conversation_id", Type: field.TypeString},
 		{Name: "contact_id", Type: field.TypeString, Nullable: true},
 		{Name: "webhook_log_id", Type: field.TypeString, Nullable: true},
@@ -455,25 +649,25 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "messages_conversations_conversation",
-				Columns:    []*schema.Column{MessagesColumns[26]},
+				Columns:    []*schema.Column{MessagesColumns[31]},
 				RefColumns: []*schema.Column{ConversationsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "messages_contacts_contact",
-				Columns:    []*schema.Column{MessagesColumns[27]},
+				Columns:    []*schema.Column{MessagesColumns[32]},
 				RefColumns: []*schema.Column{ContactsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "messages_webhook_logs_webhook_log",
-				Columns:    []*schema.Column{MessagesColumns[28]},
+				Columns:    []*schema.Column{MessagesColumns[33]},
 				RefColumns: []*schema.Column{WebhookLogsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "messages_messages_replies",
-				Columns:    []*schema.Column{MessagesColumns[29]},
+				Columns:    []*schema.Column{MessagesColumns[34]},
 				RefColumns: []*schema.Column{MessagesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -482,7 +676,7 @@ var (
 			{
 				Name:    "message_conversation_id_seq",
 				Unique:  true,
-				Columns: []*schema.Column{MessagesColumns[26], MessagesColumns[4]},
+				Columns: []*schema.Column{MessagesColumns[31], MessagesColumns[4]},
 			},
 			{
 				Name:    "message_connection_id_account_id_external_id",
@@ -492,17 +686,25 @@ var (
 			{
 				Name:    "message_webhook_log_id",
 				Unique:  false,
-				Columns: []*schema.Column{MessagesColumns[28]},
+				Columns: []*schema.Column{MessagesColumns[33]},
 			},
 			{
 				Name:    "message_reply_to_id",
 				Unique:  false,
-				Columns: []*schema.Column{MessagesColumns[29]},
+				Columns: []*schema.Column{MessagesColumns[34]},
+			},
+			{
+				Name:    "message_on_its_way",
+				Unique:  false,
+				Columns: []*schema.Column{MessagesColumns[31], MessagesColumns[13]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "status = 'SENT' OR status = 'DELIVERED'",
+				},
 			},
 			{
 				Name:    "message_idempotency",
 				Unique:  true,
-				Columns: []*schema.Column{MessagesColumns[26], MessagesColumns[18]},
+				Columns: []*schema.Column{MessagesColumns[31], MessagesColumns[22]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "idempotency_key IS NOT NULL",
 				},
@@ -510,7 +712,7 @@ var (
 			{
 				Name:    "message_queued",
 				Unique:  false,
-				Columns: []*schema.Column{MessagesColumns[19], MessagesColumns[4]},
+				Columns: []*schema.Column{MessagesColumns[23], MessagesColumns[4]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "status = 'QUEUED'",
 				},
@@ -522,6 +724,144 @@ var (
 				Annotation: &entsql.IndexAnnotation{
 					Where: "status = 'QUEUED'",
 				},
+			},
+		},
+	}
+	// MessagePartsColumns holds the columns for the "message_parts" table.
+	MessagePartsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "campaign_id", Type: field.TypeString},
+		{Name: "connection_id", Type: field.TypeString},
+		{Name: "account_id", Type: field.TypeString},
+		{Name: "place", Type: field.TypeInt},
+		{Name: "external_id", Type: field.TypeString},
+		{Name: "sent_at", Type: field.TypeTime},
+		{Name: "message_id", Type: field.TypeString},
+	}
+	// MessagePartsTable holds the schema information for the "message_parts" table.
+	MessagePartsTable = &schema.Table{
+		Name:       "message_parts",
+		Columns:    MessagePartsColumns,
+		PrimaryKey: []*schema.Column{MessagePartsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "message_parts_messages_message",
+				Columns:    []*schema.Column{MessagePartsColumns[7]},
+				RefColumns: []*schema.Column{MessagesColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "messagepart_message_id_place",
+				Unique:  true,
+				Columns: []*schema.Column{MessagePartsColumns[7], MessagePartsColumns[4]},
+			},
+			{
+				Name:    "messagepart_connection_id_account_id_external_id",
+				Unique:  true,
+				Columns: []*schema.Column{MessagePartsColumns[2], MessagePartsColumns[3], MessagePartsColumns[5]},
+			},
+		},
+	}
+	// QueuesColumns holds the columns for the "queues" table.
+	QueuesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "name", Type: field.TypeString},
+		{Name: "assignment", Type: field.TypeEnum, Enums: []string{"MANUAL", "ROUND_ROBIN", "LEAST_BUSY"}},
+		{Name: "turns", Type: field.TypeInt64, Default: 0},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "campaign_id", Type: field.TypeString},
+	}
+	// QueuesTable holds the schema information for the "queues" table.
+	QueuesTable = &schema.Table{
+		Name:       "queues",
+		Columns:    QueuesColumns,
+		PrimaryKey: []*schema.Column{QueuesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "queues_campaigns_campaign",
+				Columns:    []*schema.Column{QueuesColumns[5]},
+				RefColumns: []*schema.Column{CampaignsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "queue_campaign_id_name",
+				Unique:  true,
+				Columns: []*schema.Column{QueuesColumns[5], QueuesColumns[1]},
+			},
+		},
+	}
+	// QueueMembersColumns holds the columns for the "queue_members" table.
+	QueueMembersColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "campaign_id", Type: field.TypeString},
+		{Name: "turn", Type: field.TypeInt64, Default: 0},
+		{Name: "joined_at", Type: field.TypeTime},
+		{Name: "queue_id", Type: field.TypeString},
+		{Name: "user_id", Type: field.TypeString},
+	}
+	// QueueMembersTable holds the schema information for the "queue_members" table.
+	QueueMembersTable = &schema.Table{
+		Name:       "queue_members",
+		Columns:    QueueMembersColumns,
+		PrimaryKey: []*schema.Column{QueueMembersColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "queue_members_queues_queue",
+				Columns:    []*schema.Column{QueueMembersColumns[4]},
+				RefColumns: []*schema.Column{QueuesColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "queue_members_users_user",
+				Columns:    []*schema.Column{QueueMembersColumns[5]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "queuemember_queue_id_user_id",
+				Unique:  true,
+				Columns: []*schema.Column{QueueMembersColumns[4], QueueMembersColumns[5]},
+			},
+			{
+				Name:    "queuemember_user_id_campaign_id",
+				Unique:  false,
+				Columns: []*schema.Column{QueueMembersColumns[5], QueueMembersColumns[1]},
+			},
+		},
+	}
+	// QuickRepliesColumns holds the columns for the "quick_replies" table.
+	QuickRepliesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "shortcut", Type: field.TypeString},
+		{Name: "language", Type: field.TypeString, Default: ""},
+		{Name: "text", Type: field.TypeString, Size: 2147483647},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "campaign_id", Type: field.TypeString},
+	}
+	// QuickRepliesTable holds the schema information for the "quick_replies" table.
+	QuickRepliesTable = &schema.Table{
+		Name:       "quick_replies",
+		Columns:    QuickRepliesColumns,
+		PrimaryKey: []*schema.Column{QuickRepliesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "quick_replies_campaigns_campaign",
+				Columns:    []*schema.Column{QuickRepliesColumns[5]},
+				RefColumns: []*schema.Column{CampaignsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "quickreply_campaign_id_shortcut_language",
+				Unique:  true,
+				Columns: []*schema.Column{QuickRepliesColumns[5], QuickRepliesColumns[1], QuickRepliesColumns[2]},
 			},
 		},
 	}
@@ -558,6 +898,68 @@ var (
 				Name:    "reaction_message_id_contact_id_emoji",
 				Unique:  true,
 				Columns: []*schema.Column{ReactionsColumns[4], ReactionsColumns[5], ReactionsColumns[2]},
+			},
+		},
+	}
+	// TagsColumns holds the columns for the "tags" table.
+	TagsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "name", Type: field.TypeString},
+		{Name: "color", Type: field.TypeString, Nullable: true},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "campaign_id", Type: field.TypeString},
+	}
+	// TagsTable holds the schema information for the "tags" table.
+	TagsTable = &schema.Table{
+		Name:       "tags",
+		Columns:    TagsColumns,
+		PrimaryKey: []*schema.Column{TagsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "tags_campaigns_campaign",
+				Columns:    []*schema.Column{TagsColumns[4]},
+				RefColumns: []*schema.Column{CampaignsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "tag_campaign_id_name",
+				Unique:  true,
+				Columns: []*schema.Column{TagsColumns[4], TagsColumns[1]},
+			},
+		},
+	}
+	// TaggingsColumns holds the columns for the "taggings" table.
+	TaggingsColumns = []*schema.Column{
+		{Name: "campaign_id", Type: field.TypeString},
+		{Name: "conversation_id", Type: field.TypeString},
+		{Name: "tag_id", Type: field.TypeString},
+	}
+	// TaggingsTable holds the schema information for the "taggings" table.
+	TaggingsTable = &schema.Table{
+		Name:       "taggings",
+		Columns:    TaggingsColumns,
+		PrimaryKey: []*schema.Column{TaggingsColumns[1], TaggingsColumns[2]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "taggings_conversations_conversation",
+				Columns:    []*schema.Column{TaggingsColumns[1]},
+				RefColumns: []*schema.Column{ConversationsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "taggings_tags_tag",
+				Columns:    []*schema.Column{TaggingsColumns[2]},
+				RefColumns: []*schema.Column{TagsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "tagging_tag_id_conversation_id",
+				Unique:  false,
+				Columns: []*schema.Column{TaggingsColumns[2], TaggingsColumns[1]},
 			},
 		},
 	}
@@ -603,6 +1005,9 @@ var (
 		{Name: "password_hash", Type: field.TypeString},
 		{Name: "deactivated_at", Type: field.TypeTime, Nullable: true},
 		{Name: "created_at", Type: field.TypeTime},
+		{Name: "presence", Type: field.TypeEnum, Enums: []string{"ONLINE", "AWAY", "OFFLINE"}, Default: "OFFLINE"},
+		{Name: "said_presence", Type: field.TypeEnum, Enums: []string{"ONLINE", "AWAY", "OFFLINE"}, Default: "OFFLINE"},
+		{Name: "seen_at", Type: field.TypeTime, Nullable: true},
 	}
 	// UsersTable holds the schema information for the "users" table.
 	UsersTable = &schema.Table{
@@ -619,6 +1024,14 @@ var (
 				Name:    "user_created_at_id",
 				Unique:  false,
 				Columns: []*schema.Column{UsersColumns[7], UsersColumns[0]},
+			},
+			{
+				Name:    "user_seen",
+				Unique:  false,
+				Columns: []*schema.Column{UsersColumns[10]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "seen_at IS NOT NULL",
+				},
 			},
 		},
 	}
@@ -703,15 +1116,23 @@ var (
 	Tables = []*schema.Table{
 		AccessTokensTable,
 		AttachmentsTable,
+		AuditEntriesTable,
 		CampaignsTable,
 		CampaignMembersTable,
 		ConnectionsTable,
 		ContactsTable,
 		ConversationsTable,
+		FacebookLoginsTable,
 		FeedEventsTable,
 		FeedTrimsTable,
 		MessagesTable,
+		MessagePartsTable,
+		QueuesTable,
+		QueueMembersTable,
+		QuickRepliesTable,
 		ReactionsTable,
+		TagsTable,
+		TaggingsTable,
 		TestReportsTable,
 		UsersTable,
 		WebhookLogsTable,
@@ -721,22 +1142,36 @@ var (
 func init() {
 	AccessTokensTable.ForeignKeys[0].RefTable = UsersTable
 	AttachmentsTable.ForeignKeys[0].RefTable = MessagesTable
+	AuditEntriesTable.ForeignKeys[0].RefTable = CampaignsTable
 	CampaignMembersTable.ForeignKeys[0].RefTable = CampaignsTable
 	CampaignMembersTable.ForeignKeys[1].RefTable = UsersTable
 	ConnectionsTable.ForeignKeys[0].RefTable = CampaignsTable
+	ConnectionsTable.ForeignKeys[1].RefTable = QueuesTable
+	ConnectionsTable.ForeignKeys[2].RefTable = UsersTable
 	ContactsTable.ForeignKeys[0].RefTable = ConnectionsTable
 	ConversationsTable.ForeignKeys[0].RefTable = CampaignsTable
 	ConversationsTable.ForeignKeys[1].RefTable = ConnectionsTable
 	ConversationsTable.ForeignKeys[2].RefTable = ContactsTable
 	ConversationsTable.ForeignKeys[3].RefTable = MessagesTable
+	ConversationsTable.ForeignKeys[4].RefTable = UsersTable
+	ConversationsTable.ForeignKeys[5].RefTable = QueuesTable
+	FacebookLoginsTable.ForeignKeys[0].RefTable = CampaignsTable
 	FeedEventsTable.ForeignKeys[0].RefTable = CampaignsTable
 	FeedTrimsTable.ForeignKeys[0].RefTable = CampaignsTable
 	MessagesTable.ForeignKeys[0].RefTable = ConversationsTable
 	MessagesTable.ForeignKeys[1].RefTable = ContactsTable
 	MessagesTable.ForeignKeys[2].RefTable = WebhookLogsTable
 	MessagesTable.ForeignKeys[3].RefTable = MessagesTable
+	MessagePartsTable.ForeignKeys[0].RefTable = MessagesTable
+	QueuesTable.ForeignKeys[0].RefTable = CampaignsTable
+	QueueMembersTable.ForeignKeys[0].RefTable = QueuesTable
+	QueueMembersTable.ForeignKeys[1].RefTable = UsersTable
+	QuickRepliesTable.ForeignKeys[0].RefTable = CampaignsTable
 	ReactionsTable.ForeignKeys[0].RefTable = MessagesTable
 	ReactionsTable.ForeignKeys[1].RefTable = ContactsTable
+	TagsTable.ForeignKeys[0].RefTable = CampaignsTable
+	TaggingsTable.ForeignKeys[0].RefTable = ConversationsTable
+	TaggingsTable.ForeignKeys[1].RefTable = TagsTable
 	TestReportsTable.ForeignKeys[0].RefTable = ConnectionsTable
 	WebhookLogsTable.ForeignKeys[0].RefTable = ConnectionsTable
 }

@@ -12,6 +12,9 @@ type AccessToken func(*sql.Selector)
 // Attachment is the predicate function for attachment builders.
 type Attachment func(*sql.Selector)
 
+// AuditEntry is the predicate function for auditentry builders.
+type AuditEntry func(*sql.Selector)
+
 // Campaign is the predicate function for campaign builders.
 type Campaign func(*sql.Selector)
 
@@ -27,6 +30,9 @@ type Contact func(*sql.Selector)
 // Conversation is the predicate function for conversation builders.
 type Conversation func(*sql.Selector)
 
+// FacebookLogin is the predicate function for facebooklogin builders.
+type FacebookLogin func(*sql.Selector)
+
 // FeedEvent is the predicate function for feedevent builders.
 type FeedEvent func(*sql.Selector)
 
@@ -36,8 +42,26 @@ type FeedTrim func(*sql.Selector)
 // Message is the predicate function for message builders.
 type Message func(*sql.Selector)
 
+// MessagePart is the predicate function for messagepart builders.
+type MessagePart func(*sql.Selector)
+
+// Queue is the predicate function for queue builders.
+type Queue func(*sql.Selector)
+
+// QueueMember is the predicate function for queuemember builders.
+type QueueMember func(*sql.Selector)
+
+// QuickReply is the predicate function for quickreply builders.
+type QuickReply func(*sql.Selector)
+
 // Reaction is the predicate function for reaction builders.
 type Reaction func(*sql.Selector)
+
+// Tag is the predicate function for tag builders.
+type Tag func(*sql.Selector)
+
+// Tagging is the predicate function for tagging builders.
+type Tagging func(*sql.Selector)
 
 // TestReport is the predicate function for testreport builders.
 type TestReport func(*sql.Selector)

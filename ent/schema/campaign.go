@@ -37,6 +37,11 @@ func (Campaign) Edges() []ent.Edge {
 		edge.From("connections", Connection.Type).Ref("campaign").Annotations(entgql.Unbind()),
 		edge.From("conversations", Conversation.Type).Ref("campaign").
 			Annotations(entgql.Unbind(), entgql.RelayConnection()),
+		edge.From("queues", Queue.Type).Ref("campaign").Annotations(entgql.Unbind()),
+		edge.From("quick_replies", QuickReply.Type).Ref("campaign").Annotations(entgql.Unbind()),
+		edge.From("tags", Tag.Type).Ref("campaign").Annotations(entgql.Unbind()),
+		edge.From("audit_entries", AuditEntry.Type).Ref("campaign").
+			Annotations(entgql.Unbind(), entgql.RelayConnection()),
 	}
 }
 

@@ -30,6 +30,11 @@ func (Connection) Fields() []ent.Field {
 		field.String("language").Optional().Nillable(),
 		field.Bool("enabled").Default(true),
 		field.String("authorized_by").Optional().Nillable(),
+		optionalRef("queue_id"),
+		optionalRef("assignee_id"),
+		field.String("avatar_ref").Optional().Nillable().Sensitive().Comment("what the picture kept was fetched by"),
+		field.String("avatar_hash").Optional().Nillable().Comment("of the picture kept, in the room media"),
+		field.String("avatar_type").Optional().Nillable(),
 
 		field.Enum("status").NamedValues("Active", "ACTIVE", "Inactive", "INACTIVE", "Error", "ERROR"),
 		field.JSON("problem", &causeway.Problem{}).Optional(),
@@ -38,6 +43,17 @@ func (Connection) Fields() []ent.Field {
 		field.Bytes("sealed_token").Optional().Nillable().Sensitive().SchemaType(rawBytes),
 		field.Bool("token_valid").Default(false),
 		field.Time("token_refreshed_at").Optional().Nillable(),
+		field.Time("token_expires_at").Optional().Nillable(),
+		field.Time("token_refresh_at").Optional().Nillable().Comment("when the server renews it"),
+		field.Time("data_access_expires_at").Optional().Nillable(),
+		field.Bytes("sealed_user_token").Optional().Nillable().Sensitive().SchemaType(rawBytes).
+			Comment("the long-lived token of the person who logged in, from which the page's is had again"),
+		field.String("app_id").Optional().Nillable().Comment("the platform's app that the token belongs to"),
+		field.Bytes("sealed_app_secret").Optional().Nillable().Sensitive().SchemaType(rawBytes).
+			Comment("of the person's own app; empty where it is this server's"),
+		field.Bytes("sealed_verify_token").Optional().Nillable().Sensitive().SchemaType(rawBytes).
+			Comment("of the person's own app's webhook"),
+		field.JSON("permissions", []platform.Permission{}).Optional(),
 
 		field.Enum("delivery").NamedValues("Webhook", "WEBHOOK", "Polling", "POLLING"),
 		field.String("webhook_key").Comment("in the webhook's address; random, not the token"),
@@ -71,6 +87,8 @@ func (Connection) Fields() []ent.Field {
 func (Connection) Edges() []ent.Edge {
 	return []ent.Edge{
 		edge.To("campaign", Campaign.Type).Field("campaign_id").Unique().Required().Immutable(),
+		edge.To("queue", Queue.Type).Field("queue_id").Unique(),
+		edge.To("assignee", User.Type).Field("assignee_id").Unique().Annotations(entgql.Unbind()),
 		edge.From("webhook_logs", WebhookLog.Type).Ref("connection").
 			Annotations(entgql.Unbind(), entgql.RelayConnection()),
 		edge.From("test_reports", TestReport.Type).Ref("connection").Annotations(entgql.Unbind()),
@@ -87,6 +105,8 @@ func (Connection) Indexes() []ent.Index {
 		index.Fields("webhook_key").Unique(),
 		index.Fields("campaign_id", "connected_at", "id"),
 		index.Fields("campaign_id", "platform", "account_id"),
+		index.Fields("queue_id"),
+		index.Fields("assignee_id"),
 		index.Fields("next_check_at").
 			StorageKey("connection_due").
 			Annotations(entsql.IndexWhere("disconnected_at IS NULL")),

@@ -3,6 +3,7 @@ package schema
 import (
 	"entgo.io/contrib/entgql"
 	"entgo.io/ent"
+	"entgo.io/ent/dialect/entsql"
 	"entgo.io/ent/schema"
 	"entgo.io/ent/schema/edge"
 	"entgo.io/ent/schema/field"
@@ -31,6 +32,18 @@ func (Contact) Fields() []ent.Field {
 		field.String("language").Optional().Nillable(),
 		field.Bool("blocked").Default(false),
 		field.Time("created_at").Immutable(),
+
+		field.String("avatar_ref").Optional().Nillable().Sensitive().Comment("what the picture kept was fetched by"),
+		field.String("avatar_hash").Optional().Nillable().Comment("of the picture kept, in the room media"),
+		field.String("avatar_type").Optional().Nillable(),
+		field.Enum("profile").NamedValues("Pending", "PENDING", "Known", "KNOWN", "Unknown", "UNKNOWN").Default("UNKNOWN").
+			Comment("PENDING: to be asked of the platform"),
+		field.Time("described_at").Optional().Nillable().Comment("when the platform was last asked"),
+		field.String("queue_key").Optional().Nillable().Immutable().Comment("its own id: profiles wait for nobody"),
+		field.Int64("queue_order").Default(0).Immutable(),
+		field.Time("next_try_at").Optional().Nillable(),
+		field.Int("attempts").Default(0),
+		field.Time("leased_until").Optional().Nillable(),
 	}
 }
 
@@ -46,6 +59,8 @@ func (Contact) Edges() []ent.Edge {
 func (Contact) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("connection_id", "account_id", "external_id").Unique(),
+		index.Fields("queue_key", "queue_order").StorageKey("contact_profile_pending").
+			Annotations(entsql.IndexWhere("profile = 'PENDING'")),
 	}
 }
 
@@ -73,6 +88,14 @@ func (Conversation) Fields() []ent.Field {
 		field.Time("last_message_at").Annotations(entgql.OrderField("LAST_MESSAGE_AT")),
 		field.Time("created_at").Immutable().Annotations(entgql.OrderField("CREATED_AT")),
 		field.Time("closed_at").Optional().Nillable(),
+
+		optionalRef("assignee_id"),
+		optionalRef("queue_id"),
+		field.Enum("thread_owner").NamedValues("None", "NONE", "Us", "US", "AnotherApp", "ANOTHER_APP",
+			"PlatformInbox", "PLATFORM_INBOX").Default("NONE"),
+		field.String("thread_owner_app_id").Optional().Nillable(),
+		field.Time("customer_wrote_at").Optional().Nillable().
+			Comment("when the customer last did what opens the platform's window for answers"),
 	}
 }
 
@@ -83,6 +106,9 @@ func (Conversation) Edges() []ent.Edge {
 		edge.To("connection", Connection.Type).Field("connection_id").Unique().Required().Immutable(),
 		edge.To("contact", Contact.Type).Field("contact_id").Unique().Required().Immutable(),
 		edge.To("last_message", Message.Type).Field("last_message_id").Unique(),
+		edge.To("assignee", User.Type).Field("assignee_id").Unique().Annotations(entgql.Unbind()),
+		edge.To("queue", Queue.Type).Field("queue_id").Unique(),
+		edge.To("tags", Tag.Type).Through("taggings", Tagging.Type).Annotations(entgql.Unbind()),
 		edge.From("messages", Message.Type).Ref("conversation").
 			Annotations(entgql.Unbind(), entgql.RelayConnection()),
 	}
@@ -98,6 +124,11 @@ func (Conversation) Indexes() []ent.Index {
 		index.Fields("campaign_id", "created_at", "id"),
 		index.Fields("campaign_id", "status", "last_message_at", "id"),
 		index.Fields("connection_id", "status", "last_message_at", "id"),
+		index.Fields("campaign_id", "assignee_id", "last_message_at", "id"),
+		index.Fields("queue_id", "status", "last_message_at", "id"),
+		index.Fields("assignee_id", "status"),
+		index.Fields("queue_id", "created_at").StorageKey("conversation_unassigned").
+			Annotations(entsql.IndexWhere("assignee_id IS NULL AND status = 'OPEN'")),
 	}
 }
 

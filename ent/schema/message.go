@@ -44,6 +44,10 @@ func (Message) Fields() []ent.Field {
 		field.Time("sent_at"),
 		field.Time("created_at").Immutable(),
 		field.Time("edited_at").Optional().Nillable(),
+		field.Time("delivered_at").Optional().Nillable(),
+		field.Time("read_at").Optional().Nillable(),
+		field.Time("deleted_at").Optional().Nillable(),
+		field.Bool("standby").Default(false).Immutable(),
 
 		optionalRef("author_id"),
 		field.JSON("problem", &causeway.Problem{}).Optional(),
@@ -56,6 +60,7 @@ func (Message) Fields() []ent.Field {
 		field.Time("queued_at").Optional().Nillable().Comment("when it was last put into the queue"),
 		field.Int("failures").Default(0).Comment("tries that came to nothing since queued_at"),
 		field.Time("sending_at").Optional().Nillable().Comment("set while the platform is called"),
+		field.Int("parts_sent").Default(0).Comment("how many of its parts the platform took: text first, then each attachment"),
 	}
 }
 
@@ -68,6 +73,7 @@ func (Message) Edges() []ent.Edge {
 		edge.To("replies", Message.Type).Annotations(entgql.Unbind()).
 			From("reply_to").Field("reply_to_id").Unique(),
 		edge.From("attachments", Attachment.Type).Ref("message"),
+		edge.From("parts", MessagePart.Type).Ref("message").Annotations(entgql.Unbind()),
 		edge.From("reactions", Reaction.Type).Ref("message"),
 	}
 }
@@ -82,6 +88,8 @@ func (Message) Indexes() []ent.Index {
 		index.Fields("connection_id", "account_id", "external_id").Unique(),
 		index.Fields("webhook_log_id"),
 		index.Fields("reply_to_id"),
+		index.Fields("conversation_id", "sent_at").StorageKey("message_on_its_way").
+			Annotations(entsql.IndexWhere("status = 'SENT' OR status = 'DELIVERED'")),
 		index.Fields("conversation_id", "idempotency_key").Unique().
 			StorageKey("message_idempotency").
 			Annotations(entsql.IndexWhere("idempotency_key IS NOT NULL")),
@@ -120,6 +128,13 @@ func (Attachment) Fields() []ent.Field {
 		field.Float("duration_seconds").Optional().Nillable(),
 		field.Float("latitude").Optional().Nillable(),
 		field.Float("longitude").Optional().Nillable(),
+
+		field.String("hash").Optional().Nillable().Comment("of its bytes, in the room media"),
+		field.String("queue_key").Optional().Nillable().Immutable().Comment("its own id: files wait for nobody"),
+		field.Int64("queue_order").Default(0).Immutable(),
+		field.Time("next_try_at").Optional().Nillable(),
+		field.Int("attempts").Default(0),
+		field.Time("leased_until").Optional().Nillable(),
 	}
 }
 
@@ -132,7 +147,46 @@ func (Attachment) Edges() []ent.Edge {
 
 // Indexes of attachments.
 func (Attachment) Indexes() []ent.Index {
-	return []ent.Index{index.Fields("message_id", "place").Unique()}
+	return []ent.Index{
+		index.Fields("message_id", "place").Unique(),
+		index.Fields("queue_key", "queue_order").StorageKey("attachment_pending").
+			Annotations(entsql.IndexWhere("state = 'PENDING'")),
+	}
+}
+
+// MessagePart is a further part of a message of ours that the platform took as a
+// message of its own: every one but the first, whose id the message itself has.
+type MessagePart struct{ ent.Schema }
+
+// Mixin gives parts their ids.
+func (MessagePart) Mixin() []ent.Mixin { return with(causeway.PrefixMessagePart) }
+
+// Fields of a part; place is its order within the message, from 1.
+func (MessagePart) Fields() []ent.Field {
+	return []ent.Field{
+		ref("campaign_id"),
+		ref("connection_id"),
+		field.String("account_id").Immutable(),
+		ref("message_id"),
+		field.Int("place").Immutable(),
+		field.String("external_id").Immutable(),
+		field.Time("sent_at").Immutable(),
+	}
+}
+
+// Edges of a part.
+func (MessagePart) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.To("message", Message.Type).Field("message_id").Unique().Required().Immutable(),
+	}
+}
+
+// Indexes of parts: one per place, and one per account and the platform's id.
+func (MessagePart) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("message_id", "place").Unique(),
+		index.Fields("connection_id", "account_id", "external_id").Unique(),
+	}
 }
 
 // Reaction is one emoji that one person put on a message.

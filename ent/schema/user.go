@@ -3,6 +3,7 @@ package schema
 import (
 	"entgo.io/contrib/entgql"
 	"entgo.io/ent"
+	"entgo.io/ent/dialect/entsql"
 	"entgo.io/ent/schema"
 	"entgo.io/ent/schema/edge"
 	"entgo.io/ent/schema/field"
@@ -27,6 +28,13 @@ func (User) Fields() []ent.Field {
 		field.String("password_hash").Sensitive(),
 		field.Time("deactivated_at").Optional().Nillable(),
 		field.Time("created_at").Immutable().Annotations(entgql.OrderField("CREATED_AT")),
+
+		field.Enum("presence").NamedValues("Online", "ONLINE", "Away", "AWAY", "Offline", "OFFLINE").Default("OFFLINE").
+			Comment("as it holds now: what was said, unless their sockets are gone"),
+		field.Enum("said_presence").NamedValues("Online", "ONLINE", "Away", "AWAY", "Offline", "OFFLINE").Default("OFFLINE").
+			Comment("what setPresence said last"),
+		field.Time("seen_at").Optional().Nillable().
+			Comment("when a socket of theirs was last known to be open; empty if none was since setPresence"),
 	}
 }
 
@@ -43,6 +51,8 @@ func (User) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("email").Unique(),
 		index.Fields("created_at", "id"),
+		index.Fields("seen_at").StorageKey("user_seen").
+			Annotations(entsql.IndexWhere("seen_at IS NOT NULL")),
 	}
 }
 

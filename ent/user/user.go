@@ -31,6 +31,12 @@ const (
 	FieldDeactivatedAt = "deactivated_at"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
+	// FieldPresence holds the string denoting the presence field in the database.
+	FieldPresence = "presence"
+	// FieldSaidPresence holds the string denoting the said_presence field in the database.
+	FieldSaidPresence = "said_presence"
+	// FieldSeenAt holds the string denoting the seen_at field in the database.
+	FieldSeenAt = "seen_at"
 	// EdgeTokens holds the string denoting the tokens edge name in mutations.
 	EdgeTokens = "tokens"
 	// EdgeMemberships holds the string denoting the memberships edge name in mutations.
@@ -63,6 +69,9 @@ var Columns = []string{
 	FieldPasswordHash,
 	FieldDeactivatedAt,
 	FieldCreatedAt,
+	FieldPresence,
+	FieldSaidPresence,
+	FieldSeenAt,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -102,6 +111,60 @@ func RoleValidator(r Role) error {
 		return nil
 	default:
 		return fmt.Errorf("user: invalid enum value for role field: %q", r)
+	}
+}
+
+// Presence defines the type for the "presence" enum field.
+type Presence string
+
+// PresenceOffline is the default value of the Presence enum.
+const DefaultPresence = PresenceOffline
+
+// Presence values.
+const (
+	PresenceOnline  Presence = "ONLINE"
+	PresenceAway    Presence = "AWAY"
+	PresenceOffline Presence = "OFFLINE"
+)
+
+func (pr Presence) String() string {
+	return string(pr)
+}
+
+// PresenceValidator is a validator for the "presence" field enum values. It is called by the builders before save.
+func PresenceValidator(pr Presence) error {
+	switch pr {
+	case PresenceOnline, PresenceAway, PresenceOffline:
+		return nil
+	default:
+		return fmt.Errorf("user: invalid enum value for presence field: %q", pr)
+	}
+}
+
+// SaidPresence defines the type for the "said_presence" enum field.
+type SaidPresence string
+
+// SaidPresenceOffline is the default value of the SaidPresence enum.
+const DefaultSaidPresence = SaidPresenceOffline
+
+// SaidPresence values.
+const (
+	SaidPresenceOnline  SaidPresence = "ONLINE"
+	SaidPresenceAway    SaidPresence = "AWAY"
+	SaidPresenceOffline SaidPresence = "OFFLINE"
+)
+
+func (sp SaidPresence) String() string {
+	return string(sp)
+}
+
+// SaidPresenceValidator is a validator for the "said_presence" field enum values. It is called by the builders before save.
+func SaidPresenceValidator(sp SaidPresence) error {
+	switch sp {
+	case SaidPresenceOnline, SaidPresenceAway, SaidPresenceOffline:
+		return nil
+	default:
+		return fmt.Errorf("user: invalid enum value for said_presence field: %q", sp)
 	}
 }
 
@@ -146,6 +209,21 @@ func ByDeactivatedAt(opts ...sql.OrderTermOption) OrderOption {
 // ByCreatedAt orders the results by the created_at field.
 func ByCreatedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCreatedAt, opts...).ToFunc()
+}
+
+// ByPresence orders the results by the presence field.
+func ByPresence(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPresence, opts...).ToFunc()
+}
+
+// BySaidPresence orders the results by the said_presence field.
+func BySaidPresence(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldSaidPresence, opts...).ToFunc()
+}
+
+// BySeenAt orders the results by the seen_at field.
+func BySeenAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldSeenAt, opts...).ToFunc()
 }
 
 // ByTokensCount orders the results by tokens count.
@@ -204,6 +282,42 @@ func (e *Role) UnmarshalGQL(val interface{}) error {
 	*e = Role(str)
 	if err := RoleValidator(*e); err != nil {
 		return fmt.Errorf("%s is not a valid Role", str)
+	}
+	return nil
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (e Presence) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(e.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (e *Presence) UnmarshalGQL(val interface{}) error {
+	str, ok := val.(string)
+	if !ok {
+		return fmt.Errorf("enum %T must be a string", val)
+	}
+	*e = Presence(str)
+	if err := PresenceValidator(*e); err != nil {
+		return fmt.Errorf("%s is not a valid Presence", str)
+	}
+	return nil
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (e SaidPresence) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(e.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (e *SaidPresence) UnmarshalGQL(val interface{}) error {
+	str, ok := val.(string)
+	if !ok {
+		return fmt.Errorf("enum %T must be a string", val)
+	}
+	*e = SaidPresence(str)
+	if err := SaidPresenceValidator(*e); err != nil {
+		return fmt.Errorf("%s is not a valid SaidPresence", str)
 	}
 	return nil
 }

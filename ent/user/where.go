@@ -86,6 +86,11 @@ func CreatedAt(v time.Time) predicate.User {
 	return predicate.User(sql.FieldEQ(FieldCreatedAt, v))
 }
 
+// SeenAt applies equality check predicate on the "seen_at" field. It's identical to SeenAtEQ.
+func SeenAt(v time.Time) predicate.User {
+	return predicate.User(sql.FieldEQ(FieldSeenAt, v))
+}
+
 // EmailEQ applies the EQ predicate on the "email" field.
 func EmailEQ(v string) predicate.User {
 	return predicate.User(sql.FieldEQ(FieldEmail, v))
@@ -454,6 +459,96 @@ func CreatedAtLT(v time.Time) predicate.User {
 // CreatedAtLTE applies the LTE predicate on the "created_at" field.
 func CreatedAtLTE(v time.Time) predicate.User {
 	return predicate.User(sql.FieldLTE(FieldCreatedAt, v))
+}
+
+// PresenceEQ applies the EQ predicate on the "presence" field.
+func PresenceEQ(v Presence) predicate.User {
+	return predicate.User(sql.FieldEQ(FieldPresence, v))
+}
+
+// PresenceNEQ applies the NEQ predicate on the "presence" field.
+func PresenceNEQ(v Presence) predicate.User {
+	return predicate.User(sql.FieldNEQ(FieldPresence, v))
+}
+
+// PresenceIn applies the In predicate on the "presence" field.
+func PresenceIn(vs ...Presence) predicate.User {
+	return predicate.User(sql.FieldIn(FieldPresence, vs...))
+}
+
+// PresenceNotIn applies the NotIn predicate on the "presence" field.
+func PresenceNotIn(vs ...Presence) predicate.User {
+	return predicate.User(sql.FieldNotIn(FieldPresence, vs...))
+}
+
+// SaidPresenceEQ applies the EQ predicate on the "said_presence" field.
+func SaidPresenceEQ(v SaidPresence) predicate.User {
+	return predicate.User(sql.FieldEQ(FieldSaidPresence, v))
+}
+
+// SaidPresenceNEQ applies the NEQ predicate on the "said_presence" field.
+func SaidPresenceNEQ(v SaidPresence) predicate.User {
+	return predicate.User(sql.FieldNEQ(FieldSaidPresence, v))
+}
+
+// SaidPresenceIn applies the In predicate on the "said_presence" field.
+func SaidPresenceIn(vs ...SaidPresence) predicate.User {
+	return predicate.User(sql.FieldIn(FieldSaidPresence, vs...))
+}
+
+// SaidPresenceNotIn applies the NotIn predicate on the "said_presence" field.
+func SaidPresenceNotIn(vs ...SaidPresence) predicate.User {
+	return predicate.User(sql.FieldNotIn(FieldSaidPresence, vs...))
+}
+
+// SeenAtEQ applies the EQ predicate on the "seen_at" field.
+func SeenAtEQ(v time.Time) predicate.User {
+	return predicate.User(sql.FieldEQ(FieldSeenAt, v))
+}
+
+// SeenAtNEQ applies the NEQ predicate on the "seen_at" field.
+func SeenAtNEQ(v time.Time) predicate.User {
+	return predicate.User(sql.FieldNEQ(FieldSeenAt, v))
+}
+
+// SeenAtIn applies the In predicate on the "seen_at" field.
+func SeenAtIn(vs ...time.Time) predicate.User {
+	return predicate.User(sql.FieldIn(FieldSeenAt, vs...))
+}
+
+// SeenAtNotIn applies the NotIn predicate on the "seen_at" field.
+func SeenAtNotIn(vs ...time.Time) predicate.User {
+	return predicate.User(sql.FieldNotIn(FieldSeenAt, vs...))
+}
+
+// SeenAtGT applies the GT predicate on the "seen_at" field.
+func SeenAtGT(v time.Time) predicate.User {
+	return predicate.User(sql.FieldGT(FieldSeenAt, v))
+}
+
+// SeenAtGTE applies the GTE predicate on the "seen_at" field.
+func SeenAtGTE(v time.Time) predicate.User {
+	return predicate.User(sql.FieldGTE(FieldSeenAt, v))
+}
+
+// SeenAtLT applies the LT predicate on the "seen_at" field.
+func SeenAtLT(v time.Time) predicate.User {
+	return predicate.User(sql.FieldLT(FieldSeenAt, v))
+}
+
+// SeenAtLTE applies the LTE predicate on the "seen_at" field.
+func SeenAtLTE(v time.Time) predicate.User {
+	return predicate.User(sql.FieldLTE(FieldSeenAt, v))
+}
+
+// SeenAtIsNil applies the IsNil predicate on the "seen_at" field.
+func SeenAtIsNil() predicate.User {
+	return predicate.User(sql.FieldIsNull(FieldSeenAt))
+}
+
+// SeenAtNotNil applies the NotNil predicate on the "seen_at" field.
+func SeenAtNotNil() predicate.User {
+	return predicate.User(sql.FieldNotNull(FieldSeenAt))
 }
 
 // HasTokens applies the HasEdge predicate on the "tokens" edge.

@@ -10,6 +10,7 @@ import (
 	"causeway/ent/connection"
 	"causeway/ent/conversation"
 	"causeway/ent/message"
+	"causeway/ent/queue"
 	"causeway/ent/user"
 	"causeway/ent/webhooklog"
 	"causeway/internal/platform"
@@ -34,9 +35,30 @@ type Event interface {
 	GetAt() time.Time
 }
 
+type AddNoteInput struct {
+	ConversationID causeway.ID `json:"conversationId"`
+	Text           string      `json:"text"`
+}
+
+type AddNotePayload struct {
+	Message    *ent.Message `json:"message,omitempty"`
+	UserErrors []*Problem   `json:"userErrors"`
+}
+
 type ArchiveCampaignPayload struct {
 	Campaign   *ent.Campaign `json:"campaign,omitempty"`
 	UserErrors []*Problem    `json:"userErrors"`
+}
+
+type AssignConversationInput struct {
+	ID         causeway.ID                     `json:"id"`
+	AssigneeID graphql.Omittable[*causeway.ID] `json:"assigneeId,omitempty"`
+	QueueID    graphql.Omittable[*causeway.ID] `json:"queueId,omitempty"`
+}
+
+type AssignConversationPayload struct {
+	Conversation *ent.Conversation `json:"conversation,omitempty"`
+	UserErrors   []*Problem        `json:"userErrors"`
 }
 
 type BotCommand struct {
@@ -57,9 +79,11 @@ type ConnectTelegramBotInput struct {
 	CampaignID causeway.ID `json:"campaignId"`
 	BotToken   string      `json:"botToken"`
 	// With or without @. If given, it must be the token's bot.
-	BotUsername graphql.Omittable[*string] `json:"botUsername,omitempty"`
-	BotName     graphql.Omittable[*string] `json:"botName,omitempty"`
-	Language    graphql.Omittable[*string] `json:"language,omitempty"`
+	BotUsername graphql.Omittable[*string]      `json:"botUsername,omitempty"`
+	BotName     graphql.Omittable[*string]      `json:"botName,omitempty"`
+	QueueID     graphql.Omittable[*causeway.ID] `json:"queueId,omitempty"`
+	Language    graphql.Omittable[*string]      `json:"language,omitempty"`
+	AssigneeID  graphql.Omittable[*causeway.ID] `json:"assigneeId,omitempty"`
 	// Off: connect now, switch on with updateConnection.
 	Enabled bool `json:"enabled"`
 }
@@ -96,8 +120,12 @@ func (this ConversationEvent) GetAt() time.Time                      { return th
 
 type ConversationFilter struct {
 	Status       graphql.Omittable[[]conversation.Status] `json:"status,omitempty"`
+	AssigneeID   graphql.Omittable[*causeway.ID]          `json:"assigneeId,omitempty"`
+	Unassigned   graphql.Omittable[*bool]                 `json:"unassigned,omitempty"`
+	QueueID      graphql.Omittable[*causeway.ID]          `json:"queueId,omitempty"`
 	ConnectionID graphql.Omittable[*causeway.ID]          `json:"connectionId,omitempty"`
 	Platform     graphql.Omittable[*platform.Name]        `json:"platform,omitempty"`
+	TagID        graphql.Omittable[*causeway.ID]          `json:"tagId,omitempty"`
 	Unread       graphql.Omittable[*bool]                 `json:"unread,omitempty"`
 	// Words in the contact's name or in any message: every word must occur, the last one also as a beginning.
 	Search graphql.Omittable[*string] `json:"search,omitempty"`
@@ -125,6 +153,18 @@ type CreateCampaignPayload struct {
 	UserErrors []*Problem    `json:"userErrors"`
 }
 
+type CreateQueueInput struct {
+	CampaignID causeway.ID                      `json:"campaignId"`
+	Name       string                           `json:"name"`
+	MemberIds  graphql.Omittable[[]causeway.ID] `json:"memberIds,omitempty"`
+	Assignment queue.Assignment                 `json:"assignment"`
+}
+
+type CreateQueuePayload struct {
+	Queue      *ent.Queue `json:"queue,omitempty"`
+	UserErrors []*Problem `json:"userErrors"`
+}
+
 type CreateUserInput struct {
 	Email    string    `json:"email"`
 	Name     string    `json:"name"`
@@ -135,6 +175,21 @@ type CreateUserInput struct {
 type CreateUserPayload struct {
 	User       *ent.User  `json:"user,omitempty"`
 	UserErrors []*Problem `json:"userErrors"`
+}
+
+type DeleteQueuePayload struct {
+	DeletedID  *causeway.ID `json:"deletedId,omitempty"`
+	UserErrors []*Problem   `json:"userErrors"`
+}
+
+type DeleteQuickReplyPayload struct {
+	DeletedID  *causeway.ID `json:"deletedId,omitempty"`
+	UserErrors []*Problem   `json:"userErrors"`
+}
+
+type DeleteTagPayload struct {
+	DeletedID  *causeway.ID `json:"deletedId,omitempty"`
+	UserErrors []*Problem   `json:"userErrors"`
 }
 
 type DisconnectPayload struct {
@@ -153,6 +208,11 @@ type Heartbeat struct {
 func (Heartbeat) IsEvent()                                   {}
 func (this Heartbeat) GetCursor() entgql.Cursor[causeway.ID] { return this.Cursor }
 func (this Heartbeat) GetAt() time.Time                      { return this.At }
+
+type MarkConversationReadPayload struct {
+	Conversation *ent.Conversation `json:"conversation,omitempty"`
+	UserErrors   []*Problem        `json:"userErrors"`
+}
 
 type MessageEvent struct {
 	Cursor entgql.Cursor[causeway.ID] `json:"cursor"`
@@ -216,7 +276,7 @@ type ReplyPolicy struct {
 	Window  ReplyWindow `json:"window"`
 	// When window changes for the worse; null where it never does.
 	ClosesAt *time.Time `json:"closesAt,omitempty"`
-	// Why not, or why it would wait: token expired, customer blocked us, not connected any more.
+	// Why not, or why it would wait: window closed, thread owned by another app, token expired, customer blocked us.
 	Problem *Problem `json:"problem,omitempty"`
 }
 
@@ -230,10 +290,38 @@ type RevokeAccessTokenPayload struct {
 	UserErrors []*Problem   `json:"userErrors"`
 }
 
+type SaveQuickReplyInput struct {
+	// Null makes a new one.
+	ID         graphql.Omittable[*causeway.ID] `json:"id,omitempty"`
+	CampaignID causeway.ID                     `json:"campaignId"`
+	Shortcut   string                          `json:"shortcut"`
+	Language   graphql.Omittable[*string]      `json:"language,omitempty"`
+	Text       string                          `json:"text"`
+}
+
+type SaveQuickReplyPayload struct {
+	QuickReply *ent.QuickReply `json:"quickReply,omitempty"`
+	UserErrors []*Problem      `json:"userErrors"`
+}
+
+type SaveTagInput struct {
+	// Null makes a new one.
+	ID         graphql.Omittable[*causeway.ID] `json:"id,omitempty"`
+	CampaignID causeway.ID                     `json:"campaignId"`
+	Name       string                          `json:"name"`
+	Color      graphql.Omittable[*string]      `json:"color,omitempty"`
+}
+
+type SaveTagPayload struct {
+	Tag        *ent.Tag   `json:"tag,omitempty"`
+	UserErrors []*Problem `json:"userErrors"`
+}
+
 type SendMessageInput struct {
-	ConversationID causeway.ID                     `json:"conversationId"`
-	Text           graphql.Omittable[*string]      `json:"text,omitempty"`
-	ReplyToID      graphql.Omittable[*causeway.ID] `json:"replyToId,omitempty"`
+	ConversationID causeway.ID                          `json:"conversationId"`
+	Text           graphql.Omittable[*string]           `json:"text,omitempty"`
+	Attachments    graphql.Omittable[[]*graphql.Upload] `json:"attachments,omitempty"`
+	ReplyToID      graphql.Omittable[*causeway.ID]      `json:"replyToId,omitempty"`
 	// Chosen by the client, one per message of a conversation: the same key again returns the first message and sends nothing.
 	IdempotencyKey graphql.Omittable[*string] `json:"idempotencyKey,omitempty"`
 }
@@ -252,6 +340,25 @@ type SetCampaignMemberInput struct {
 type SetCampaignMemberPayload struct {
 	Campaign   *ent.Campaign `json:"campaign,omitempty"`
 	UserErrors []*Problem    `json:"userErrors"`
+}
+
+type SetConversationStatusInput struct {
+	ID     causeway.ID         `json:"id"`
+	Status conversation.Status `json:"status"`
+}
+
+type SetConversationStatusPayload struct {
+	Conversation *ent.Conversation `json:"conversation,omitempty"`
+	UserErrors   []*Problem        `json:"userErrors"`
+}
+
+type SetPresencePayload struct {
+	User       *ent.User  `json:"user,omitempty"`
+	UserErrors []*Problem `json:"userErrors"`
+}
+
+type SetTypingPayload struct {
+	UserErrors []*Problem `json:"userErrors"`
 }
 
 type SignInInput struct {
@@ -274,10 +381,27 @@ type SignOutPayload struct {
 type Subscription struct {
 }
 
+type TagConversationInput struct {
+	ID           causeway.ID                      `json:"id"`
+	AddTagIds    graphql.Omittable[[]causeway.ID] `json:"addTagIds,omitempty"`
+	RemoveTagIds graphql.Omittable[[]causeway.ID] `json:"removeTagIds,omitempty"`
+}
+
+type TagConversationPayload struct {
+	Conversation *ent.Conversation `json:"conversation,omitempty"`
+	UserErrors   []*Problem        `json:"userErrors"`
+}
+
+type TakeConversationPayload struct {
+	Conversation *ent.Conversation `json:"conversation,omitempty"`
+	UserErrors   []*Problem        `json:"userErrors"`
+}
+
 type TelegramBot struct {
 	BotID         string  `json:"botId"`
 	Username      *string `json:"username,omitempty"`
 	Name          string  `json:"name"`
+	AvatarURL     *string `json:"avatarUrl,omitempty"`
 	CanJoinGroups bool    `json:"canJoinGroups"`
 	// On: in groups the bot sees only commands, mentions and replies. Turn off at BotFather with /setprivacy.
 	PrivacyMode bool          `json:"privacyMode"`
@@ -304,6 +428,12 @@ type TokenStatus struct {
 	RefreshAt *time.Time `json:"refreshAt,omitempty"`
 }
 
+type TypingEvent struct {
+	User    *ent.User    `json:"user,omitempty"`
+	Contact *ent.Contact `json:"contact,omitempty"`
+	Typing  bool         `json:"typing"`
+}
+
 type UnarchiveCampaignPayload struct {
 	Campaign   *ent.Campaign `json:"campaign,omitempty"`
 	UserErrors []*Problem    `json:"userErrors"`
@@ -320,6 +450,32 @@ type UpdateCampaignPayload struct {
 	UserErrors []*Problem    `json:"userErrors"`
 }
 
+type UpdateConnectionInput struct {
+	ID         causeway.ID                     `json:"id"`
+	Name       graphql.Omittable[*string]      `json:"name,omitempty"`
+	Enabled    graphql.Omittable[*bool]        `json:"enabled,omitempty"`
+	Language   graphql.Omittable[*string]      `json:"language,omitempty"`
+	QueueID    graphql.Omittable[*causeway.ID] `json:"queueId,omitempty"`
+	AssigneeID graphql.Omittable[*causeway.ID] `json:"assigneeId,omitempty"`
+}
+
+type UpdateConnectionPayload struct {
+	Connection *ent.Connection `json:"connection,omitempty"`
+	UserErrors []*Problem      `json:"userErrors"`
+}
+
+type UpdateQueueInput struct {
+	ID         causeway.ID                          `json:"id"`
+	Name       graphql.Omittable[*string]           `json:"name,omitempty"`
+	MemberIds  graphql.Omittable[[]causeway.ID]     `json:"memberIds,omitempty"`
+	Assignment graphql.Omittable[*queue.Assignment] `json:"assignment,omitempty"`
+}
+
+type UpdateQueuePayload struct {
+	Queue      *ent.Queue `json:"queue,omitempty"`
+	UserErrors []*Problem `json:"userErrors"`
+}
+
 type UpdateUserInput struct {
 	ID       causeway.ID                `json:"id"`
 	Name     graphql.Omittable[*string] `json:"name,omitempty"`
@@ -329,7 +485,8 @@ type UpdateUserInput struct {
 	// Needed of whoever changes their own password.
 	CurrentPassword graphql.Omittable[*string]    `json:"currentPassword,omitempty"`
 	Role            graphql.Omittable[*user.Role] `json:"role,omitempty"`
-	// True ends their tokens, sessions and subscriptions. The last administrator stays (CONFLICT).
+	// True ends their tokens, sessions and subscriptions and gives their open conversations back to the
+	// queue. The last administrator stays (CONFLICT).
 	Deactivated graphql.Omittable[*bool] `json:"deactivated,omitempty"`
 }
 
@@ -740,7 +897,6 @@ func (e ProblemCode) MarshalJSON() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// What the platform lets be sent to a customer at the moment.
 type ReplyWindow string
 
 const (

@@ -16,6 +16,19 @@ type Profile struct {
 	CanJoinGroups bool      `json:"canJoinGroups,omitempty"`
 	PrivacyMode   bool      `json:"privacyMode,omitempty"`
 	Commands      []Command `json:"commands,omitempty"`
+
+	// Of pages.
+	Category  string   `json:"category,omitempty"`
+	Followers *int     `json:"followers,omitempty"`
+	Published *bool    `json:"published,omitempty"`
+	Tasks     []string `json:"tasks,omitempty"` // the person's on the page, such as MESSAGING
+}
+
+// Permission is a right that a token has or lacks.
+type Permission struct {
+	Name     string `json:"name"`
+	Granted  bool   `json:"granted"`
+	Required bool   `json:"required"`
 }
 
 // Command is a command that a bot offers its customers.
