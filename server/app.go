@@ -16,6 +16,7 @@ import (
 	"causeway"
 	"causeway/ent"
 	"causeway/graph"
+	"causeway/internal/audit"
 	"causeway/internal/auth"
 	"causeway/internal/bus"
 	"causeway/internal/campaign"
@@ -223,6 +224,7 @@ func guard(viewers *ent.Client) {
 	intake.Guard(viewers)
 	conversation.Guard(viewers)
 	feed.Guard(viewers)
+	audit.Guard(viewers)
 }
 
 func (a *app) authenticate(ctx context.Context, bearer string) (context.Context, error) {

@@ -337,6 +337,9 @@ func (s *Service) link(ctx context.Context, c *claim, in Input, i *inspection) (
 		return Result{}, subscriptionFailed(i.registerError)
 	}
 	now := s.clock.Now()
+	i.action, i.details = "connectTelegramBot", map[string]any{
+		"bot": i.profile.ID, "username": i.profile.Username, "again": c.again || c.was != nil,
+	}
 	report, err := s.record(ctx, i, testreport.KindConnection, c.present, func(update *ent.ConnectionUpdateOne) {
 		update.SetSealedToken(c.token).SetSealedWebhookSecret(c.secret).SetTokenRefreshedAt(now).SetAuthorizedBy(c.by)
 		if c.was != nil || c.again {

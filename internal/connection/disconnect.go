@@ -8,6 +8,7 @@ import (
 	"causeway"
 	"causeway/ent"
 	entconnection "causeway/ent/connection"
+	"causeway/internal/audit"
 	"causeway/internal/auth"
 	"causeway/internal/platform/telegram"
 	"causeway/internal/store"
@@ -75,6 +76,10 @@ func (s *Service) end(ctx context.Context, id causeway.ID) (ended bool, err erro
 			}
 		}
 		s.tell(tx, row.CampaignID, row.ID)
+		entry := audit.Entry{Campaign: row.CampaignID, Action: "disconnect", Subject: row.ID, At: s.clock.Now()}
+		if err := audit.Record(tx, entry); err != nil {
+			return err
+		}
 		return tx.Connection.UpdateOne(row).
 			SetDisconnectedAt(s.clock.Now()).
 			SetStatus(entconnection.StatusInactive).

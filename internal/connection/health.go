@@ -113,15 +113,16 @@ func (s *Service) checkOne(ctx context.Context, id causeway.ID) {
 			s.log.Error("a health check panicked", "connection", id, "panic", fmt.Sprintf("%T", r))
 		}
 	}()
-	_, err := s.check(ctx, id, testreport.KindHealth)
+	_, err := s.check(ctx, id, testreport.KindHealth, "")
 	if err != nil && !errors.Is(err, errStale) && ctx.Err() == nil {
 		s.log.Error("a connection was not checked", "connection", id, "error", err)
 	}
 }
 
 // check inspects a connection and records what it found; errStale if the connection
-// was changed meanwhile, NOT_CONNECTED if it has no token.
-func (s *Service) check(ctx context.Context, id causeway.ID, kind testreport.Kind) (causeway.ID, error) {
+// was changed meanwhile, NOT_CONNECTED if it has no token. action is the mutation that
+// asks for it, empty for the server itself.
+func (s *Service) check(ctx context.Context, id causeway.ID, kind testreport.Kind, action string) (causeway.ID, error) {
 	row, err := s.store.Reader().Connection.Get(ctx, id)
 	if ent.IsNotFound(err) {
 		return "", errStale
@@ -143,6 +144,7 @@ func (s *Service) check(ctx context.Context, id causeway.ID, kind testreport.Kin
 	if err := ctx.Err(); err != nil { // what was not answered says nothing then
 		return "", err
 	}
+	i.action, i.details = action, map[string]any{"passed": i.passed()}
 	return s.record(ctx, i, kind, sealed(row.SealedToken), nil)
 }
 

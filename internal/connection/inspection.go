@@ -21,6 +21,10 @@ type inspection struct {
 	bot   *telegram.Client
 	of    subject
 	began time.Time
+	// action is the mutation that asked for this look, for the audit log; empty: nobody
+	// did. details are what the log says of it.
+	action  string
+	details map[string]any
 
 	spent  map[platform.CheckName]time.Duration
 	checks []platform.Check

@@ -18,6 +18,7 @@ import (
 	entconnection "causeway/ent/connection"
 	"causeway/ent/feedevent"
 	"causeway/ent/testreport"
+	"causeway/internal/audit"
 	"causeway/internal/feed"
 	"causeway/internal/platform"
 	"causeway/internal/platform/telegram"
@@ -70,7 +71,12 @@ func (s *Service) record(
 		if news {
 			s.tell(tx, row.CampaignID, row.ID)
 		}
-		return nil
+		if i.action == "" {
+			return nil
+		}
+		return audit.Record(tx, audit.Entry{
+			Campaign: row.CampaignID, Action: i.action, Subject: row.ID, Details: i.details, At: s.clock.Now(),
+		})
 	})
 	if ent.IsNotFound(err) || errors.Is(err, errStale) {
 		return "", errStale
