@@ -119,7 +119,7 @@ type downloadBody struct {
 
 func (b *downloadBody) Read(p []byte) (int, error) {
 	n, err := b.body.Read(p)
-	if err == nil || errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+	if err == nil || errors.Is(err, io.EOF) {
 		return n, err
 	}
 	return n, b.of.told(b.ctx, download, unreachable(err, true))

@@ -221,7 +221,8 @@ func (u *upload) trouble() error {
 	return u.err
 }
 
-// uploadBody is an upload being read. The lock of the upload guards it.
+// uploadBody is an upload being read. The lock of the upload guards left and over, and
+// is not held while the file is read: that may take its time.
 type uploadBody struct {
 	of    *upload
 	file  io.Closer
@@ -233,21 +234,27 @@ type uploadBody struct {
 var errOver = errors.New("nobody waits for this upload any more")
 
 func (b *uploadBody) Read(p []byte) (int, error) {
+	n, err := b.parts.Read(p)
 	b.of.mu.Lock()
 	defer b.of.mu.Unlock()
 	if b.over {
 		return 0, errOver
 	}
-	n, err := b.parts.Read(p)
 	b.left -= int64(n)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		b.of.err = err
 	}
 	return n, err
 }
 
-// Close lets go of the file. It may come while the file is read, as files allow.
-func (b *uploadBody) Close() error { return b.file.Close() }
+// Close lets go of the file. It may come while the file is read, which is no trouble
+// with the file.
+func (b *uploadBody) Close() error {
+	b.of.mu.Lock()
+	b.over = true
+	b.of.mu.Unlock()
+	return b.file.Close()
+}
 
 var errOtherSize = errors.New("the file is not as long as it was said to be")
 
@@ -260,7 +267,7 @@ type exactly struct {
 func (e *exactly) Read(p []byte) (int, error) {
 	n, err := e.file.Read(p)
 	e.left -= int64(n)
-	if e.left < 0 || e.left > 0 && err == io.EOF {
+	if e.left < 0 || e.left > 0 && errors.Is(err, io.EOF) {
 		return 0, errOtherSize
 	}
 	return n, err
