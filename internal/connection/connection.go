@@ -30,6 +30,7 @@ import (
 	"causeway/internal/bus"
 	"causeway/internal/feed"
 	"causeway/internal/intake"
+	"causeway/internal/platform"
 	"causeway/internal/platform/telegram"
 	"causeway/internal/secret"
 	"causeway/internal/store"
@@ -156,7 +157,7 @@ func (s *Service) Start() error {
 	bell := s.bus.Subscribe(Topic)
 	s.work.Go(func() { s.listen(bell) })
 	s.work.Go(s.checkHealth)
-	if s.delivery() == entconnection.DeliveryPolling {
+	if s.delivery(platform.Telegram) == entconnection.DeliveryPolling {
 		s.work.Go(s.supervise)
 	}
 	return nil
@@ -198,9 +199,10 @@ func (s *Service) changed(id causeway.ID) {
 	}
 }
 
-// delivery is how updates reach this server.
-func (s *Service) delivery() entconnection.Delivery {
-	if s.publicURL == "" {
+// delivery is how a platform's updates reach this server. Telegram alone can be asked
+// for them.
+func (s *Service) delivery(on platform.Name) entconnection.Delivery {
+	if s.publicURL == "" && on == platform.Telegram {
 		return entconnection.DeliveryPolling
 	}
 	return entconnection.DeliveryWebhook

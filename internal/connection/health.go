@@ -15,6 +15,7 @@ import (
 	"causeway/ent"
 	entconnection "causeway/ent/connection"
 	"causeway/ent/testreport"
+	"causeway/internal/platform"
 	"causeway/internal/store"
 )
 
@@ -40,7 +41,8 @@ func (s *Service) takeUp(ctx context.Context) error {
 			}
 		}
 		return tx.Connection.Update().
-			Where(entconnection.DisconnectedAtIsNil(), entconnection.DeliveryNEQ(s.delivery())).
+			Where(entconnection.DisconnectedAtIsNil(), entconnection.PlatformEQ(platform.Telegram),
+				entconnection.DeliveryNEQ(s.delivery(platform.Telegram))).
 			SetNextCheckAt(s.clock.Now()).
 			Exec(ctx)
 	})
@@ -130,20 +132,17 @@ func (s *Service) check(ctx context.Context, id causeway.ID, kind testreport.Kin
 	if err != nil {
 		return "", fmt.Errorf("read %s: %w", id, err)
 	}
-	bot, err := s.botOf(row)
+	e, err := s.examiner(row)
 	if err != nil {
 		return "", err
 	}
-	i := s.inspect(bot)
-	if i.of, err = s.subject(row); err != nil {
-		return "", err
-	}
-	if err := i.all(ctx); err != nil {
+	if err := e.examine(ctx); err != nil {
 		return "", err
 	}
 	if err := ctx.Err(); err != nil { // what was not answered says nothing then
 		return "", err
 	}
+	i := e.seen()
 	i.action, i.details = action, map[string]any{"passed": i.passed()}
 	return s.record(ctx, i, kind, sealed(row.SealedToken), nil)
 }
