@@ -19,7 +19,7 @@ var floors = [][]string{
 	{"."},
 	{"internal/platform"},
 	{"ent"},
-	{"internal/store", "internal/bus", "internal/secret", "internal/problem",
+	{"internal/store", "internal/bus", "internal/secret", "internal/mail", "internal/problem",
 		"internal/platform/telegram", "internal/platform/messenger", "internal/platform/simulator", "internal/transport", "internal/playground"},
 	{"internal/auth", "internal/queue", "internal/media"},
 	{"internal/intake", "internal/feed"},
@@ -33,6 +33,7 @@ var strangers = map[string][]string{
 	"internal/platform/simulator": {"ent", "internal/"},      // it speaks HTTP only; platform itself is below
 	"internal/platform/telegram":  {"ent"},                   // our database
 	"internal/platform/messenger": {"ent"},                   // our database
+	"internal/mail":               {"ent"},                   // it is told what to say
 	"internal/transport":          {".", "ent", "internal/"}, // this schema, this product
 	"internal/media":              {"ent", "internal/"},      // it is handed readers, not tokens or rows
 	"internal/playground":         {".", "ent", "internal/"}, // it is a page
