@@ -153,7 +153,7 @@ func (a *app) build(ctx context.Context) error {
 	a.campaigns = campaign.New(campaign.Config{Store: a.store, Bus: a.bus, Clock: clock})
 	a.connections = connection.New(connection.Config{
 		Store: a.store, Feed: events, Intake: updates, Keys: keys, Bus: a.bus, Outbox: outbox{a}, Clock: clock, Log: a.log,
-		PublicURL: string(cfg.PublicURL), TelegramURL: string(cfg.TelegramAPIURL),
+		PublicURL: string(cfg.PublicURL), TelegramURL: string(cfg.TelegramAPIURL), Facebook: cfg.Facebook.app(),
 		CheckInterval: time.Duration(cfg.CheckInterval),
 	})
 	a.conversations = conversation.New(conversation.Config{
