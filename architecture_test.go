@@ -22,7 +22,7 @@ var floors = [][]string{
 	{"internal/store", "internal/bus", "internal/secret", "internal/problem",
 		"internal/platform/telegram", "internal/platform/simulator", "internal/transport", "internal/playground"},
 	{"internal/auth", "internal/queue"},
-	{"internal/intake", "internal/feed"},
+	{"internal/intake", "internal/feed", "internal/presence"},
 	{"internal/campaign", "internal/conversation", "internal/connection"},
 	{"graph", "internal/webhook"},
 	{"server"},
