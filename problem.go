@@ -95,6 +95,10 @@ const (
 	ReasonFacebookApp      Reason = "facebook_app"      // PLATFORM_NOT_CONFIGURED {settings}: settings this server lacks
 	ReasonTooLongToSend    Reason = "too_long_to_send"  // MESSAGE_TOO_LONG {max}: the platform takes max characters
 	ReasonNotFailed        Reason = "not_failed"        // CONFLICT: only a message that FAILED can be sent again
+	ReasonNameTaken        Reason = "name_taken"        // CONFLICT: another tag or queue of the campaign has this name
+	ReasonShortcutTaken    Reason = "shortcut_taken"    // CONFLICT: another quick reply has this shortcut and language
+	ReasonBadShortcut      Reason = "bad_shortcut"      // INVALID_INPUT: a shortcut is one word
+	ReasonBadColor         Reason = "bad_color"         // INVALID_INPUT: not #rrggbb
 )
 
 // Problem is something that went wrong, as plain data: it is stored on connections,

@@ -39,17 +39,23 @@ func (r *attachmentResolver) URL(ctx context.Context, obj *ent.Attachment) (*str
 
 // Actor is the resolver for the actor field.
 func (r *auditEntryResolver) Actor(ctx context.Context, obj *ent.AuditEntry) (*ent.User, error) {
-	panic(fmt.Errorf("not implemented: Actor - actor"))
+	if obj.ActorID == nil {
+		return nil, nil
+	}
+	return load(ctx).authors.Load(ctx, *obj.ActorID)
 }
 
 // Subject is the resolver for the subject field.
 func (r *auditEntryResolver) Subject(ctx context.Context, obj *ent.AuditEntry) (ent.Noder, error) {
-	panic(fmt.Errorf("not implemented: Subject - subject"))
+	if obj.SubjectID == nil {
+		return nil, nil
+	}
+	return load(ctx).subjects.load(ctx, *obj.SubjectID)
 }
 
 // Details is the resolver for the details field.
 func (r *auditEntryResolver) Details(ctx context.Context, obj *ent.AuditEntry) (json.RawMessage, error) {
-	panic(fmt.Errorf("not implemented: Details - details"))
+	return obj.Details, nil
 }
 
 // ViewerRole is the resolver for the viewerRole field.
@@ -98,7 +104,7 @@ func (r *campaignResolver) Members(ctx context.Context, obj *ent.Campaign) ([]*e
 
 // AuditLog is the resolver for the auditLog field.
 func (r *campaignResolver) AuditLog(ctx context.Context, obj *ent.Campaign, after *entgql.Cursor[causeway.ID], first *int, before *entgql.Cursor[causeway.ID], last *int) (*ent.AuditEntryConnection, error) {
-	panic(fmt.Errorf("not implemented: AuditLog - auditLog"))
+	return r.auditLog(ctx, obj.ID, page{after, first, before, last})
 }
 
 // EventCursor is the resolver for the eventCursor field.

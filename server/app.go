@@ -16,6 +16,7 @@ import (
 	"causeway"
 	"causeway/ent"
 	"causeway/graph"
+	"causeway/internal/audit"
 	"causeway/internal/auth"
 	"causeway/internal/bus"
 	"causeway/internal/campaign"
@@ -163,7 +164,7 @@ func (a *app) build(ctx context.Context) error {
 	a.campaigns = campaign.New(campaign.Config{Store: a.store, Bus: a.bus, Clock: clock})
 	a.connections = connection.New(connection.Config{
 		Store: a.store, Feed: events, Intake: updates, Keys: keys, Bus: a.bus, Outbox: outbox{a}, Clock: clock, Log: a.log,
-		PublicURL: string(cfg.PublicURL), TelegramURL: string(cfg.TelegramAPIURL),
+		PublicURL: string(cfg.PublicURL), TelegramURL: string(cfg.TelegramAPIURL), Facebook: cfg.Facebook.app(),
 		CheckInterval: time.Duration(cfg.CheckInterval),
 	})
 	a.conversations = conversation.New(conversation.Config{
@@ -235,6 +236,7 @@ func guard(viewers *ent.Client) {
 	intake.Guard(viewers)
 	conversation.Guard(viewers)
 	feed.Guard(viewers)
+	audit.Guard(viewers)
 }
 
 func (a *app) authenticate(ctx context.Context, bearer string) (context.Context, error) {
