@@ -22,7 +22,7 @@ var floors = [][]string{
 	{"internal/store", "internal/bus", "internal/secret", "internal/mail", "internal/problem",
 		"internal/platform/telegram", "internal/platform/messenger", "internal/platform/simulator", "internal/transport", "internal/playground"},
 	{"internal/auth", "internal/queue", "internal/media"},
-	{"internal/intake", "internal/feed", "internal/audit"},
+	{"internal/intake", "internal/feed", "internal/audit", "internal/presence"},
 	{"internal/campaign", "internal/conversation", "internal/connection"},
 	{"graph", "internal/webhook"},
 	{"server"},

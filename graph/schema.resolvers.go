@@ -315,7 +315,12 @@ func (r *mutationResolver) RevokeAccessToken(ctx context.Context, id causeway.ID
 
 // SetPresence is the resolver for the setPresence field.
 func (r *mutationResolver) SetPresence(ctx context.Context, presence user.Presence) (*model.SetPresencePayload, error) {
-	panic(fmt.Errorf("not implemented: SetPresence - setPresence"))
+	problems, err := r.userErrors(ctx, r.Presence.Set(ctx, presence))
+	if err != nil {
+		return nil, err
+	}
+	user, err := r.Query().Viewer(ctx)
+	return &model.SetPresencePayload{User: user, UserErrors: problems}, err
 }
 
 // CreateCampaign is the resolver for the createCampaign field.
@@ -660,7 +665,7 @@ func (r *subscriptionResolver) Typing(ctx context.Context, conversationID causew
 
 // PresenceUpdated is the resolver for the presenceUpdated field.
 func (r *subscriptionResolver) PresenceUpdated(ctx context.Context, campaignID causeway.ID) (<-chan *ent.User, error) {
-	panic(fmt.Errorf("not implemented: PresenceUpdated - presenceUpdated"))
+	return r.presenceUpdated(ctx, campaignID)
 }
 
 // Checks is the resolver for the checks field.
