@@ -96,7 +96,9 @@ const (
 	ReasonTooLongToSend    Reason = "too_long_to_send"  // MESSAGE_TOO_LONG {max}: the platform takes max characters
 	ReasonNotFailed        Reason = "not_failed"        // CONFLICT: only a message that FAILED can be sent again
 
-	// Of Facebook, of webhooks, and of sending.
+	// Of Facebook, of webhooks, and of sending. A {date} is written 2026-11-21, a moment
+	// ({since}, {closedAt}) 2026-11-21 13:12 UTC, a {max} of a file 25 MB; several names
+	// are joined by a comma and a space.
 	ReasonNamedPermissions    Reason = "named_permissions"     // PERMISSIONS_MISSING {permissions}: Facebook did not grant these
 	ReasonBusinessPagesHidden Reason = "business_pages_hidden" // PERMISSIONS_MISSING: without business_management, pages of a portfolio may stay hidden
 	ReasonLoginPending        Reason = "login_pending"         // CONFLICT: the Facebook window is still open
