@@ -5,8 +5,8 @@
 //
 // Service is safe for several goroutines. Apply belongs to the transaction it is
 // given. Locks are the database's: a conversation's row is locked by whoever adds a
-// message to it. The pace of sending has a mutex that is never held across anything
-// that waits.
+// message to it. The pace of sending and what customers were shown of typing have a
+// mutex each, never held across anything that waits.
 package conversation
 
 import (
@@ -17,6 +17,7 @@ import (
 	"causeway"
 	"causeway/ent"
 	"causeway/internal/auth"
+	"causeway/internal/bus"
 	"causeway/internal/feed"
 	"causeway/internal/platform"
 	"causeway/internal/store"
@@ -36,6 +37,7 @@ type Accounts interface {
 type Config struct {
 	Store    *store.Store
 	Feed     *feed.Feed
+	Bus      bus.Bus // carries who is typing
 	Accounts Accounts
 	Parsers  map[platform.Name]platform.Parser
 	Limits   map[platform.Name]platform.Limits
@@ -49,11 +51,14 @@ type Config struct {
 type Service struct {
 	store   *store.Store
 	feed    *feed.Feed
+	bus     bus.Bus
 	parsers map[platform.Name]platform.Parser
 	limits  map[platform.Name]platform.Limits
 	clock   causeway.Clock
 	log     *slog.Logger
-	taps    *tapAnswerer
+	taps    *gestures
+	signs   *gestures // of agents: typing, seen
+	shown   shown
 	outbox  *outbox
 }
 
@@ -62,11 +67,13 @@ func New(cfg Config) *Service {
 	s := &Service{
 		store:   cfg.Store,
 		feed:    cfg.Feed,
+		bus:     cfg.Bus,
 		parsers: cfg.Parsers,
 		limits:  cfg.Limits,
 		clock:   cfg.Clock,
 		log:     cfg.Log,
-		taps:    answerTaps(cfg.Accounts, cfg.Log),
+		taps:    startGestures(cfg.Accounts, cfg.Log),
+		signs:   startGestures(cfg.Accounts, cfg.Log),
 	}
 	s.outbox = newOutbox(s, cfg.Accounts, cfg.Pace)
 	return s
@@ -75,9 +82,11 @@ func New(cfg Config) *Service {
 // Start begins to send what is queued. It does nothing the second time, or after Close.
 func (s *Service) Start(ctx context.Context) error { return s.outbox.start(ctx) }
 
-// Close lets messages that are being sent finish for ten seconds, ends the answering
-// of taps and returns when nothing is under way. It may come twice, and before Start.
-func (s *Service) Close() error { return errors.Join(s.outbox.close(), s.taps.close()) }
+// Close lets messages that are being sent finish for ten seconds, ends what
+// platforms are told besides, and returns when nothing is under way. It may come twice, and before Start.
+func (s *Service) Close() error {
+	return errors.Join(s.outbox.close(), s.taps.close(), s.signs.close())
+}
 
 // Guard makes the reads of a viewers' client see only what belongs to the viewer's
 // campaigns. Without a viewer they fail.
@@ -88,4 +97,7 @@ func Guard(client *ent.Client) {
 	client.Message.Intercept(scoped)
 	client.Attachment.Intercept(scoped)
 	client.Reaction.Intercept(scoped)
+	client.Tag.Intercept(scoped)
+	client.Tagging.Intercept(scoped)
+	client.QuickReply.Intercept(scoped)
 }
