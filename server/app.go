@@ -57,6 +57,7 @@ type app struct {
 	connections   *connection.Service
 	conversations *conversation.Service
 	webhooks      *webhook.Handler
+	callback      *connection.Callback
 	graphql       *transport.Handler
 	server        *http.Server
 	served        chan error // what Serve returned
@@ -165,7 +166,7 @@ func (a *app) build(ctx context.Context) error {
 	a.connections = connection.New(connection.Config{
 		Store: a.store, Feed: events, Intake: updates, Keys: keys, Bus: a.bus, Outbox: outbox{a}, Clock: clock, Log: a.log,
 		PublicURL: string(cfg.PublicURL), TelegramURL: string(cfg.TelegramAPIURL), Facebook: cfg.Facebook.app(),
-		CheckInterval: time.Duration(cfg.CheckInterval),
+		Origins: append([]string{a.url}, cfg.AllowedOrigins...), CheckInterval: time.Duration(cfg.CheckInterval),
 	})
 	a.conversations = conversation.New(conversation.Config{
 		Store: a.store, Feed: events, Bus: a.bus, Accounts: a.connections, Clock: clock, Log: a.log,
@@ -197,6 +198,7 @@ func (a *app) buildGraph(events *feed.Feed, clock causeway.Clock) error {
 	if err != nil {
 		return err
 	}
+	a.callback = connection.NewCallback(a.connections, problems)
 	viewers := a.store.NewReader()
 	guard(viewers)
 	resolver := &graph.Resolver{

@@ -32,6 +32,7 @@ import (
 	"causeway/internal/feed"
 	"causeway/internal/intake"
 	"causeway/internal/platform"
+	"causeway/internal/platform/messenger"
 	"causeway/internal/platform/telegram"
 	"causeway/internal/secret"
 	"causeway/internal/store"
@@ -76,6 +77,9 @@ type Config struct {
 	TelegramURL string       // none: api.telegram.org
 	HTTP        *http.Client // for calls to platforms; none: Go's own
 	Facebook    Facebook
+	// Origins are those of web pages that may open a Facebook login, beside the public
+	// address's own.
+	Origins []string
 
 	// CheckInterval is the time between health checks of a connection that works.
 	CheckInterval time.Duration
@@ -110,6 +114,7 @@ type Service struct {
 	telegramURL string
 	http        *http.Client
 	facebook    Facebook
+	origins     []string
 	interval    time.Duration
 	pollTimeout time.Duration
 
@@ -134,7 +139,7 @@ func New(cfg Config) *Service {
 		store: cfg.Store, viewers: cfg.Store.NewReader(), feed: cfg.Feed, intake: cfg.Intake, keys: cfg.Keys, bus: cfg.Bus,
 		outbox: cfg.Outbox, clock: cfg.Clock, log: cfg.Log,
 		publicURL:   strings.TrimRight(cfg.PublicURL, "/"),
-		telegramURL: cfg.TelegramURL, http: cfg.HTTP, facebook: cfg.Facebook,
+		telegramURL: cfg.TelegramURL, http: cfg.HTTP, facebook: cfg.Facebook, origins: cfg.Origins,
 		interval: cfg.CheckInterval, pollTimeout: cfg.PollTimeout,
 		turns:     newTurns(),
 		addresses: newAddresses(),
@@ -180,6 +185,7 @@ func (s *Service) Start() error {
 	bell := s.bus.Subscribe(Topic)
 	s.work.Go(func() { s.listen(bell) })
 	s.work.Go(s.checkHealth)
+	s.work.Go(s.sweepLogins)
 	if s.delivery(platform.Telegram) == entconnection.DeliveryPolling {
 		s.work.Go(s.supervise)
 	}
@@ -234,6 +240,15 @@ func (s *Service) delivery(on platform.Name) entconnection.Delivery {
 // bot is a client for the bot with this token.
 func (s *Service) bot(token string) *telegram.Client {
 	return telegram.New(s.telegramURL, token, s.http)
+}
+
+// app is a client of this server's own Facebook app.
+func (s *Service) app() *messenger.App {
+	return messenger.NewApp(messenger.AppConfig{
+		ID: s.facebook.AppID, Secret: s.facebook.AppSecret,
+		GraphURL: s.facebook.GraphURL, DialogURL: s.facebook.DialogURL, Version: s.facebook.Version,
+		HTTP: s.http, Clock: s.clock,
+	})
 }
 
 // botOf is a client for a connection that has a token.
