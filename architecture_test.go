@@ -21,7 +21,7 @@ var floors = [][]string{
 	{"ent"},
 	{"internal/store", "internal/bus", "internal/secret", "internal/problem",
 		"internal/platform/telegram", "internal/platform/simulator", "internal/transport", "internal/playground"},
-	{"internal/auth", "internal/queue"},
+	{"internal/auth", "internal/queue", "internal/media"},
 	{"internal/intake", "internal/feed"},
 	{"internal/campaign", "internal/conversation", "internal/connection"},
 	{"graph", "internal/webhook"},
@@ -33,6 +33,7 @@ var strangers = map[string][]string{
 	"internal/platform/simulator": {"ent", "internal/"},      // it speaks HTTP only; platform itself is below
 	"internal/platform/telegram":  {"ent"},                   // our database
 	"internal/transport":          {".", "ent", "internal/"}, // this schema, this product
+	"internal/media":              {"ent", "internal/"},      // it is handed readers, not tokens or rows
 	"internal/playground":         {".", "ent", "internal/"}, // it is a page
 	"internal/conversation":       {"internal/platform/"},    // one platform's words
 	"internal/webhook":            {"ent", "internal/store"}, // it hands in, it does not read

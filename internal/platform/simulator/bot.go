@@ -27,6 +27,7 @@ type Bot struct {
 	chats       map[int64]*chat  // private ones, by the customer's id
 	taps        map[string]bool  // callback queries that may still be answered
 	sent        []Sent
+	actions     []Action
 
 	lastUpdate  int64
 	updates     map[int64]*update    // all there ever were
@@ -138,10 +139,12 @@ type Sent struct {
 	Chat     int64
 	ID       int64
 	Method   string
+	Kind     string // of the file, as it is shown: Photo, Document ...; empty for a text
 	Text     string // or the caption
 	ReplyTo  int64  // zero if none
 	Thread   int64  // zero if none
 	FileName string // of an upload
+	MIME     string // of an upload, as the bot said it
 	Data     []byte // of an upload
 	At       time.Time
 	// Object is the message as it was answered.

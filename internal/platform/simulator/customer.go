@@ -15,6 +15,7 @@ type Customer struct {
 	username    string
 	language    string
 	deactivated bool
+	picture     *file // nil if none
 }
 
 // CustomerOption is something a customer chose.
@@ -23,6 +24,11 @@ type CustomerOption func(*Customer)
 // WithUsername gives a customer a username; others have none.
 func WithUsername(username string) CustomerOption {
 	return func(c *Customer) { c.username = strings.TrimPrefix(username, "@") }
+}
+
+// WithPicture gives a customer a picture, which bots read by getChat.
+func WithPicture() CustomerOption {
+	return func(c *Customer) { c.picture = c.tg.picture(320, 320, "me.png") }
 }
 
 // Customer makes a person. The first word of the name is the first name. An empty
@@ -171,6 +177,18 @@ func (c *Customer) SendsDocument(to Place, name, caption string, opts ...Message
 // SendsVoice sends seconds of silence.
 func (c *Customer) SendsVoice(to Place, seconds int, opts ...MessageOption) MessageRef {
 	return c.SendsFile(to, Voice, File{MIME: "audio/ogg", Data: silence(seconds), Duration: seconds}, "", opts...)
+}
+
+// SendsAudio sends seconds of a song without a sound, under this title.
+func (c *Customer) SendsAudio(to Place, title string, seconds int, opts ...MessageOption) MessageRef {
+	return c.SendsFile(to, Audio, File{Name: title + ".mp3", MIME: "audio/mpeg", Data: song(seconds), Duration: seconds}, "", opts...)
+}
+
+// SendsVideo sends a film on which nothing is to be seen, with a caption or an empty one.
+func (c *Customer) SendsVideo(to Place, caption string, seconds int, opts ...MessageOption) MessageRef {
+	return c.SendsFile(to, Video, File{
+		Name: "video.mp4", MIME: "video/mp4", Data: film(seconds), Width: 640, Height: 360, Duration: seconds,
+	}, caption, opts...)
 }
 
 // SendsSticker sends a sticker that stands for an emoji.

@@ -3,6 +3,7 @@ package simulator
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -24,6 +25,10 @@ type Failure struct {
 	Hang bool
 	// Lost lets the call take effect and hangs up instead of answering.
 	Lost bool
+	// Cut sends the first half of a download and hangs up. Of other calls it is Lost.
+	Cut bool
+	// Chat makes only calls that name this chat fail; zero means any call.
+	Chat int64
 	// Times is how many calls fail; zero means one.
 	Times int
 }
@@ -34,14 +39,28 @@ const FileRoute = "file"
 // AnyMethod as a method's name makes the next call fail whatever it is.
 const AnyMethod = "*"
 
-// FailNext makes the next calls of a method fail, after those already asked to.
-// Methods are named as Telegram does, in any case; AnyMethod and FileRoute are too.
+// FailNext makes the next calls of a method fail, after those already asked to that
+// mean the same chat. Methods are named as Telegram does, in any case; AnyMethod and
+// FileRoute are too.
 func (tg *Telegram) FailNext(method string, failure Failure) {
 	tg.mu.Lock()
 	defer tg.mu.Unlock()
 	failure.Times = max(failure.Times, 1)
 	method = strings.ToLower(method)
 	tg.failures[method] = append(tg.failures[method], &failure)
+}
+
+// FailNoMore takes back what FailNext asked of a method and has not come yet; without a
+// name, of all.
+func (tg *Telegram) FailNoMore(methods ...string) {
+	tg.mu.Lock()
+	defer tg.mu.Unlock()
+	if len(methods) == 0 {
+		clear(tg.failures)
+	}
+	for _, method := range methods {
+		delete(tg.failures, strings.ToLower(method))
+	}
 }
 
 // Down hangs up on every call, those that wait too, and posts nothing to webhooks
@@ -58,16 +77,18 @@ func (tg *Telegram) setDown(down bool) {
 	tg.changed.ring()
 }
 
-// nextFailure takes what was asked for a call of method; nil when nothing was.
-func (tg *Telegram) nextFailure(method string) *Failure {
+// nextFailure takes what was asked for a call of method in a chat, or in none; nil when
+// nothing was.
+func (tg *Telegram) nextFailure(method string, chat int64) *Failure {
 	for _, name := range []string{strings.ToLower(method), AnyMethod} {
 		asked := tg.failures[name]
-		if len(asked) == 0 {
+		i := slices.IndexFunc(asked, func(f *Failure) bool { return f.Chat == 0 || f.Chat == chat })
+		if i < 0 {
 			continue
 		}
-		failure := asked[0]
+		failure := asked[i]
 		if failure.Times--; failure.Times == 0 {
-			tg.failures[name] = asked[1:]
+			tg.failures[name] = slices.Delete(asked, i, i+1)
 		}
 		return failure
 	}

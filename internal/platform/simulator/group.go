@@ -107,6 +107,17 @@ func (g *Group) Renames(title string) MessageRef {
 	return g.serves(object{"new_chat_title": title})
 }
 
+// ChangesPicture gives the group another picture.
+func (g *Group) ChangesPicture() MessageRef {
+	g.tg.mu.Lock()
+	picture := g.tg.picture(320, 320, "group.png")
+	g.chat.picture = picture
+	g.tg.mu.Unlock()
+	return g.serves(object{}, func(m *message) {
+		m.media = func(b *Bot) object { return object{"new_chat_photo": picture.sizesFor(b)} }
+	})
+}
+
 // Pins pins a message.
 func (g *Group) Pins(ref MessageRef) MessageRef {
 	return g.serves(object{}, func(m *message) { m.pinned = ref.find() })

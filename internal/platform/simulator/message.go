@@ -18,6 +18,7 @@ type chat struct {
 	customer *Customer // of a private one
 	bot      *Bot      // of a private one
 	blocked  bool      // the bot, by the customer
+	picture  *file     // of a group; nil if none
 
 	bots     map[*Bot]string // their status in a group; absent: never was there
 	movedTo  int64           // the supergroup that this group became

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 var tokenShape = regexp.MustCompile(`^\d+:[\w-]{35}$`)
@@ -78,7 +79,7 @@ func (b *Bot) serveMethod(w http.ResponseWriter, r *http.Request, name string) {
 		return
 	}
 	record, failure := b.recordCall(name, p)
-	if failure != nil && !failure.Lost {
+	if failure != nil && !failure.Lost && !failure.Cut {
 		b.fail(w, r, failure, record)
 		return
 	}
@@ -100,7 +101,7 @@ func (b *Bot) recordCall(name string, p params) (int, *Failure) {
 	call.At = b.tg.clock.Now()
 	b.tg.calls = append(b.tg.calls, call)
 	b.tg.changed.ring()
-	return len(b.tg.calls) - 1, b.tg.nextFailure(name)
+	return len(b.tg.calls) - 1, b.tg.nextFailure(name, p.number("chat_id"))
 }
 
 func (tg *Telegram) recordAnswer(record int, a answer) {
@@ -172,6 +173,8 @@ func (b *Bot) quickCall(name string, p params) (answer, error) {
 		return done(true)
 	case "getuserprofilephotos":
 		return b.getUserProfilePhotos(p)
+	case "getchat":
+		return b.getChat(p)
 	case "getfile":
 		return b.getFile(p)
 	case "deletewebhook":
@@ -251,6 +254,9 @@ func (b *Bot) getUserProfilePhotos(p params) (answer, error) {
 	if of := b.tg.bots[id]; of != nil && of.avatar != nil {
 		photos = append(photos, of.avatar.sizesFor(b))
 	}
+	if of := b.tg.people[id]; of != nil && of.picture != nil {
+		photos = append(photos, of.picture.sizesFor(b))
+	}
 	return done(object{"total_count": len(photos), "photos": photos})
 }
 
@@ -264,8 +270,72 @@ func (b *Bot) answerCallbackQuery(p params) (answer, error) {
 	return done(true)
 }
 
+// getChat tells of a chat more than messages do. That a customer blocked the bot is no
+// hindrance.
+func (b *Bot) getChat(p params) (answer, error) {
+	id := p.number("chat_id")
+	c := b.chats[id]
+	if person := b.tg.people[id]; c == nil && person != nil && b.knows(id) {
+		c = b.tg.newChat("private", "", id)
+		c.customer = person
+	}
+	if c == nil {
+		if id > 0 {
+			return answer{}, badRequest("chat not found")
+		}
+		group, err := b.chatToWrite(p)
+		if err != nil {
+			return answer{}, err
+		}
+		c = group
+	}
+	o := c.wire()
+	o["accent_color_id"], o["max_reaction_count"] = id%7, 11
+	picture := c.picture
+	if c.customer != nil {
+		picture = c.customer.picture
+		if c.customer.username != "" {
+			o["active_usernames"] = []string{c.customer.username}
+		}
+	}
+	if picture != nil {
+		small, big := picture.sizes[0], picture
+		o["photo"] = object{
+			"small_file_id": small.idFor(b), "small_file_unique_id": small.unique,
+			"big_file_id": big.idFor(b), "big_file_unique_id": big.unique,
+		}
+	}
+	return done(o)
+}
+
+// Action is what the bot told to be doing.
+type Action struct {
+	Chat   int64
+	Thread int64  // zero if none
+	Action string // typing, upload_photo ...
+	At     time.Time
+}
+
+// Actions are what the bot told a chat to be doing, oldest first.
+func (b *Bot) Actions(chatID int64) []Action {
+	b.tg.mu.Lock()
+	defer b.tg.mu.Unlock()
+	var found []Action
+	for _, a := range b.actions {
+		if a.Chat == chatID {
+			found = append(found, a)
+		}
+	}
+	return found
+}
+
 func (b *Bot) sendChatAction(p params) (answer, error) {
-	if _, err := b.chatToWrite(p); err != nil {
+	c, err := b.chatToWrite(p)
+	if err != nil {
+		return answer{}, err
+	}
+	thread, err := c.threadToWrite(p)
+	if err != nil {
 		return answer{}, err
 	}
 	actions := []string{
@@ -275,6 +345,10 @@ func (b *Bot) sendChatAction(p params) (answer, error) {
 	if !slices.Contains(actions, strings.ToLower(p.text("action"))) {
 		return answer{}, badRequest("wrong parameter action in request")
 	}
+	b.actions = append(b.actions, Action{
+		Chat: c.id, Thread: thread, Action: strings.ToLower(p.text("action")), At: b.tg.clock.Now(),
+	})
+	b.tg.changed.ring()
 	return done(true)
 }
 

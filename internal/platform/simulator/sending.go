@@ -3,6 +3,7 @@ package simulator
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"image"
 	_ "image/gif" // what a photo may be
 	_ "image/jpeg"
@@ -154,15 +155,19 @@ func (b *Bot) fileToSend(kind string, p params) (*file, error) {
 		Name: sent.name, MIME: sent.mime, Data: sent.data, Duration: int(p.number("duration")),
 		Width: int(p.number("width")), Height: int(p.number("height")), Emoji: p.text("emoji"),
 	}
-	if kind != Photo {
-		return b.tg.keep(kind, f), nil
+	switch {
+	case kind == Photo:
+		return b.tg.photoToSend(f)
+	case kind == Document && f.MIME == "image/gif" && !p.truth("disable_content_type_detection"):
+		kind = Animation
 	}
-	return b.tg.photoToSend(f)
+	return b.tg.keep(kind, f), nil
 }
 
 func (tg *Telegram) photoToSend(f File) (*file, error) {
 	if len(f.Data) > maxPhoto {
-		return nil, badRequest("file is too big")
+		return nil, badRequest(fmt.Sprintf(
+			"file of size %d bytes is too big for a photo; the maximum size is %d bytes", len(f.Data), maxPhoto))
 	}
 	shape, _, err := image.DecodeConfig(bytes.NewReader(f.Data))
 	if err != nil {
@@ -194,8 +199,13 @@ func (b *Bot) send(method string, p params, content object, stored *file) (answe
 	if m.replyTo == nil {
 		m.replyTo = c.messages[m.thread]
 	}
+	kind := ""
 	if stored != nil {
-		m.media = stored.as(strings.ToLower(strings.TrimPrefix(method, "send")))
+		kind = strings.ToLower(strings.TrimPrefix(method, "send"))
+		if kind == Document && stored.kind == Animation {
+			kind = Animation // Telegram plays it
+		}
+		m.media = stored.as(kind)
 	}
 	if err := takeButtons(p, content); err != nil {
 		return answer{}, err
@@ -205,14 +215,14 @@ func (b *Bot) send(method string, p params, content object, stored *file) (answe
 	c.messages[m.id] = m
 
 	sent := Sent{
-		Chat: c.id, ID: m.id, Method: method, Text: m.text(), Thread: m.thread, At: m.at,
+		Chat: c.id, ID: m.id, Method: method, Kind: kind, Text: m.text(), Thread: m.thread, At: m.at,
 		Object: m.wire(b), bot: b, chat: c,
 	}
 	if m.replyTo != nil && !m.replyTo.service {
 		sent.ReplyTo = m.replyTo.id
 	}
 	if stored != nil {
-		sent.FileName, sent.Data = stored.Name, stored.Data
+		sent.FileName, sent.MIME, sent.Data = stored.Name, stored.MIME, stored.Data
 	}
 	b.sent = append(b.sent, sent)
 	b.tg.changed.ring()

@@ -29,25 +29,34 @@ const (
 
 // Client makes the calls of one bot. It is safe for several goroutines.
 //
-// A call without a deadline in its context gets one of 15 seconds. Every error is a
-// *platform.Refusal; if the context ended, it also is the context's error. No error
-// holds the token, the address of a call, or anything else secret that the call
-// carried, whatever the platform answers. Redirects are not followed: they would
-// carry the token elsewhere.
+// A call without a deadline in its context gets one of 15 seconds; what a file may
+// take longer stands at Send and Fetch. Every error is a *platform.Refusal, but for a
+// file of our own that cannot be read; if the context ended, it also is the context's
+// error. No error holds the token, the address of a call, or anything else secret that
+// the call carried, whatever the platform answers. Redirects are not followed: they
+// would carry the token elsewhere.
 type Client struct {
 	base  string // address up to the method's name: it holds the token
+	files string // address up to a file's path: it holds the token
 	token string
 	http  *http.Client
 }
 
-var _ platform.Account = (*Client)(nil)
+var (
+	_ platform.Account   = (*Client)(nil)
+	_ platform.Fetcher   = (*Client)(nil)
+	_ platform.Typist    = (*Client)(nil)
+	_ platform.Describer = (*Client)(nil)
+)
 
 // New is a client of the bot with this token, at the Bot API served at apiURL
 // (https://api.telegram.org, or a server of one's own). The transport of hc is used,
 // and nothing else of it; nil is Go's own.
 func New(apiURL, token string, hc *http.Client) *Client {
+	api := strings.TrimRight(apiURL, "/")
 	c := &Client{
-		base:  strings.TrimRight(apiURL, "/") + "/bot" + token + "/",
+		base:  api + "/bot" + token + "/",
+		files: api + "/file/bot" + token + "/",
 		token: token,
 		http:  &http.Client{CheckRedirect: stay},
 	}
@@ -89,13 +98,47 @@ func (c *Client) call(ctx context.Context, method string, params, result any, se
 func (c *Client) callWithin(
 	ctx context.Context, timeout time.Duration, method string, params, result any, secrets ...string,
 ) error {
+	text, err := json.Marshal(params)
+	if err != nil {
+		return &platform.Refusal{Kind: platform.Rejected, Method: method, Message: "the request cannot be written as JSON"}
+	}
+	return c.deliver(ctx, timeout, method, written(text), result, secrets...)
+}
+
+// parcel is the body of a call.
+type parcel struct {
+	mimeType string
+	size     int64
+	// open reads it from the start, each time it is called.
+	open func() (io.ReadCloser, error)
+	// arrived tells whether all of it went to the platform, and lets nothing more of it
+	// go there; nil for what is so short that a part of it is as good as all.
+	arrived func() bool
+}
+
+// written is a parcel of JSON.
+func written(text []byte) parcel {
+	return parcel{mimeType: "application/json", size: int64(len(text)), open: func() (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(text)), nil
+	}}
+}
+
+// deliver makes a call, within timeout unless ctx says how long.
+func (c *Client) deliver(
+	ctx context.Context, timeout time.Duration, method string, p parcel, result any, secrets ...string,
+) error {
 	bounded := ctx
 	if _, has := ctx.Deadline(); !has {
 		var cancel context.CancelFunc
 		bounded, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	refusal := c.ask(bounded, method, params, result)
+	return c.told(ctx, method, c.ask(bounded, method, p, result), secrets...)
+}
+
+// told is a refusal as callers get it: with the method's name, without secrets, and
+// with the context's error if that is why there was no answer.
+func (c *Client) told(ctx context.Context, method string, refusal *platform.Refusal, secrets ...string) error {
 	if refusal == nil {
 		return nil
 	}
@@ -108,11 +151,7 @@ func (c *Client) callWithin(
 }
 
 // ask makes the call. The refusal's Method is not set yet and its Message not scrubbed.
-func (c *Client) ask(ctx context.Context, method string, params, result any) *platform.Refusal {
-	body, err := json.Marshal(params)
-	if err != nil {
-		return &platform.Refusal{Kind: platform.Rejected, Message: "the request cannot be written as JSON"}
-	}
+func (c *Client) ask(ctx context.Context, method string, p parcel, result any) *platform.Refusal {
 	var sent atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		// A further try on another connection is made only when nothing was written on
@@ -122,14 +161,20 @@ func (c *Client) ask(ctx context.Context, method string, params, result any) *pl
 		// whole request then failed.
 		GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
 	})
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+method, bytes.NewReader(body))
+	body, err := p.open()
 	if err != nil {
+		return &platform.Refusal{Kind: platform.FileRejected, Message: "the file cannot be opened"}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+method, body)
+	if err != nil {
+		_ = body.Close() // it was only read
 		return &platform.Refusal{Kind: platform.Unreachable, Message: "the address of the Bot API is not valid"}
 	}
-	req.Header.Set("Content-Type", "application/json")
+	req.GetBody, req.ContentLength = p.open, p.size
+	req.Header.Set("Content-Type", p.mimeType)
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return unreachable(err, sent.Load())
+		return unreachable(err, sent.Load() && (p.arrived == nil || p.arrived()))
 	}
 	defer resp.Body.Close()
 	said, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))

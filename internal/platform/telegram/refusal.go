@@ -171,7 +171,7 @@ func (c *Client) scrub(text string, secrets []string) string {
 		return ""
 	}
 	_, half, _ := strings.Cut(c.token, ":")
-	hidden := []string{c.base, strings.TrimSuffix(c.base, "/"), c.token, half}
+	hidden := []string{c.files, c.base, strings.TrimSuffix(c.base, "/"), c.token, half}
 	for _, secret := range append(hidden, secrets...) {
 		if secret == "" {
 			continue

@@ -9,10 +9,6 @@ import (
 	"causeway/internal/platform"
 )
 
-// Limits are what the Bot API takes of a message: 4096 characters, counted in UTF-16
-// code units to be safe.
-func Limits() platform.Limits { return platform.Limits{Text: 4096} }
-
 // reply is Telegram's reply_parameters.
 type reply struct {
 	MessageID int64 `json:"message_id"`
@@ -21,38 +17,63 @@ type reply struct {
 }
 
 // Send sends a text as it was typed: without parse_mode, so that nothing in it is
-// taken for markup. A message that is answered counts only in the chat in which the
-// answer goes out. An answer of Telegram's that names no message is taken for none:
-// the message may well have gone out.
+// taken for markup; or a file, by the method that fits its kind. A message that is
+// answered counts only in the chat in which the answer goes out. An answer of
+// Telegram's that names no message is taken for none: the message may well have gone
+// out. Of a file that did not go out whole, nothing did.
+//
+// A picture whose dimensions Telegram does not take as a photo goes out as a document.
+// A context without a deadline gives a file 15 seconds, and a second more for each
+// 256 KiB. A file of ours that cannot be read is no refusal but plain trouble.
 func (c *Client) Send(ctx context.Context, m platform.Outgoing) (platform.Sent, error) {
-	const method = "sendMessage"
-	to, thread, err := place(m.Chat)
+	method := "sendMessage"
+	if m.File != nil {
+		method, _ = methodFor(m.File.Kind)
+	}
+	chat, thread, err := place(m.Chat)
 	if err != nil {
 		return platform.Sent{}, &platform.Refusal{Kind: platform.Rejected, Method: method, Message: "the chat's id is not a number"}
 	}
-	var sent struct {
-		ID   ident `json:"message_id"`
-		Chat *chat `json:"chat"`
-		Date int64 `json:"date"`
+	to := address{ChatID: chat, Thread: thread, Reply: answered(chat, m.ReplyTo)}
+	if m.File != nil {
+		return c.sendFile(ctx, to, m.File)
 	}
+	var sent posted
 	err = c.call(ctx, method, struct {
-		ChatID int64  `json:"chat_id"`
-		Thread int64  `json:"message_thread_id,omitempty"`
-		Text   string `json:"text"`
-		Reply  *reply `json:"reply_parameters,omitempty"`
-	}{to, thread, m.Text, answered(to, m.ReplyTo)}, &sent)
+		address
+		Text string `json:"text"`
+	}{to, m.Text}, &sent)
+	return sent.confirmed(method, err)
+}
+
+// address is where a message goes.
+type address struct {
+	ChatID int64  `json:"chat_id"`
+	Thread int64  `json:"message_thread_id,omitempty"`
+	Reply  *reply `json:"reply_parameters,omitempty"`
+}
+
+// posted is as much as is read of a message that was sent.
+type posted struct {
+	ID   ident `json:"message_id"`
+	Chat *chat `json:"chat"`
+	Date int64 `json:"date"`
+}
+
+// confirmed is what came of sending, where err is what the call said.
+func (p *posted) confirmed(method string, err error) (platform.Sent, error) {
 	if r := platform.Refused(err); r != nil && r.Kind == platform.Unavailable && r.Code == strconv.Itoa(http.StatusOK) {
 		r.Kind = platform.Unreachable
 	}
 	if err != nil {
 		return platform.Sent{}, err
 	}
-	if !sent.ID.given || sent.Chat == nil {
+	if !p.ID.given || p.Chat == nil {
 		return platform.Sent{}, &platform.Refusal{
 			Kind: platform.Unreachable, Method: method, Code: strconv.Itoa(http.StatusOK), Message: "a message without its id", Sent: true,
 		}
 	}
-	return platform.Sent{ID: messageID(sent.Chat, sent.ID), At: at(sent.Date)}, nil
+	return platform.Sent{ID: messageID(p.Chat, p.ID), At: at(p.Date)}, nil
 }
 
 // place splits a chat's id from its topic's. The General topic, 1, is none: Telegram
