@@ -3,6 +3,7 @@ package simulator_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"testing"
 
 	"causeway/internal/platform/simulator"
@@ -225,4 +226,55 @@ func TestReactionsTellTheWholeSet(t *testing.T) {
 	worked(t, react(o{"type": "emoji", "emoji": "👍"}))
 	refused(t, react(o{"type": "emoji", "emoji": "🥑"}), 400, "REACTION_INVALID")
 	refused(t, react(o{"type": "emoji", "emoji": "👍"}, o{"type": "emoji", "emoji": "🔥"}), 400, "REACTIONS_TOO_MANY")
+}
+
+func TestAChatIsDescribedWithItsPicture(t *testing.T) {
+	t.Parallel()
+	tg := simulator.StartTelegram(t)
+	b := tg.AddBot("shop_bot", "Shop", simulator.WithoutPrivacy())
+	lan := tg.Customer("Lan Nguyễn", "vi", simulator.WithUsername("lan"), simulator.WithPicture())
+	plain, stranger := tg.Customer("Minh", "vi"), tg.Customer("Nobody", "")
+	lan.Starts(b, "")
+	lan.Blocks(b)
+	plain.Starts(b, "")
+	chat := worked(t, call(t, tg, b.Token(), "getChat", o{"chat_id": lan.ID()})).into(t)
+	same(t, chat["type"], `"private"`)
+	same(t, chat["last_name"], `"Nguyễn"`)
+	same(t, chat["active_usernames"], `["lan"]`)
+	for _, size := range []string{"small_file_id", "big_file_id"} {
+		if _, data, err := fetched(t, tg, b, at(t, chat, "photo", size)); err != nil || http.DetectContentType(data) != "image/png" {
+			t.Errorf("%s is %.20q, %v", size, data, err)
+		}
+	}
+	worked(t, call(t, tg, b.Token(), "getUserProfilePhotos", o{"user_id": lan.ID()}))
+	if chat := worked(t, call(t, tg, b.Token(), "getChat", o{"chat_id": plain.ID()})).into(t); chat["photo"] != nil {
+		t.Errorf("a customer without a picture has %v", chat["photo"])
+	}
+	refused(t, call(t, tg, b.Token(), "getChat", o{"chat_id": stranger.ID()}), 400, "chat not found")
+
+	g := tg.Group("Traders", false)
+	refused(t, call(t, tg, b.Token(), "getChat", o{"chat_id": g.ID()}), 400, "chat not found")
+	g.Adds(b)
+	g.ChangesPicture()
+	stranger.Writes(g, "hello")
+	chat = worked(t, call(t, tg, b.Token(), "getChat", o{"chat_id": g.ID()})).into(t)
+	same(t, chat["title"], `"Traders"`)
+	at(t, chat, "photo", "small_file_id")
+	worked(t, call(t, tg, b.Token(), "getChat", o{"chat_id": stranger.ID()})) // met in the group
+}
+
+func TestWhatTheBotIsDoingIsKept(t *testing.T) {
+	t.Parallel()
+	tg := simulator.StartTelegram(t)
+	b := tg.AddBot("shop_bot", "Shop", simulator.WithoutPrivacy())
+	g := tg.Group("Forum", true)
+	g.Adds(b)
+	topic := g.Topic("Returns")
+	worked(t, call(t, tg, b.Token(), "sendChatAction", o{"chat_id": g.ID(), "action": "typing"}))
+	worked(t, call(t, tg, b.Token(), "sendChatAction", o{"chat_id": g.ID(), "action": "upload_photo", "message_thread_id": topic.Thread()}))
+	refused(t, call(t, tg, b.Token(), "sendChatAction", o{"chat_id": g.ID(), "action": "typing", "message_thread_id": 999}), 400, "message thread not found")
+	got := b.Actions(g.ID())
+	if len(got) != 2 || got[0].Action != "typing" || got[0].Thread != 0 || got[1].Action != "upload_photo" || got[1].Thread != topic.Thread() {
+		t.Errorf("actions %+v", got)
+	}
 }

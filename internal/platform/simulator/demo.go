@@ -3,6 +3,7 @@ package simulator
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,7 +23,7 @@ const atOnce = 4
 
 // Demo fills the bot's inbox like a small shop's: customers in five languages write in
 // turns, send pictures, correct themselves, ask in a group, and answer what the bot
-// sends to them. It runs until ctx ends or the look-alike is closed.
+// sends to them, each once at a time. It runs until ctx ends or the look-alike is closed.
 func (tg *Telegram) Demo(ctx context.Context, bot *Bot, opts DemoOptions) {
 	if opts.Every == 0 {
 		opts.Every = 4 * time.Second
@@ -84,7 +85,11 @@ func newDemo(tg *Telegram, bot *Bot, opts DemoOptions) *demo {
 		random: rand.New(rand.NewPCG(opts.Seed, 0x64656d6f)), //nolint:gosec // a script must repeat
 	}
 	for _, s := range shopStories() {
-		d.cast = append(d.cast, &actor{Customer: tg.Customer(s.name, s.language, WithUsername(s.username)), story: s})
+		looks := []CustomerOption{WithUsername(s.username)}
+		if len(d.cast)%3 != 2 { // some people show no picture
+			looks = append(looks, WithPicture())
+		}
+		d.cast = append(d.cast, &actor{Customer: tg.Customer(s.name, s.language, looks...), story: s})
 	}
 	tg.mu.Lock()
 	d.seen = len(bot.sent)
@@ -123,9 +128,16 @@ func (d *demo) waitFor(ctx context.Context, next time.Time) bool {
 	}
 }
 
-// listen finds what the bot has sent to customers since.
+// listen finds what the bot has sent to customers since. A customer who is typing an
+// answer already gives one to all of it, so that nobody is flooded by a bot that answers
+// every answer, or sends an album.
 func (d *demo) listen() {
 	for _, sent := range d.bot.sent[d.seen:] {
+		i := slices.IndexFunc(d.replies, func(r reply) bool { return r.by.id == sent.Chat })
+		if i >= 0 {
+			d.replies[i].to = sent
+			continue
+		}
 		for _, a := range d.cast {
 			if a.id == sent.Chat {
 				d.replies = append(d.replies, reply{by: a, to: sent, due: d.tg.clock.Now().Add(d.around(d.every / 2))})
@@ -143,18 +155,45 @@ func (d *demo) answerDue(now time.Time) {
 			later = append(later, r)
 			continue
 		}
-		lines := r.by.story.answers
-		if r.by.answered%3 == 0 {
-			r.by.Reacts(r.to.Ref(), "👍")
-		}
-		var quoting []MessageOption
-		if r.by.answered%2 == 1 {
-			quoting = append(quoting, InReplyTo(r.to.Ref()))
-		}
-		r.by.mine = r.by.Writes(d.bot, lines[r.by.answered%len(lines)], quoting...)
-		r.by.answered++
+		d.answer(r.by, r.to)
 	}
 	d.replies = later
+}
+
+// answer is what a customer says to a message of the bot: thanks for a picture, an
+// answer to a question, and else the next of the story's own, now and then by voice.
+func (d *demo) answer(a *actor, to Sent) {
+	talk, turn := smallTalkIn(a.language), a.answered
+	a.answered++
+	var quoting []MessageOption
+	if turn%2 == 1 {
+		quoting = append(quoting, InReplyTo(to.Ref()))
+	}
+	line := a.story.answers[turn%len(a.story.answers)]
+	switch to.Kind {
+	case Photo, Video, Animation:
+		a.Reacts(to.Ref(), "❤")
+		line = talk.seen
+	case Voice, Audio:
+		line = talk.heard
+	case Document:
+		line = talk.read
+	default:
+		if turn%3 == 0 {
+			a.Reacts(to.Ref(), "👍")
+		}
+		switch {
+		case talk.wantsPicture(to.Text):
+			a.SendsPhoto(d.bot, talk.shows, quoting...)
+			return
+		case isQuestion(to.Text):
+			line = talk.yes[turn%len(talk.yes)]
+		case turn%4 == 3:
+			a.SendsVoice(d.bot, 2+d.random.IntN(9), quoting...)
+			return
+		}
+	}
+	a.mine = a.Writes(d.bot, line, quoting...)
 }
 
 // move lets one customer do the next thing.

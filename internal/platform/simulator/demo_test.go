@@ -116,3 +116,70 @@ func TestTheSameSeedTellsTheSameStories(t *testing.T) {
 		t.Fatalf("%q\nand\n%q", one, two)
 	}
 }
+
+// turning turns the clock from wait to wait until the bot was told enough.
+func turning(t *testing.T, clock *turned, tg *simulator.Telegram, b *simulator.Bot, enough func(updates []map[string]any) bool) {
+	t.Helper()
+	for {
+		var updates []map[string]any
+		if err := json.Unmarshal(worked(t, call(t, tg, b.Token(), "getUpdates", o{})).Result, &updates); err != nil {
+			t.Fatal(err)
+		}
+		if enough(updates) {
+			return
+		}
+		select {
+		case d := <-clock.made:
+			clock.turn(d)
+		case <-within(t).Done():
+			t.Fatalf("the demo stands still after %v", updates)
+		}
+	}
+}
+
+func TestACustomerOfTheDemoThanksOnceForSeveralPictures(t *testing.T) {
+	t.Parallel()
+	clock := &turned{now: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC), made: make(chan time.Duration, 10_000)}
+	tg := simulator.NewTelegram(simulator.Options{Clock: clock, Seed: 3})
+	defer tg.Close()
+	if err := tg.Start(); err != nil {
+		t.Fatal(err)
+	}
+	b := tg.AddBot("shop_bot", "Shop")
+	ended := make(chan struct{})
+	defer func() { tg.Close(); <-ended }()
+	go func() {
+		defer close(ended)
+		tg.Demo(within(t), b, simulator.DemoOptions{Every: time.Second, Seed: 3})
+	}()
+	var chat string
+	turning(t, clock, tg, b, func(updates []map[string]any) bool {
+		for _, u := range updates {
+			if m, ok := u["message"].(map[string]any); ok && at(t, m, "chat", "type") == "private" {
+				chat = jsonNumber(int64(at(t, m, "chat", "id").(float64)))
+			}
+		}
+		return chat != ""
+	})
+	first := worked(t, upload(t, tg, b.Token(), "sendPhoto", map[string]string{"chat_id": chat}, "photo", "p.png", drawn(t, 90, 90))).into(t)
+	for range 4 {
+		worked(t, call(t, tg, b.Token(), "sendPhoto", o{"chat_id": chat, "photo": at(t, first, "photo", 0, "file_id")}))
+	}
+	thanks := func(updates []map[string]any) (n int) {
+		for _, u := range updates {
+			for _, words := range []string{"Thanks for the picture", "Ảnh đẹp", "Спасибо за фото", "謝謝你的照片", "谢谢发来的图片"} {
+				if strings.Contains(text(u), words) {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	turning(t, clock, tg, b, func(updates []map[string]any) bool { return thanks(updates) > 0 })
+	turning(t, clock, tg, b, func(updates []map[string]any) bool {
+		if n := thanks(updates); n != 1 {
+			t.Fatalf("the customer thanked %d times", n)
+		}
+		return len(updates) > 20
+	})
+}

@@ -130,6 +130,8 @@ func TestUploadsAreSentAndCanBeSentAgain(t *testing.T) {
 	same(t, sent["caption"], `"look"`)
 	refused(t, upload(t, tg, b.Token(), "sendPhoto", to, "photo", "p.png", []byte("no picture")), 400, "IMAGE_PROCESS_FAILED")
 	refused(t, upload(t, tg, b.Token(), "sendPhoto", to, "photo", "p.png", drawn(t, 420, 20)), 400, "PHOTO_INVALID_DIMENSIONS")
+	refused(t, upload(t, tg, b.Token(), "sendPhoto", to, "photo", "p.png", make([]byte, 10<<20+1)), 400,
+		"file of size 10485761 bytes is too big for a photo; the maximum size is 10485760 bytes")
 	refused(t, upload(t, tg, b.Token(), "sendDocument", to, "document", "d.txt", nil), 400, "file must be non-empty")
 
 	to["document"] = "attach://paper"
@@ -216,6 +218,90 @@ func TestARequestThatIsTooLargeIsRefused(t *testing.T) {
 	recorder := httptest.NewRecorder()
 	tg.ServeHTTP(recorder, request)
 	refused(t, read(t, recorder.Result()), 413, "Request Entity Too Large")
+}
+
+// fetched downloads a file by its id.
+func fetched(t *testing.T, tg *simulator.Telegram, b *simulator.Bot, id any) (status int, data []byte, err error) {
+	t.Helper()
+	found := worked(t, call(t, tg, b.Token(), "getFile", o{"file_id": id})).into(t)
+	path := at(t, found, "file_path").(string)
+	request, err := http.NewRequestWithContext(within(t), http.MethodGet, tg.URL()+"/file/bot"+b.Token()+"/"+path, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := client(t).Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	data, err = io.ReadAll(response.Body)
+	return response.StatusCode, data, err
+}
+
+func TestWhatCustomersSendIsWhatItSays(t *testing.T) {
+	t.Parallel()
+	tg := simulator.StartTelegram(t)
+	b := tg.AddBot("shop_bot", "Shop")
+	in := newInbox(t, tg, b)
+	lan := tg.Customer("Lan", "vi")
+	for _, c := range []struct {
+		send func()
+		path []any
+		want string
+	}{
+		{func() { lan.SendsPhoto(b, "") }, []any{"photo", 2}, "image/png"},
+		{func() { lan.SendsVideo(b, "look", 4) }, []any{"video"}, "video/mp4"},
+		{func() { lan.SendsAudio(b, "Song", 2) }, []any{"audio"}, "audio/mpeg"},
+		{func() { lan.SendsVoice(b, 2) }, []any{"voice"}, "application/ogg"},
+		{func() { lan.SendsDocument(b, "receipt.pdf", "") }, []any{"document"}, "application/pdf"},
+		{func() { lan.SendsSticker(b, "🥰") }, []any{"sticker"}, "image/webp"},
+	} {
+		c.send()
+		file := at(t, in.one("message"), c.path...)
+		_, data, err := fetched(t, tg, b, at(t, file, "file_id"))
+		if err != nil || float64(len(data)) != at(t, file, "file_size") || http.DetectContentType(data) != c.want {
+			t.Errorf("%v: %d bytes of %s, %v", c.path[0], len(data), http.DetectContentType(data), err)
+		}
+	}
+}
+
+func TestADownloadFailsWhereAFileIsMadeTo(t *testing.T) {
+	t.Parallel()
+	tg := simulator.StartTelegram(t)
+	b := tg.AddBot("shop_bot", "Shop")
+	in := newInbox(t, tg, b)
+	lan := tg.Customer("Lan", "vi")
+	sends := func(fails *simulator.Failure) any {
+		lan.SendsFile(b, simulator.Document, simulator.File{Name: "a.txt", Data: []byte("0123456789"), Fails: fails}, "")
+		return at(t, in.one("message"), "document", "file_id")
+	}
+	broken, cut, good := sends(&simulator.Failure{Status: 500}), sends(&simulator.Failure{Cut: true}), sends(nil)
+	for range 2 {
+		if status, _, err := fetched(t, tg, b, broken); status != 500 || err != nil {
+			t.Errorf("%d, %v", status, err)
+		}
+		if _, data, err := fetched(t, tg, b, cut); err == nil || string(data) != "01234" {
+			t.Errorf("%q, %v of a download that breaks off", data, err)
+		}
+		if _, data, err := fetched(t, tg, b, good); err != nil || string(data) != "0123456789" {
+			t.Errorf("%q, %v", data, err)
+		}
+	}
+}
+
+func TestAGIFIsPlayed(t *testing.T) {
+	t.Parallel()
+	tg := simulator.StartTelegram(t)
+	b := tg.AddBot("shop_bot", "Shop")
+	lan := tg.Customer("Lan", "vi")
+	lan.Starts(b, "")
+	lan.SendsFile(b, simulator.Animation, simulator.File{Name: "a.gif", MIME: "image/gif", Data: []byte("GIF89a")}, "")
+	id := at(t, newInbox(t, tg, b).all()[1], "message", "animation", "file_id")
+	worked(t, call(t, tg, b.Token(), "sendDocument", o{"chat_id": lan.ID(), "document": id}))
+	got := lan.Received(b)
+	if len(got) != 1 || got[0].Kind != simulator.Animation || got[0].Object["animation"] == nil || got[0].Object["document"] == nil {
+		t.Errorf("it is shown as %+v", got)
+	}
 }
 
 // blanks never ends.

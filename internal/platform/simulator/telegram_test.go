@@ -308,6 +308,34 @@ func TestAScriptedFailureIsWhatTheCallerSees(t *testing.T) {
 	worked(t, call(t, tg, b.Token(), "sendMessage", send))
 }
 
+func TestAFailureOfOneChatIsNoOthers(t *testing.T) {
+	t.Parallel()
+	tg := simulator.StartTelegram(t)
+	b := tg.AddBot("shop_bot", "Shop Bot")
+	lan, minh := tg.Customer("Lan", "vi"), tg.Customer("Minh", "vi")
+	lan.Starts(b, "")
+	minh.Starts(b, "")
+	send := func(c *simulator.Customer) reply {
+		return call(t, tg, b.Token(), "sendMessage", o{"chat_id": c.ID(), "text": "hi"})
+	}
+	tg.FailNext("sendMessage", simulator.Failure{Chat: lan.ID(), RetryAfter: 3, Times: 2})
+	tg.FailNext("sendMessage", simulator.Failure{Chat: minh.ID(), Status: 403})
+	tg.FailNext("sendMessage", simulator.Failure{Chat: lan.ID(), Status: 500, Times: 100})
+	refused(t, send(minh), 403, "blocked")
+	worked(t, send(minh))
+	refused(t, send(lan), 429, "retry after 3")
+	worked(t, send(minh))
+	refused(t, send(lan), 429, "retry after 3")
+	for range 3 {
+		refused(t, send(lan), 500, "")
+	}
+	tg.FailNoMore("sendmessage")
+	worked(t, send(lan))
+	tg.FailNext(simulator.AnyMethod, simulator.Failure{})
+	tg.FailNoMore()
+	worked(t, send(lan))
+}
+
 func TestACallThatHangsEndsAtClose(t *testing.T) {
 	t.Parallel()
 	tg := simulator.StartTelegram(t)
