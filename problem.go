@@ -94,6 +94,10 @@ const (
 	ReasonTookOver         Reason = "took_over"         // WEBHOOK_TAKEN_OVER {host}: connecting replaced another program's webhook
 	ReasonFacebookApp      Reason = "facebook_app"      // PLATFORM_NOT_CONFIGURED {settings}: settings this server lacks
 	ReasonTooLongToSend    Reason = "too_long_to_send"  // MESSAGE_TOO_LONG {max}: the platform takes max characters
+	ReasonFileTooLarge     Reason = "file_too_large"    // ATTACHMENT_REJECTED {max}: the platform takes max MB of this kind
+	ReasonFileType         Reason = "file_type"         // ATTACHMENT_REJECTED {type}: the platform takes no such files
+	ReasonFileEmpty        Reason = "file_empty"        // ATTACHMENT_REJECTED: it has no bytes
+	ReasonTooManyFiles     Reason = "too_many_files"    // INVALID_INPUT {max}: more than max files in one message
 	ReasonNotFailed        Reason = "not_failed"        // CONFLICT: only a message that FAILED can be sent again
 )
 
