@@ -19,10 +19,10 @@ var floors = [][]string{
 	{"."},
 	{"internal/platform"},
 	{"ent"},
-	{"internal/store", "internal/bus", "internal/secret", "internal/problem",
-		"internal/platform/telegram", "internal/platform/simulator", "internal/transport", "internal/playground"},
+	{"internal/store", "internal/bus", "internal/secret", "internal/mail", "internal/problem",
+		"internal/platform/telegram", "internal/platform/messenger", "internal/platform/simulator", "internal/transport", "internal/playground"},
 	{"internal/auth", "internal/queue", "internal/media"},
-	{"internal/intake", "internal/feed"},
+	{"internal/intake", "internal/feed", "internal/audit", "internal/presence"},
 	{"internal/campaign", "internal/conversation", "internal/connection"},
 	{"graph", "internal/webhook"},
 	{"server"},
@@ -32,12 +32,14 @@ var floors = [][]string{
 var strangers = map[string][]string{
 	"internal/platform/simulator": {"ent", "internal/"},      // it speaks HTTP only; platform itself is below
 	"internal/platform/telegram":  {"ent"},                   // our database
+	"internal/platform/messenger": {"ent"},                   // our database
+	"internal/mail":               {"ent"},                   // it is told what to say
 	"internal/transport":          {".", "ent", "internal/"}, // this schema, this product
 	"internal/media":              {"ent", "internal/"},      // it is handed readers, not tokens or rows
 	"internal/playground":         {".", "ent", "internal/"}, // it is a page
 	"internal/conversation":       {"internal/platform/"},    // one platform's words
 	"internal/webhook":            {"ent", "internal/store"}, // it hands in, it does not read
-	"graph":                       {"internal/platform/telegram", "internal/platform/simulator"},
+	"graph":                       {"internal/platform/telegram", "internal/platform/messenger", "internal/platform/simulator"},
 }
 
 // allowed are the exceptions from strangers.

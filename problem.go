@@ -99,6 +99,10 @@ const (
 	ReasonFileEmpty        Reason = "file_empty"        // ATTACHMENT_REJECTED: it has no bytes
 	ReasonTooManyFiles     Reason = "too_many_files"    // INVALID_INPUT {max}: more than max files in one message
 	ReasonNotFailed        Reason = "not_failed"        // CONFLICT: only a message that FAILED can be sent again
+	ReasonNameTaken        Reason = "name_taken"        // CONFLICT: another tag or queue of the campaign has this name
+	ReasonShortcutTaken    Reason = "shortcut_taken"    // CONFLICT: another quick reply has this shortcut and language
+	ReasonBadShortcut      Reason = "bad_shortcut"      // INVALID_INPUT: a shortcut is one word
+	ReasonBadColor         Reason = "bad_color"         // INVALID_INPUT: not #rrggbb
 )
 
 // Problem is something that went wrong, as plain data: it is stored on connections,

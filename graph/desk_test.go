@@ -22,6 +22,7 @@ import (
 	"causeway/ent/user"
 	"causeway/ent/webhooklog"
 	"causeway/graph"
+	"causeway/internal/audit"
 	"causeway/internal/auth"
 	"causeway/internal/campaign"
 	"causeway/internal/connection"
@@ -50,7 +51,7 @@ func newDesk(t *testing.T, db *store.Store) *desk {
 		t.Fatal(err)
 	}
 	viewers := db.NewReader()
-	for _, guard := range []func(*ent.Client){auth.Guard, campaign.Guard, connection.Guard, intake.Guard, conversation.Guard, feed.Guard} {
+	for _, guard := range []func(*ent.Client){auth.Guard, campaign.Guard, connection.Guard, intake.Guard, conversation.Guard, feed.Guard, audit.Guard} {
 		guard(viewers)
 	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -173,6 +174,10 @@ func (d *desk) converse(ctx context.Context, tx *store.Tx, f *full, first *cause
 			tx.Conversation.UpdateOneID(f.conversation).SetLastMessageID(f.message).ExecX(ctx)
 		}
 		tx.Attachment.Create().SetCampaignID(f.campaign).SetMessageID(f.message).SetPlace(0).SetKind(platform.Image).ExecX(ctx)
+		for _, subject := range []causeway.ID{f.conversation, f.contact, f.connection} {
+			tx.AuditEntry.Create().SetCampaignID(f.campaign).SetAt(at).SetAction("tagConversation").SetActorID(d.agent.UserID).SetSubjectID(subject).
+				SetDetails(json.RawMessage(`{}`)).ExecX(ctx)
+		}
 		tx.Reaction.Create().SetCampaignID(f.campaign).SetMessageID(f.message).SetContactID(f.contact).SetEmoji("👍").SetAt(at).ExecX(ctx)
 	}
 	f.report = tx.TestReport.Create().SetCampaignID(f.campaign).SetConnectionID(f.connection).SetKind(testreport.KindHealth).SetPassed(true).

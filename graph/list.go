@@ -8,6 +8,7 @@ import (
 
 	"causeway"
 	"causeway/ent"
+	"causeway/ent/auditentry"
 	"causeway/ent/campaign"
 	"causeway/ent/campaignmember"
 	"causeway/ent/connection"
@@ -127,6 +128,20 @@ func (r *Resolver) members(ctx context.Context, campaignID causeway.ID) ([]*ent.
 		return nil, err
 	}
 	return query.All(ctx)
+}
+
+// auditLog is a campaign's, for those who manage it; null for others.
+func (r *Resolver) auditLog(ctx context.Context, campaignID causeway.ID, p page) (*ent.AuditEntryConnection, error) {
+	if err := p.of(causeway.PrefixAuditEntry, byTime); err != nil {
+		return nil, err
+	}
+	if manager, err := isManager(ctx, campaignID); err != nil || !manager {
+		return nil, err
+	}
+	return r.Viewers.AuditEntry.Query().
+		Where(auditentry.CampaignID(campaignID)).
+		Paginate(plain(ctx), p.after, p.first, p.before, p.last,
+			ent.WithAuditEntryOrder(&ent.AuditEntryOrder{Direction: entgql.OrderDirectionDesc, Field: ent.AuditEntryOrderFieldAt}))
 }
 
 func (r *Resolver) messages(ctx context.Context, conversationID causeway.ID, p page) (*ent.MessageConnection, error) {

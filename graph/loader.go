@@ -30,6 +30,7 @@ type loaders struct {
 	waiting           *dataloadgen.Loader[causeway.ID, int]
 	policies          *dataloadgen.Loader[causeway.ID, conversations.Policy]
 	authors           *dataloadgen.Loader[causeway.ID, *ent.User]
+	subjects          *nodesByField
 }
 
 func (r *Resolver) newLoaders(options ...dataloadgen.Option) *loaders {
@@ -40,6 +41,7 @@ func (r *Resolver) newLoaders(options ...dataloadgen.Option) *loaders {
 		waiting:           dataloadgen.NewMappedLoader(r.countWaiting, options...),
 		policies:          dataloadgen.NewMappedLoader(r.Conversations.Policies, options...),
 		authors:           dataloadgen.NewMappedLoader(r.Conversations.Authors, options...),
+		subjects:          &nodesByField{read: r.nodes, options: options},
 	}
 }
 

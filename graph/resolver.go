@@ -17,6 +17,7 @@ import (
 	"causeway/internal/connection"
 	"causeway/internal/conversation"
 	"causeway/internal/feed"
+	"causeway/internal/presence"
 	"causeway/internal/problem"
 	"causeway/internal/store"
 )
@@ -25,6 +26,7 @@ import (
 type Resolver struct {
 	Viewers       *ent.Client // shows a viewer what they may see, and nothing without one
 	Auth          *auth.Service
+	Presence      *presence.Service
 	Campaigns     *campaign.Service
 	Connections   *connection.Service
 	Conversations *conversation.Service

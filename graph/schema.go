@@ -60,6 +60,9 @@ func complexity() (c generated.ComplexityRoot) {
 	c.Campaign.Conversations = func(item int, _ *ent.Cursor, first *int, _ *ent.Cursor, last *int, _ *ent.ConversationOrder, _ *model.ConversationFilter) int {
 		return paged(item, first, last)
 	}
+	c.Campaign.AuditLog = func(item int, _ *ent.Cursor, first *int, _ *ent.Cursor, last *int) int {
+		return paged(item, first, last)
+	}
 	c.Conversation.Messages = func(item int, _ *ent.Cursor, first *int, _ *ent.Cursor, last *int) int {
 		return paged(item, first, last)
 	}

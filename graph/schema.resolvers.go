@@ -39,17 +39,23 @@ func (r *attachmentResolver) URL(ctx context.Context, obj *ent.Attachment) (*str
 
 // Actor is the resolver for the actor field.
 func (r *auditEntryResolver) Actor(ctx context.Context, obj *ent.AuditEntry) (*ent.User, error) {
-	panic(fmt.Errorf("not implemented: Actor - actor"))
+	if obj.ActorID == nil {
+		return nil, nil
+	}
+	return load(ctx).authors.Load(ctx, *obj.ActorID)
 }
 
 // Subject is the resolver for the subject field.
 func (r *auditEntryResolver) Subject(ctx context.Context, obj *ent.AuditEntry) (ent.Noder, error) {
-	panic(fmt.Errorf("not implemented: Subject - subject"))
+	if obj.SubjectID == nil {
+		return nil, nil
+	}
+	return load(ctx).subjects.load(ctx, *obj.SubjectID)
 }
 
 // Details is the resolver for the details field.
 func (r *auditEntryResolver) Details(ctx context.Context, obj *ent.AuditEntry) (json.RawMessage, error) {
-	panic(fmt.Errorf("not implemented: Details - details"))
+	return obj.Details, nil
 }
 
 // ViewerRole is the resolver for the viewerRole field.
@@ -98,7 +104,7 @@ func (r *campaignResolver) Members(ctx context.Context, obj *ent.Campaign) ([]*e
 
 // AuditLog is the resolver for the auditLog field.
 func (r *campaignResolver) AuditLog(ctx context.Context, obj *ent.Campaign, after *entgql.Cursor[causeway.ID], first *int, before *entgql.Cursor[causeway.ID], last *int) (*ent.AuditEntryConnection, error) {
-	panic(fmt.Errorf("not implemented: AuditLog - auditLog"))
+	return r.auditLog(ctx, obj.ID, page{after, first, before, last})
 }
 
 // EventCursor is the resolver for the eventCursor field.
@@ -309,7 +315,12 @@ func (r *mutationResolver) RevokeAccessToken(ctx context.Context, id causeway.ID
 
 // SetPresence is the resolver for the setPresence field.
 func (r *mutationResolver) SetPresence(ctx context.Context, presence user.Presence) (*model.SetPresencePayload, error) {
-	panic(fmt.Errorf("not implemented: SetPresence - setPresence"))
+	problems, err := r.userErrors(ctx, r.Presence.Set(ctx, presence))
+	if err != nil {
+		return nil, err
+	}
+	user, err := r.Query().Viewer(ctx)
+	return &model.SetPresencePayload{User: user, UserErrors: problems}, err
 }
 
 // CreateCampaign is the resolver for the createCampaign field.
@@ -615,7 +626,7 @@ func (r *subscriptionResolver) Typing(ctx context.Context, conversationID causew
 
 // PresenceUpdated is the resolver for the presenceUpdated field.
 func (r *subscriptionResolver) PresenceUpdated(ctx context.Context, campaignID causeway.ID) (<-chan *ent.User, error) {
-	panic(fmt.Errorf("not implemented: PresenceUpdated - presenceUpdated"))
+	return r.presenceUpdated(ctx, campaignID)
 }
 
 // Checks is the resolver for the checks field.

@@ -43,6 +43,8 @@ func TestAPageOf50AsksNoMoreThanAPageOf5(t *testing.T) {
 				conversation { title contact { name } } attachments { kind } reactions { emoji contact { name } } } } } } }`,
 			`query($k: ID!, $n: Int) { connection(id: $k) { webhookLogs(first: $n) { totalCount edges { node { payload connection { name } messages { text contact { name } } } } }
 				testReports(first: $n) { kind checks { name } connection { name } } } }`,
+			`query($c: ID!, $n: Int) { campaign(id: $c) { auditLog(first: $n) { totalCount edges { node { at action details actor { name }
+				subject { id ... on Conversation { contact { name } } ... on Connection { campaign { name } } } other: subject { __typename ... on Contact { name } } } } } } }`,
 		} {
 			for _, viewer := range []*auth.Viewer{d.admin, d.agent} {
 				count := func(f full, n int) int {
@@ -185,6 +187,7 @@ func listQueries() []string {
 			b: webhookLogs(last: 3, filter: {status: PENDING}) { totalCount edges { node { id } } } c: webhookLogs(filter: {eventType: "message"}) { totalCount edges { node { id } } }
 			d: webhookLogs(filter: {receivedAfter: "2026-05-04T12:03:00Z", receivedBefore: "2026-05-04T12:05:00Z"}) { totalCount edges { node { id } } } } }`,
 	}
+	queries = append(queries, `query($c: ID!) { campaign(id: $c) { a: auditLog(first: 3) { totalCount edges { node { action actor { name } subject { id } } } } b: auditLog(last: 3) { edges { node { id } } } } }`)
 	for _, id := range []string{"c", "k", "v", "o", "m", "l", "r", "u"} {
 		queries = append(queries, `query($`+id+`: ID!) { node(id: $`+id+`) { id } nodes(ids: [$`+id+`, "user_x"]) { id } }`)
 	}

@@ -16,6 +16,7 @@ import (
 	"causeway"
 	"causeway/ent"
 	"causeway/graph"
+	"causeway/internal/audit"
 	"causeway/internal/auth"
 	"causeway/internal/bus"
 	"causeway/internal/campaign"
@@ -25,6 +26,7 @@ import (
 	"causeway/internal/intake"
 	"causeway/internal/platform"
 	"causeway/internal/platform/telegram"
+	"causeway/internal/presence"
 	"causeway/internal/problem"
 	"causeway/internal/secret"
 	"causeway/internal/store"
@@ -43,12 +45,14 @@ const ownAddress webURL = "http://localhost:0"
 type app struct {
 	url      string
 	settings settings
+	clock    causeway.Clock
 	log      *slog.Logger
 	first    auth.FirstAdmin // what to tell a person after the first start
 
 	store         *store.Store
 	bus           bus.Bus
 	auth          *auth.Service
+	presence      *presence.Service
 	campaigns     *campaign.Service
 	connections   *connection.Service
 	conversations *conversation.Service
@@ -62,12 +66,17 @@ type app struct {
 
 // start brings the whole program up and serves. The chosen address is the first line
 // of the log. If something does not start, what did is stopped again.
-func start(ctx context.Context, cfg settings, log *slog.Logger) (_ *app, err error) {
+func start(ctx context.Context, cfg settings, log *slog.Logger) (*app, error) {
+	return startBy(ctx, cfg, causeway.System{}, log)
+}
+
+// startBy is start by another clock than the machine's.
+func startBy(ctx context.Context, cfg settings, clock causeway.Clock, log *slog.Logger) (_ *app, err error) {
 	listener, err := net.Listen("tcp", string(cfg.Listen))
 	if err != nil {
 		return nil, fmt.Errorf("--listen: %w; choose another address, such as localhost:8081", err)
 	}
-	a := &app{url: urlOf(cfg.Listen, listener), settings: cfg, log: log, served: make(chan error, 1)}
+	a := &app{url: urlOf(cfg.Listen, listener), settings: cfg, clock: clock, log: log, served: make(chan error, 1)}
 	if cfg.PublicURL == ownAddress {
 		a.settings.PublicURL = webURL(a.url)
 	}
@@ -127,7 +136,7 @@ func (a *app) openStore(ctx context.Context) error {
 
 // build makes the rooms, from the lowest floor up.
 func (a *app) build(ctx context.Context) error {
-	cfg, clock := a.settings, causeway.System{}
+	cfg, clock := a.settings, a.clock
 	keys, err := a.keys()
 	if err != nil {
 		return err
@@ -141,6 +150,9 @@ func (a *app) build(ctx context.Context) error {
 	if a.first, err = a.auth.EnsureAdmin(ctx, cfg.AdminEmail, cfg.AdminPassword); err != nil {
 		return fmt.Errorf("--admin-email, --admin-password: %w", err)
 	}
+	a.presence = presence.New(presence.Config{Store: a.store, Bus: a.bus, Clock: clock, Log: a.log})
+	a.onStop(a.presence.Close)
+	a.presence.Start()
 	events := feed.New(feed.Config{Store: a.store, Bus: a.bus, Clock: clock, Log: a.log, Keep: time.Duration(cfg.KeepEvents)})
 	a.onStop(events.Close)
 	updates := intake.New(intake.Config{Store: a.store, Bus: a.bus, Clock: clock, Log: a.log})
@@ -152,7 +164,7 @@ func (a *app) build(ctx context.Context) error {
 	a.campaigns = campaign.New(campaign.Config{Store: a.store, Bus: a.bus, Clock: clock})
 	a.connections = connection.New(connection.Config{
 		Store: a.store, Feed: events, Intake: updates, Keys: keys, Bus: a.bus, Outbox: outbox{a}, Clock: clock, Log: a.log,
-		PublicURL: string(cfg.PublicURL), TelegramURL: string(cfg.TelegramAPIURL),
+		PublicURL: string(cfg.PublicURL), TelegramURL: string(cfg.TelegramAPIURL), Facebook: cfg.Facebook.app(),
 		CheckInterval: time.Duration(cfg.CheckInterval),
 	})
 	a.conversations = conversation.New(conversation.Config{
@@ -188,7 +200,7 @@ func (a *app) buildGraph(events *feed.Feed, clock causeway.Clock) error {
 	guard(viewers)
 	resolver := &graph.Resolver{
 		Viewers: viewers, Auth: a.auth, Campaigns: a.campaigns, Connections: a.connections, Conversations: a.conversations,
-		Store: a.store, Feed: events, Bus: a.bus, Problems: problems, Clock: clock, Log: a.log,
+		Presence: a.presence, Store: a.store, Feed: events, Bus: a.bus, Problems: problems, Clock: clock, Log: a.log,
 	}
 	a.graphql = transport.New(transport.Config{
 		Schema:       graph.NewSchema(resolver),
@@ -198,6 +210,7 @@ func (a *app) buildGraph(events *feed.Feed, clock causeway.Clock) error {
 		Watch: func(ctx context.Context, ended func(error)) func() {
 			return a.auth.Access().Notify(ctx, "", "", ended)
 		},
+		Present:          a.presence.Open,
 		Share:            resolver.Share,
 		PositionArgument: graph.PositionArgument,
 		EventID:          resolver.EventID,
@@ -223,6 +236,7 @@ func guard(viewers *ent.Client) {
 	intake.Guard(viewers)
 	conversation.Guard(viewers)
 	feed.Guard(viewers)
+	audit.Guard(viewers)
 }
 
 func (a *app) authenticate(ctx context.Context, bearer string) (context.Context, error) {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"causeway/internal/connection"
 	"causeway/internal/secret"
 	"causeway/internal/transport"
 )
@@ -26,7 +27,7 @@ import (
 // is right.
 type settings struct {
 	Listen    address  `default:"localhost:8080" placeholder:"HOST:PORT" help:"Address to serve on; port 0 picks a free one. Default: ${default}."`
-	PublicURL webURL   `name:"public-url" placeholder:"URL" help:"https address at which platforms reach this server. Without it Telegram is polled. http:// is accepted for loopback addresses only. Default: none."`
+	PublicURL webURL   `name:"public-url" placeholder:"URL" help:"https address at which platforms reach this server. Without it Telegram is polled and Messenger cannot be connected. http:// is accepted for loopback addresses only. Default: none."`
 	Data      string   `default:"data" placeholder:"FOLDER" help:"Folder for the database and the key file. Default: ${default}."`
 	Database  database `default:"sqlite" placeholder:"DATABASE" help:"sqlite, in the data folder, or postgres://user:password@host:5432/name. Default: ${default}."`
 	NATS      natsURL  `name:"nats" placeholder:"URL" help:"nats://host:4222: several servers over one PostgreSQL. Default: none."`
@@ -38,6 +39,8 @@ type settings struct {
 	AdminToken    string `placeholder:"TOKEN" help:"A bearer token of the administrator, valid for as long as it is set. Default: none."`
 
 	TelegramAPIURL webURL `name:"telegram-api-url" default:"https://api.telegram.org" placeholder:"URL" help:"Bot API server of Telegram. Default: ${default}."`
+
+	Facebook facebookApp `embed:"" prefix:"facebook-" group:"This server's Facebook app, for Messenger:"`
 
 	CheckInterval   duration `default:"1h" placeholder:"DURATION" help:"Time between health checks of a connection. Default: ${default}."`
 	AllowedOrigins  origins  `placeholder:"ORIGINS" help:"Comma-separated origins of web pages that may call from a browser. Default: this server's own."`
@@ -51,6 +54,27 @@ type settings struct {
 
 	LogLevel  logLevel `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. Default: ${default}."`
 	LogFormat string   `default:"text" enum:"text,json" placeholder:"FORMAT" help:"text, or json for machines. Default: ${default}."`
+}
+
+// facebookApp is what Facebook's dashboard shows of an app. While id, secret or verify
+// token is missing, Messenger's card says so, and pages can be connected only by tokens
+// of people's own apps.
+type facebookApp struct {
+	AppID        string       `name:"app-id" placeholder:"ID" help:"The app's id. Default: none."`
+	AppSecret    string       `name:"app-secret" placeholder:"SECRET" help:"The app's secret. Default: none."`
+	VerifyToken  string       `name:"verify-token" placeholder:"TOKEN" help:"What Facebook must send when it looks at the webhook's address; any words you choose. Default: none."`
+	ConfigID     string       `name:"config-id" placeholder:"ID" help:"Facebook Login for Business configuration; it replaces the list of permissions. Default: none."`
+	GraphURL     webURL       `name:"graph-url" default:"https://graph.facebook.com" placeholder:"URL" help:"Graph API. Default: ${default}."`
+	DialogURL    webURL       `name:"dialog-url" default:"https://www.facebook.com" placeholder:"URL" help:"Login dialog. Default: ${default}."`
+	GraphVersion graphVersion `name:"graph-version" default:"v25.0" placeholder:"VERSION" help:"Version of the Graph API. Default: ${default}."`
+}
+
+// app is the app as the room connection wants it.
+func (f facebookApp) app() connection.Facebook {
+	return connection.Facebook{
+		AppID: f.AppID, AppSecret: f.AppSecret, VerifyToken: f.VerifyToken, ConfigID: f.ConfigID,
+		GraphURL: string(f.GraphURL), DialogURL: string(f.DialogURL), Version: string(f.GraphVersion),
+	}
 }
 
 // command is one thing that the program can be asked to do.
@@ -168,6 +192,8 @@ type (
 	duration time.Duration
 	origins  []string
 	logLevel slog.Level
+
+	graphVersion string
 )
 
 const databaseSQLite database = "sqlite"
@@ -180,6 +206,7 @@ var (
 	_ encoding.TextUnmarshaler = (*duration)(nil)
 	_ encoding.TextUnmarshaler = (*origins)(nil)
 	_ encoding.TextUnmarshaler = (*logLevel)(nil)
+	_ encoding.TextUnmarshaler = (*graphVersion)(nil)
 )
 
 // UnmarshalText takes host:port.
@@ -268,6 +295,16 @@ func (o *origins) UnmarshalText(text []byte) error {
 		}
 		*o = append(*o, parsed.Scheme+"://"+parsed.Host)
 	}
+	return nil
+}
+
+// UnmarshalText takes a version such as v25.0.
+func (v *graphVersion) UnmarshalText(text []byte) error {
+	var major, minor int
+	if n, err := fmt.Sscanf(string(text), "v%d.%d", &major, &minor); n != 2 || err != nil || fmt.Sprintf("v%d.%d", major, minor) != string(text) {
+		return fmt.Errorf("%q is not a version such as v25.0", text)
+	}
+	*v = graphVersion(text)
 	return nil
 }
 

@@ -45,6 +45,10 @@ func TestABadSettingIsRefusedInOneSentence(t *testing.T) {
 		{"--admin-password", "hidden", "correct-horse-battery"},
 		{"--admin-token", "hidden", "openssl rand -base64 32"},
 		{"--telegram-api-url", "http://telegram.example.com", "https://causeway.example.com"},
+		{"--facebook-graph-url", "http://graph.example.com", "https://causeway.example.com"},
+		{"--facebook-dialog-url", "facebook", "https://causeway.example.com"},
+		{"--facebook-graph-version", "25", "v25.0"},
+		{"--facebook-graph-version", "v25.0/me", "v25.0"},
 		{"--check-interval", "5", "1h"},
 		{"--check-interval", "10ms", "1h"},
 		{"--check-interval", "-1h", "1h"},
@@ -85,7 +89,10 @@ func TestSettingsComeFromTheEnvironmentToo(t *testing.T) {
 		"CAUSEWAY_ADMIN_PASSWORD": "a long password", "CAUSEWAY_ADMIN_TOKEN": "a-token-of-sixteen", "CAUSEWAY_TELEGRAM_API_URL": "http://localhost:8081",
 		"CAUSEWAY_CHECK_INTERVAL": "2h", "CAUSEWAY_ALLOWED_ORIGINS": "https://a.example.com, https://b.example.com/", "CAUSEWAY_PLAYGROUND": "false",
 		"CAUSEWAY_INTROSPECTION": "false", "CAUSEWAY_KEEP_WEBHOOK_LOGS": "1h", "CAUSEWAY_KEEP_EVENTS": "3h", "CAUSEWAY_LOG_LEVEL": "warn",
-		"CAUSEWAY_LOG_FORMAT": "json", "CAUSEWAY_SECRET_KEYS": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+		"CAUSEWAY_LOG_FORMAT": "json", "CAUSEWAY_FACEBOOK_APP_ID": "1234", "CAUSEWAY_FACEBOOK_APP_SECRET": "an app's secret",
+		"CAUSEWAY_FACEBOOK_VERIFY_TOKEN": "a word", "CAUSEWAY_FACEBOOK_CONFIG_ID": "5678", "CAUSEWAY_FACEBOOK_GRAPH_URL": "http://localhost:8082/",
+		"CAUSEWAY_FACEBOOK_DIALOG_URL": "http://localhost:8083", "CAUSEWAY_FACEBOOK_GRAPH_VERSION": "v26.0",
+		"CAUSEWAY_SECRET_KEYS": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
 	} {
 		t.Setenv(name, value)
 	}
@@ -97,6 +104,8 @@ func TestSettingsComeFromTheEnvironmentToo(t *testing.T) {
 		Listen: "127.0.0.1:1234", PublicURL: "https://shop.example.com", Data: "elsewhere", Database: "postgres://localhost/causeway",
 		NATS: "nats://localhost:4222", SecretKeys: "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", AdminEmail: "ana@example.com",
 		AdminPassword: "a long password", AdminToken: "a-token-of-sixteen", TelegramAPIURL: "http://localhost:8081", CheckInterval: duration(2 * time.Hour),
+		Facebook: facebookApp{AppID: "1234", AppSecret: "an app's secret", VerifyToken: "a word", ConfigID: "5678",
+			GraphURL: "http://localhost:8082", DialogURL: "http://localhost:8083", GraphVersion: "v26.0"},
 		AllowedOrigins: origins{"https://a.example.com", "https://b.example.com"}, KeepWebhookLogs: duration(time.Hour), KeepEvents: duration(3 * time.Hour),
 		LogLevel: logLevel(slog.LevelWarn), LogFormat: "json", Limits: cmd.settings.Limits, Sockets: cmd.settings.Sockets,
 	}
@@ -119,6 +128,7 @@ func TestTheDefaultsAreTheContracts(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := settings{
+		Facebook: facebookApp{GraphURL: "https://graph.facebook.com", DialogURL: "https://www.facebook.com", GraphVersion: "v25.0"},
 		Listen: "localhost:8080", Data: "data", Database: "sqlite", TelegramAPIURL: "https://api.telegram.org", CheckInterval: duration(time.Hour),
 		Playground: true, Introspection: true, KeepWebhookLogs: duration(720 * time.Hour), KeepEvents: duration(168 * time.Hour), LogFormat: "text",
 		Limits: cmd.settings.Limits, Sockets: cmd.settings.Sockets, // they are the transports' own
@@ -141,7 +151,8 @@ func TestHelpListsEverySetting(t *testing.T) {
 		"check-interval": "1h", "allowed-origins": "this server's own", "playground": "on", "introspection": "on",
 		"keep-webhook-logs": "720h", "keep-events": "168h", "log-level": "info", "log-format": "text",
 	}
-	groups := map[string]reflect.Type{"limit": reflect.TypeFor[transport.Limits](), "socket": reflect.TypeFor[transport.SocketLimits]()}
+	groups := map[string]reflect.Type{"limit": reflect.TypeFor[transport.Limits](), "socket": reflect.TypeFor[transport.SocketLimits](),
+		"facebook": reflect.TypeFor[facebookApp]()}
 	if n := reflect.TypeFor[settings]().NumField() - len(groups); n != len(defaults) {
 		t.Errorf("there are %d settings, and %d here", n, len(defaults))
 	}

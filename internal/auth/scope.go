@@ -34,6 +34,23 @@ func ScopeOn(ctx context.Context, column string) (func(*sql.Selector), error) {
 	}, nil
 }
 
+// ManagedScope is Scope for what only managers of a campaign may see.
+func ManagedScope(ctx context.Context) (func(*sql.Selector), error) {
+	viewer, err := From(ctx)
+	if err != nil || viewer.Admin {
+		return nil, err
+	}
+	if standing := viewer.Standing; standing != nil {
+		if standing.Role != campaignmember.RoleManager {
+			return func(s *sql.Selector) { s.Where(sql.False()) }, nil
+		}
+		return sql.FieldEQ(campaignmember.FieldCampaignID, standing.Campaign), nil
+	}
+	return func(s *sql.Selector) {
+		s.Where(sql.In(s.C(campaignmember.FieldCampaignID), managedBy(s, viewer.UserID)))
+	}, nil
+}
+
 // campaignsOf selects the ids of a person's campaigns, along the index on
 // campaign_members (user_id, campaign_id).
 func campaignsOf(s *sql.Selector, person causeway.ID) *sql.Selector {
@@ -42,6 +59,12 @@ func campaignsOf(s *sql.Selector, person causeway.ID) *sql.Selector {
 		Select(mine.C(campaignmember.FieldCampaignID)).
 		From(mine).
 		Where(sql.EQ(mine.C(campaignmember.FieldUserID), person))
+}
+
+// managedBy selects those that the person manages.
+func managedBy(s *sql.Selector, person causeway.ID) *sql.Selector {
+	mine := campaignsOf(s, person)
+	return mine.Where(sql.EQ(mine.C(campaignmember.FieldRole), campaignmember.RoleManager))
 }
 
 // Guard makes client show viewers no users and tokens but those they may see: to an
@@ -75,11 +98,9 @@ func knownTo(viewer *Viewer) func(*sql.Selector) {
 			Select(members.C(campaignmember.FieldUserID)).
 			From(members).
 			Where(sql.In(members.C(campaignmember.FieldCampaignID), campaignsOf(s, viewer.UserID)))
-		manages := campaignsOf(s, viewer.UserID)
-		manages.Where(sql.EQ(manages.C(campaignmember.FieldRole), campaignmember.RoleManager))
 		s.Where(sql.Or(
 			sql.EQ(s.C(user.FieldID), viewer.UserID),
-			sql.Exists(manages),
+			sql.Exists(managedBy(s, viewer.UserID)),
 			sql.In(s.C(user.FieldID), colleagues),
 		))
 	}

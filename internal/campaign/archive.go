@@ -34,15 +34,24 @@ func (s *Service) Archive(ctx context.Context, id causeway.ID) error {
 			return causeway.FailWith(causeway.Conflict, causeway.ReasonLiveConnections).
 				At("id").With("count", strconv.Itoa(live))
 		}
-		return tx.Campaign.UpdateOneID(id).SetArchivedAt(s.clock.Now()).Exec(ctx)
+		if err := tx.Campaign.UpdateOneID(id).SetArchivedAt(s.clock.Now()).Exec(ctx); err != nil {
+			return err
+		}
+		return s.record(tx, "archiveCampaign", id, id, nil)
 	})
 }
 
 // Unarchive makes a campaign writable again; it is no error if it is. Administrators
 // alone may.
 func (s *Service) Unarchive(ctx context.Context, id causeway.ID) error {
-	return s.administer(ctx, id, func(tx *store.Tx, _ *ent.Campaign) error {
-		return tx.Campaign.UpdateOneID(id).ClearArchivedAt().Exec(ctx)
+	return s.administer(ctx, id, func(tx *store.Tx, camp *ent.Campaign) error {
+		if camp.ArchivedAt == nil {
+			return nil
+		}
+		if err := tx.Campaign.UpdateOneID(id).ClearArchivedAt().Exec(ctx); err != nil {
+			return err
+		}
+		return s.record(tx, "unarchiveCampaign", id, id, nil)
 	})
 }
 

@@ -10,12 +10,14 @@ package campaign
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"causeway"
 	"causeway/ent"
+	"causeway/internal/audit"
 	"causeway/internal/auth"
 	"causeway/internal/bus"
 	"causeway/internal/store"
@@ -74,7 +76,7 @@ func (s *Service) Create(ctx context.Context, name string, description *string) 
 			return err
 		}
 		id = camp.ID
-		return nil
+		return s.record(tx, "createCampaign", id, id, map[string]any{"name": name})
 	})
 	if err != nil {
 		return "", fmt.Errorf("create a campaign: %w", err)
@@ -93,7 +95,11 @@ type Update struct {
 // Update changes a campaign's settings. Its managers may.
 func (s *Service) Update(ctx context.Context, in Update) error {
 	return s.manage(ctx, in.ID, []string{"input", "id"}, func(tx *store.Tx) error {
-		update := tx.Campaign.UpdateOneID(in.ID)
+		camp, err := tx.Campaign.Get(ctx, in.ID)
+		if err != nil {
+			return err
+		}
+		update, changed := tx.Campaign.UpdateOne(camp), map[string]any{}
 		if in.Name.Cleared() {
 			return causeway.Invalid(causeway.ReasonCannotClear, "input", "name")
 		}
@@ -103,6 +109,9 @@ func (s *Service) Update(ctx context.Context, in Update) error {
 				return err
 			}
 			update.SetName(name)
+			if name != camp.Name {
+				changed["name"] = audit.Changed{From: camp.Name, To: name}
+			}
 		}
 		if in.Description.Given {
 			description, err := checkDescription(in.Description.Value)
@@ -110,9 +119,24 @@ func (s *Service) Update(ctx context.Context, in Update) error {
 				return err
 			}
 			setDescription(update, description)
+			if !reflect.DeepEqual(description, camp.Description) {
+				changed["description"] = audit.Changed{From: camp.Description, To: description}
+			}
 		}
-		return update.Exec(ctx)
+		if err := update.Exec(ctx); err != nil || len(changed) == 0 {
+			return err
+		}
+		return s.record(tx, "updateCampaign", in.ID, in.ID, changed)
 	})
+}
+
+// record says in the campaign's audit log what was done to a campaign or a person.
+func (s *Service) record(tx *store.Tx, action string, campaign, subject causeway.ID, details map[string]any) error {
+	entry := audit.Entry{Campaign: campaign, Action: action, Subject: subject, At: s.clock.Now()}
+	if details != nil {
+		entry.Details = details
+	}
+	return audit.Record(tx, entry)
 }
 
 func setDescription(update *ent.CampaignUpdateOne, description *string) {

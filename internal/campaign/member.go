@@ -8,6 +8,7 @@ import (
 	"causeway"
 	"causeway/ent"
 	"causeway/ent/campaignmember"
+	"causeway/internal/audit"
 	"causeway/internal/auth"
 	"causeway/internal/store"
 )
@@ -26,8 +27,12 @@ func (s *Service) SetMember(ctx context.Context, campaignID, userID causeway.ID,
 		if person.DeactivatedAt != nil {
 			return causeway.FailWith(causeway.Conflict, causeway.ReasonDeactivatedUser).At("input", "userId")
 		}
+		was, err := roleOf(tx, campaignID, userID)
+		if err != nil {
+			return err
+		}
 		s.rightsEnded(tx) // the role may be a lower one
-		return tx.CampaignMember.Create().
+		err = tx.CampaignMember.Create().
 			SetCampaignID(campaignID).
 			SetUserID(userID).
 			SetRole(role).
@@ -37,7 +42,25 @@ func (s *Service) SetMember(ctx context.Context, campaignID, userID causeway.ID,
 				sql.ResolveWith(func(u *sql.UpdateSet) { u.SetExcluded(campaignmember.FieldRole) }),
 			).
 			Exec(ctx)
+		if err != nil || was != nil && *was == role {
+			return err
+		}
+		return s.record(tx, "setCampaignMember", campaignID, userID, map[string]any{"role": audit.Changed{From: was, To: role}})
 	})
+}
+
+// roleOf is a member's role; nil for who is none.
+func roleOf(tx *store.Tx, campaignID, userID causeway.ID) (*campaignmember.Role, error) {
+	member, err := tx.CampaignMember.Query().
+		Where(campaignmember.CampaignID(campaignID), campaignmember.UserID(userID)).
+		Only(tx.Context())
+	if ent.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &member.Role, nil
 }
 
 // RemoveMember ends a membership, and within five seconds what runs on it. The
@@ -48,10 +71,13 @@ func (s *Service) RemoveMember(ctx context.Context, campaignID, userID causeway.
 		n, err := tx.CampaignMember.Delete().
 			Where(campaignmember.CampaignID(campaignID), campaignmember.UserID(userID)).
 			Exec(ctx)
-		if err == nil && n == 0 {
+		if err != nil {
+			return err
+		}
+		if n == 0 {
 			return causeway.Missing("input", "userId")
 		}
-		return err
+		return s.record(tx, "removeCampaignMember", campaignID, userID, nil)
 	})
 }
 

@@ -72,26 +72,38 @@ func (s *Service) PlatformsOf(ctx context.Context, campaignIDs []causeway.ID) (m
 }
 
 func (s *Service) cards() []Card {
+	messenger := Card{Platform: platform.Messenger, Name: "Facebook Messenger", LogoURL: logo("#0084FF", "M"), Availability: Available}
+	if lacks := s.facebookLacks(); lacks != nil {
+		messenger.Availability, messenger.Problem = NotConfigured, &lacks.Problem
+	}
 	return []Card{
 		{Platform: platform.Telegram, Name: "Telegram", LogoURL: logo("#26A5E4", "T"), Availability: Available},
-		{
-			Platform: platform.Messenger, Name: "Facebook Messenger", LogoURL: logo("#0084FF", "M"),
-			Availability: NotConfigured, Problem: &s.facebookLacks().Problem,
-		},
+		messenger,
 		{Platform: platform.Instagram, Name: "Instagram", LogoURL: logo("#E4405F", "I"), Availability: ComingSoon},
 		{Platform: platform.WhatsApp, Name: "WhatsApp", LogoURL: logo("#25D366", "W"), Availability: ComingSoon},
 		{Platform: platform.Zalo, Name: "Zalo", LogoURL: logo("#0068FF", "Z"), Availability: ComingSoon},
 	}
 }
 
-// facebookLacks says which settings Messenger needs here.
+// facebookLacks says which settings Messenger needs here that are not set; nil if it
+// has all.
 func (s *Service) facebookLacks() *causeway.Error {
-	settings := []string{"--facebook-app-id", "--facebook-app-secret", "--facebook-verify-token"}
-	if s.publicURL == "" {
-		settings = append(settings, "--public-url")
+	var missing []string
+	for _, setting := range []struct{ name, value string }{
+		{"--facebook-app-id", s.facebook.AppID},
+		{"--facebook-app-secret", s.facebook.AppSecret},
+		{"--facebook-verify-token", s.facebook.VerifyToken},
+		{"--public-url", s.publicURL},
+	} {
+		if setting.value == "" {
+			missing = append(missing, setting.name)
+		}
+	}
+	if missing == nil {
+		return nil
 	}
 	return causeway.FailWith(causeway.PlatformNotConfigured, causeway.ReasonFacebookApp).
-		With("settings", strings.Join(settings, ", "))
+		With("settings", strings.Join(missing, ", "))
 }
 
 // logo draws a platform's initial in its colour.

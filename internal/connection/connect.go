@@ -17,7 +17,6 @@ import (
 	"causeway/ent/testreport"
 	"causeway/internal/auth"
 	"causeway/internal/platform"
-	"causeway/internal/platform/telegram"
 	"causeway/internal/store"
 )
 
@@ -28,14 +27,11 @@ const (
 	makingLease = 2 * time.Minute
 )
 
-// Input is what somebody enters to connect a bot. Nil is not given.
-type Input struct {
-	CampaignID  causeway.ID
-	BotToken    string
-	BotUsername *string // with or without @
-	BotName     *string
-	Language    *string // BCP 47
-	Enabled     bool
+// Options are what somebody chooses of a connection when it is made. Nil is not given.
+type Options struct {
+	Name     *string // the account's own if not given
+	Language *string // BCP 47
+	Enabled  bool
 }
 
 // Result is the connection that was made or authorised again, and the report on it.
@@ -44,70 +40,47 @@ type Result struct {
 	Report     causeway.ID
 }
 
-// ConnectTelegramBot links a bot to a campaign of which the viewer is a manager. A
-// bot that is connected there already is authorised again in place; one that was
-// disconnected there is revived. Of several campaigns that ask at once, one gets it.
-//
-// A refusal by the platform leaves everything as it was. If the platform takes the
-// token but does not answer when the webhook is registered, the connection stays, in
-// ERROR, and the next check registers it. Once the platform has taken the token, the
-// work is finished also if ctx ends.
-func (s *Service) ConnectTelegramBot(ctx context.Context, in Input) (Result, error) {
-	viewer, err := auth.From(ctx)
-	if err != nil {
-		return Result{}, err
-	}
-	if err := s.mayChange(ctx, in.CampaignID, "input", "campaignId"); err != nil {
-		return Result{}, err
-	}
-	in, account, err := in.checked()
-	if err != nil {
-		return Result{}, err
-	}
-	done, err := s.turns.take(ctx, account)
-	if err != nil {
-		return Result{}, err
-	}
-	defer done()
-
-	i := s.inspect(s.bot(in.BotToken))
-	if err := i.recognise(ctx, in, account); err != nil {
-		return Result{}, err
-	}
-	ctx = context.WithoutCancel(ctx)
-	c, err := s.claim(ctx, viewer, in, i)
-	if err != nil {
-		return Result{}, err
-	}
-	return s.link(ctx, c, in, i)
+// newcomer is an account that the platform has recognised and that is to be connected.
+type newcomer struct {
+	campaign causeway.ID
+	platform platform.Name
+	token    string
+	by       string // who authorised it
+	action   string // the mutation, for the audit log
+	options  Options
+	field    []string // the input's, that named the account
+	// also adds what a platform's rows keep besides, sealed with the row's id; nil: nothing.
+	also func(*ent.ConnectionMutation, causeway.ID) error
 }
 
-// checked is the input in the form it is stored in, and the bot's id that the token
-// claims.
-func (in Input) checked() (Input, string, error) {
-	in.BotToken = strings.TrimSpace(in.BotToken)
-	account, ok := telegram.ParseToken(in.BotToken)
-	if !ok {
-		return in, "", causeway.Fail(causeway.InvalidBotToken).At("input", "botToken")
+// keep adds what the platform's rows keep besides.
+func (n newcomer) keep(m *ent.ConnectionMutation, id causeway.ID) error {
+	if n.also == nil {
+		return nil
 	}
-	if in.BotName != nil {
-		name := strings.TrimSpace(store.Clean(*in.BotName))
-		if utf8.RuneCountInString(name) > maxName {
-			return in, "", causeway.Invalid(causeway.ReasonTooLong, "input", "botName").With("max", fmt.Sprint(maxName))
-		}
-		in.BotName = given(name)
+	return n.also(m, id)
+}
+
+func checkedName(name *string, path ...string) (*string, error) {
+	if name == nil {
+		return nil, nil
 	}
-	if in.BotUsername != nil {
-		in.BotUsername = given(strings.TrimPrefix(strings.TrimSpace(*in.BotUsername), "@"))
+	trimmed := strings.TrimSpace(store.Clean(*name))
+	if utf8.RuneCountInString(trimmed) > maxName {
+		return nil, causeway.Invalid(causeway.ReasonTooLong, path...).With("max", fmt.Sprint(maxName))
 	}
-	if in.Language != nil {
-		tag, err := language.Parse(strings.TrimSpace(*in.Language))
-		if err != nil {
-			return in, "", causeway.Invalid(causeway.ReasonBadLanguage, "input", "language")
-		}
-		in.Language = given(tag.String())
+	return given(trimmed), nil
+}
+
+func checkedLanguage(tag *string, path ...string) (*string, error) {
+	if tag == nil {
+		return nil, nil
 	}
-	return in, account, nil
+	parsed, err := language.Parse(strings.TrimSpace(*tag))
+	if err != nil {
+		return nil, causeway.Invalid(causeway.ReasonBadLanguage, path...)
+	}
+	return given(parsed.String()), nil
 }
 
 func given(text string) *string {
@@ -115,36 +88,6 @@ func given(text string) *string {
 		return nil
 	}
 	return &text
-}
-
-// recognise asks the platform whose token this is and which webhook it has, before
-// anything is stored or changed.
-func (i *inspection) recognise(ctx context.Context, in Input, account string) error {
-	err := i.identify(ctx)
-	if unauthorized(err) {
-		refusal := platform.Refused(err)
-		return causeway.Fail(causeway.InvalidBotToken).At("input", "botToken").Platform(refusal.Code, refusal.Message).Because(err)
-	}
-	if err != nil {
-		return trouble(err)
-	}
-	if i.profile.ID != account {
-		return causeway.Fail(causeway.InvalidBotToken).At("input", "botToken")
-	}
-	if in.BotUsername != nil && !strings.EqualFold(*in.BotUsername, i.profile.Username) {
-		return causeway.Fail(causeway.BotUsernameMismatch).At("input", "botUsername")
-	}
-	if err := i.readWebhook(ctx); err != nil {
-		return err
-	}
-	if i.webhookErr != nil {
-		return trouble(i.webhookErr)
-	}
-	if i.foreign() && i.svc.delivery() == entconnection.DeliveryPolling {
-		problem, _ := taken(i.webhook.URL)
-		return problem.At("input", "botToken")
-	}
-	return nil
 }
 
 // claim is the hold that connecting has on a connection before the platform is asked
@@ -161,18 +104,17 @@ type claim struct {
 	was     *ent.Connection
 	again   bool
 	present []byte // the sealed token the row has while the platform is asked
-	by      string // who connects
 }
 
 // claim finds or makes the connection's row. The unique index on live accounts
 // decides between campaigns; who loses to its own campaign finds the winner's row.
-func (s *Service) claim(ctx context.Context, viewer *auth.Viewer, in Input, i *inspection) (*claim, error) {
-	c, err := s.tryClaim(ctx, viewer, in, i)
+func (s *Service) claim(ctx context.Context, n newcomer, i *inspection) (*claim, error) {
+	c, err := s.tryClaim(ctx, n, i)
 	if store.IsTaken(err) {
-		c, err = s.tryClaim(ctx, viewer, in, i)
+		c, err = s.tryClaim(ctx, n, i)
 	}
 	if store.IsTaken(err) {
-		return nil, causeway.FailWith(causeway.AlreadyConnected, causeway.ReasonAlreadyElsewhere).At("input", "botToken").CanRetry()
+		return nil, causeway.FailWith(causeway.AlreadyConnected, causeway.ReasonAlreadyElsewhere).At(n.field...).CanRetry()
 	}
 	if err != nil {
 		return nil, err
@@ -180,31 +122,30 @@ func (s *Service) claim(ctx context.Context, viewer *auth.Viewer, in Input, i *i
 	if c.was != nil { // its address is open again, before the platform posts there
 		s.changed(c.id)
 	}
-	c.by = viewer.Name
 	i.of = subject{id: c.id, account: i.profile.ID, key: c.key, secret: c.opened, connecting: true}
 	return c, nil
 }
 
-func (s *Service) tryClaim(ctx context.Context, viewer *auth.Viewer, in Input, i *inspection) (*claim, error) {
+func (s *Service) tryClaim(ctx context.Context, n newcomer, i *inspection) (*claim, error) {
 	var c *claim
 	var elsewhere causeway.ID
 	err := s.store.InTx(ctx, func(tx *store.Tx) error {
 		c, elsewhere = nil, ""
-		if err := auth.Writable(ctx, tx, in.CampaignID, "input", "campaignId"); err != nil {
+		if err := auth.Writable(ctx, tx, n.campaign, "input", "campaignId"); err != nil {
 			return err
 		}
-		row, err := s.existing(ctx, tx, in.CampaignID, i.profile.ID)
+		row, err := s.existing(ctx, tx, n, i.profile.ID)
 		switch {
 		case err != nil:
 			return err
-		case row == nil, row.DisconnectedAt != nil && row.CampaignID != in.CampaignID: // disconnected just now
-			c, err = s.begin(ctx, tx, viewer, in, i)
+		case row == nil, row.DisconnectedAt != nil && row.CampaignID != n.campaign: // disconnected just now
+			c, err = s.begin(ctx, tx, n, i)
 		case row.DisconnectedAt != nil:
-			c, err = s.revive(ctx, tx, row, in.BotToken)
-		case row.CampaignID != in.CampaignID:
+			c, err = s.revive(ctx, tx, row, n)
+		case row.CampaignID != n.campaign:
 			elsewhere = row.CampaignID
 		default:
-			c, err = s.again(row, in.BotToken)
+			c, err = s.again(row, n.token)
 		}
 		return err
 	})
@@ -212,21 +153,21 @@ func (s *Service) tryClaim(ctx context.Context, viewer *auth.Viewer, in Input, i
 		return nil, err
 	}
 	if elsewhere != "" {
-		return nil, s.alreadyConnected(ctx, elsewhere)
+		return nil, s.alreadyConnected(ctx, elsewhere, n.field...)
 	}
 	return c, nil
 }
 
 // existing is the row that decides what connecting an account means: the live one,
 // wherever it is, else the last one of this campaign; nil if there is none.
-func (s *Service) existing(ctx context.Context, tx *store.Tx, campaign causeway.ID, account string) (*ent.Connection, error) {
-	ofAccount := entconnection.And(entconnection.PlatformEQ(platform.Telegram), entconnection.AccountID(account))
+func (s *Service) existing(ctx context.Context, tx *store.Tx, n newcomer, account string) (*ent.Connection, error) {
+	ofAccount := entconnection.And(entconnection.PlatformEQ(n.platform), entconnection.AccountID(account))
 	id, err := tx.Connection.Query().
 		Where(ofAccount, entconnection.DisconnectedAtIsNil()).
 		OnlyID(ctx)
 	if ent.IsNotFound(err) {
 		id, err = tx.Connection.Query().
-			Where(ofAccount, entconnection.CampaignID(campaign)).
+			Where(ofAccount, entconnection.CampaignID(n.campaign)).
 			Order(entconnection.ByDisconnectedAt(entsql.OrderDesc()), entconnection.ByID(entsql.OrderDesc())).
 			FirstID(ctx)
 	}
@@ -241,64 +182,70 @@ func (s *Service) existing(ctx context.Context, tx *store.Tx, campaign causeway.
 
 // begin inserts a new connection that is not registered yet. If nothing more comes of
 // it, the health check goes on from here.
-func (s *Service) begin(ctx context.Context, tx *store.Tx, viewer *auth.Viewer, in Input, i *inspection) (*claim, error) {
+func (s *Service) begin(ctx context.Context, tx *store.Tx, n newcomer, i *inspection) (*claim, error) {
 	c := &claim{id: causeway.NewID(causeway.PrefixConnection), key: newWebhookKey()}
-	if err := s.seal(c, in.BotToken, newWebhookSecret()); err != nil {
+	if err := s.seal(c, n.token, newWebhookSecret()); err != nil {
 		return nil, err
 	}
 	c.present = c.token
 	now := s.clock.Now()
 	name := i.profile.Name
-	if in.BotName != nil {
-		name = *in.BotName
+	if n.options.Name != nil {
+		name = *n.options.Name
 	}
-	return c, tx.Connection.Create().
+	create := tx.Connection.Create().
 		SetID(c.id).
-		SetCampaignID(in.CampaignID).
-		SetPlatform(platform.Telegram).
+		SetCampaignID(n.campaign).
+		SetPlatform(n.platform).
 		SetAccountID(i.profile.ID).
 		SetProfile(*i.profile).
 		SetName(name).
-		SetNillableLanguage(in.Language).
-		SetEnabled(in.Enabled).
-		SetAuthorizedBy(viewer.Name).
+		SetNillableLanguage(n.options.Language).
+		SetEnabled(n.options.Enabled).
+		SetAuthorizedBy(n.by).
 		SetStatus(entconnection.StatusError).
 		SetProblem(i.stamped(causeway.Fail(causeway.WebhookNotRegistered))).
 		SetSealedToken(c.token).
 		SetTokenValid(true).
 		SetTokenRefreshedAt(now).
-		SetDelivery(s.delivery()).
+		SetDelivery(s.delivery(n.platform)).
 		SetWebhookKey(c.key).
 		SetSealedWebhookSecret(c.secret).
 		SetWebhookStatus(entconnection.WebhookStatusInactive).
 		SetConnectedAt(now).
 		SetNextCheckAt(now).
-		SetLeasedUntil(now.Add(makingLease)).
-		Exec(ctx)
+		SetLeasedUntil(now.Add(makingLease))
+	if err := n.keep(create.Mutation(), c.id); err != nil {
+		return nil, err
+	}
+	return c, create.Exec(ctx)
 }
 
 // revive makes a disconnected connection live again, not registered yet.
-func (s *Service) revive(ctx context.Context, tx *store.Tx, row *ent.Connection, token string) (*claim, error) {
+func (s *Service) revive(ctx context.Context, tx *store.Tx, row *ent.Connection, n newcomer) (*claim, error) {
 	c := &claim{id: row.ID, key: row.WebhookKey, was: row}
-	if err := s.seal(c, token, newWebhookSecret()); err != nil {
+	if err := s.seal(c, n.token, newWebhookSecret()); err != nil {
 		return nil, err
 	}
 	c.present = c.token
 	now := s.clock.Now()
-	return c, tx.Connection.UpdateOne(row).
+	update := tx.Connection.UpdateOne(row).
 		ClearDisconnectedAt().
 		SetStatus(entconnection.StatusError).
 		SetProblem(&causeway.Problem{Code: causeway.WebhookNotRegistered, OccurredAt: now}).
 		SetSealedToken(c.token).
 		SetTokenValid(true).
-		SetDelivery(s.delivery()).
+		SetDelivery(s.delivery(n.platform)).
 		SetSealedWebhookSecret(c.secret).
 		SetWebhookStatus(entconnection.WebhookStatusInactive).
 		ClearRegisteredAt().
 		SetPollOffset(0). // Telegram may have begun to count anew
 		SetNextCheckAt(now).
-		SetLeasedUntil(now.Add(makingLease)).
-		Exec(ctx)
+		SetLeasedUntil(now.Add(makingLease))
+	if err := n.keep(update.Mutation(), c.id); err != nil {
+		return nil, err
+	}
+	return c, update.Exec(ctx)
 }
 
 // again leaves a live connection as it is until the platform has answered. The
@@ -325,9 +272,15 @@ func (s *Service) seal(c *claim, token, secret string) error {
 	return err
 }
 
-// link registers, asks the rest, and records it; or takes the claim back.
-func (s *Service) link(ctx context.Context, c *claim, in Input, i *inspection) (Result, error) {
-	if err := i.rest(ctx); err != nil {
+// link claims the connection's row, registers, asks the rest, and records it; or takes
+// the claim back where the platform refuses.
+func (s *Service) link(ctx context.Context, e examiner, n newcomer) (Result, error) {
+	i := e.seen()
+	c, err := s.claim(ctx, n, i)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := e.rest(ctx); err != nil {
 		return Result{}, err
 	}
 	if i.registerError != nil && refused(i.registerError) {
@@ -337,12 +290,16 @@ func (s *Service) link(ctx context.Context, c *claim, in Input, i *inspection) (
 		return Result{}, subscriptionFailed(i.registerError)
 	}
 	now := s.clock.Now()
-	report, err := s.record(ctx, i, testreport.KindConnection, c.present, func(update *ent.ConnectionUpdateOne) {
-		update.SetSealedToken(c.token).SetSealedWebhookSecret(c.secret).SetTokenRefreshedAt(now).SetAuthorizedBy(c.by)
+	i.action, i.details = n.action, map[string]any{
+		"platform": n.platform, "account": i.of.account, "again": c.again || c.was != nil,
+	}
+	report, err := s.record(ctx, i, testreport.KindConnection, c.present, func(update *ent.ConnectionUpdateOne) error {
+		update.SetSealedToken(c.token).SetSealedWebhookSecret(c.secret).SetTokenRefreshedAt(now).SetAuthorizedBy(n.by)
 		if c.was != nil || c.again {
 			update.SetReconnectedAt(now)
 		}
-		in.amend(update, c)
+		n.options.amend(update, c)
+		return n.keep(update.Mutation(), c.id)
 	})
 	if errors.Is(err, errStale) {
 		return Result{}, causeway.Fail(causeway.Conflict).CanRetry().Because(err)
@@ -350,28 +307,29 @@ func (s *Service) link(ctx context.Context, c *claim, in Input, i *inspection) (
 	if err != nil {
 		return Result{}, err
 	}
-	s.log.InfoContext(ctx, "a bot was connected", "connection", c.id, "campaign", in.CampaignID, "again", c.again, "revived", c.was != nil)
+	s.log.InfoContext(ctx, "an account was connected", "connection", c.id, "platform", n.platform, "campaign", n.campaign,
+		"again", c.again, "revived", c.was != nil)
 	return Result{Connection: c.id, Report: report}, nil
 }
 
 // amend sets what was entered on a connection that was there before. What was not
 // entered stays; since enabled cannot be left out, only switching off is believed of
 // a connection that is live.
-func (in Input) amend(update *ent.ConnectionUpdateOne, c *claim) {
-	if in.BotName != nil {
-		update.SetName(*in.BotName)
+func (o Options) amend(update *ent.ConnectionUpdateOne, c *claim) {
+	if o.Name != nil {
+		update.SetName(*o.Name)
 	}
-	if in.Language != nil {
-		update.SetLanguage(*in.Language)
+	if o.Language != nil {
+		update.SetLanguage(*o.Language)
 	}
-	if c.was != nil || !in.Enabled {
-		update.SetEnabled(in.Enabled)
+	if c.was != nil || !o.Enabled {
+		update.SetEnabled(o.Enabled)
 	}
 }
 
-// alreadyConnected tells where a bot is connected, if the viewer may know.
-func (s *Service) alreadyConnected(ctx context.Context, campaign causeway.ID) error {
-	taken := causeway.FailWith(causeway.AlreadyConnected, causeway.ReasonAlreadyElsewhere).At("input", "botToken")
+// alreadyConnected tells where an account is connected, if the viewer may know.
+func (s *Service) alreadyConnected(ctx context.Context, campaign causeway.ID, path ...string) error {
+	taken := causeway.FailWith(causeway.AlreadyConnected, causeway.ReasonAlreadyElsewhere).At(path...)
 	if _, err := auth.RoleIn(ctx, s.store.Reader(), campaign); err != nil {
 		return taken
 	}
@@ -380,7 +338,7 @@ func (s *Service) alreadyConnected(ctx context.Context, campaign causeway.ID) er
 		return taken
 	}
 	return causeway.FailWith(causeway.AlreadyConnected, causeway.ReasonAlreadyHere).
-		With("campaign", row.Name).At("input", "botToken")
+		With("campaign", row.Name).At(path...)
 }
 
 // mayChange is nil for managers of a campaign that is not archived. What is written

@@ -30,6 +30,7 @@ import (
 	"causeway/internal/bus"
 	"causeway/internal/feed"
 	"causeway/internal/intake"
+	"causeway/internal/platform"
 	"causeway/internal/platform/telegram"
 	"causeway/internal/secret"
 	"causeway/internal/store"
@@ -70,11 +71,24 @@ type Config struct {
 	PublicURL   string
 	TelegramURL string       // none: api.telegram.org
 	HTTP        *http.Client // for calls to platforms; none: Go's own
+	Facebook    Facebook
 
 	// CheckInterval is the time between health checks of a connection that works.
 	CheckInterval time.Duration
 	// PollTimeout is how long one fetch waits at the platform for an update.
 	PollTimeout time.Duration
+}
+
+// Facebook is this server's app at Facebook. Without id, secret and verify token there
+// is none.
+type Facebook struct {
+	AppID       string
+	AppSecret   string
+	VerifyToken string
+	ConfigID    string // of Facebook Login for Business; none: permissions are asked for by name
+	GraphURL    string // none: graph.facebook.com
+	DialogURL   string // none: www.facebook.com
+	Version     string // none: the adapter's
 }
 
 // Service is the room's work on one database.
@@ -91,6 +105,7 @@ type Service struct {
 	publicURL   string
 	telegramURL string
 	http        *http.Client
+	facebook    Facebook
 	interval    time.Duration
 	pollTimeout time.Duration
 
@@ -114,7 +129,7 @@ func New(cfg Config) *Service {
 		store: cfg.Store, viewers: cfg.Store.NewReader(), feed: cfg.Feed, intake: cfg.Intake, keys: cfg.Keys, bus: cfg.Bus,
 		outbox: cfg.Outbox, clock: cfg.Clock, log: cfg.Log,
 		publicURL:   strings.TrimRight(cfg.PublicURL, "/"),
-		telegramURL: cfg.TelegramURL, http: cfg.HTTP,
+		telegramURL: cfg.TelegramURL, http: cfg.HTTP, facebook: cfg.Facebook,
 		interval: cfg.CheckInterval, pollTimeout: cfg.PollTimeout,
 		turns:     newTurns(),
 		addresses: newAddresses(),
@@ -156,7 +171,7 @@ func (s *Service) Start() error {
 	bell := s.bus.Subscribe(Topic)
 	s.work.Go(func() { s.listen(bell) })
 	s.work.Go(s.checkHealth)
-	if s.delivery() == entconnection.DeliveryPolling {
+	if s.delivery(platform.Telegram) == entconnection.DeliveryPolling {
 		s.work.Go(s.supervise)
 	}
 	return nil
@@ -198,9 +213,10 @@ func (s *Service) changed(id causeway.ID) {
 	}
 }
 
-// delivery is how updates reach this server.
-func (s *Service) delivery() entconnection.Delivery {
-	if s.publicURL == "" {
+// delivery is how a platform's updates reach this server. Telegram alone can be asked
+// for them.
+func (s *Service) delivery(on platform.Name) entconnection.Delivery {
+	if s.publicURL == "" && on == platform.Telegram {
 		return entconnection.DeliveryPolling
 	}
 	return entconnection.DeliveryWebhook

@@ -8,8 +8,8 @@ import (
 	"causeway"
 	"causeway/ent"
 	entconnection "causeway/ent/connection"
+	"causeway/internal/audit"
 	"causeway/internal/auth"
-	"causeway/internal/platform/telegram"
 	"causeway/internal/store"
 )
 
@@ -36,20 +36,20 @@ func (s *Service) Disconnect(ctx context.Context, id causeway.ID) error {
 	if row, err = s.store.Reader().Connection.Get(ctx, id); err != nil {
 		return fmt.Errorf("read %s: %w", id, err)
 	}
-	bot, botErr := s.botOf(row)
+	e, lost := s.examiner(row)
 	ended, err := s.end(ctx, id)
 	if err != nil || !ended {
 		return err
 	}
 	s.changed(id)
 	s.pollers.end(id)
-	s.log.InfoContext(ctx, "a bot was disconnected", "connection", id, "campaign", row.CampaignID)
-	if botErr != nil {
-		s.log.WarnContext(ctx, "a webhook was left to itself", "connection", id, "error", botErr)
+	s.log.InfoContext(ctx, "a connection was ended", "connection", id, "campaign", row.CampaignID)
+	if lost != nil {
+		s.log.WarnContext(ctx, "a webhook was left to itself", "connection", id, "error", lost)
 		return nil
 	}
 	if row.Delivery == entconnection.DeliveryWebhook {
-		s.deleteWebhook(context.WithoutCancel(ctx), bot, row)
+		s.leave(context.WithoutCancel(ctx), e)
 	}
 	return nil
 }
@@ -75,6 +75,10 @@ func (s *Service) end(ctx context.Context, id causeway.ID) (ended bool, err erro
 			}
 		}
 		s.tell(tx, row.CampaignID, row.ID)
+		entry := audit.Entry{Campaign: row.CampaignID, Action: "disconnect", Subject: row.ID, At: s.clock.Now()}
+		if err := audit.Record(tx, entry); err != nil {
+			return err
+		}
 		return tx.Connection.UpdateOne(row).
 			SetDisconnectedAt(s.clock.Now()).
 			SetStatus(entconnection.StatusInactive).
@@ -83,6 +87,9 @@ func (s *Service) end(ctx context.Context, id causeway.ID) (ended bool, err erro
 			ClearSealedToken().
 			SetTokenValid(false).
 			ClearSealedWebhookSecret().
+			ClearSealedUserToken().
+			ClearSealedAppSecret().
+			ClearSealedVerifyToken().
 			SetWebhookStatus(entconnection.WebhookStatusInactive).
 			ClearWebhookProblem().
 			ClearSubscribedFields().
@@ -97,20 +104,13 @@ func (s *Service) end(ctx context.Context, id causeway.ID) (ended bool, err erro
 	return ended, err
 }
 
-// deleteWebhook takes this connection's webhook away, and nobody else's. Trouble is
-// told in the log only: the connection is disconnected as far as we go.
-func (s *Service) deleteWebhook(ctx context.Context, bot *telegram.Client, row *ent.Connection) {
+// leave takes the connection's webhook away. Trouble is told in the log only: the
+// connection is disconnected as far as we go.
+func (s *Service) leave(ctx context.Context, e examiner) {
 	ctx, cancel := context.WithTimeout(ctx, farewell)
 	defer cancel()
-	info, err := bot.GetWebhookInfo(ctx)
-	if err == nil && !endsWithKey(info.URL, row.WebhookKey) {
-		return
-	}
-	if err == nil {
-		err = bot.DeleteWebhook(ctx, false)
-	}
-	if err != nil {
-		s.log.WarnContext(ctx, "a webhook was not deleted at the platform", "connection", row.ID, "error", err)
+	if err := e.leave(ctx); err != nil {
+		s.log.WarnContext(ctx, "a webhook was not deleted at the platform", "connection", e.seen().of.id, "error", err)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"causeway/ent"
 	entconnection "causeway/ent/connection"
 	"causeway/ent/testreport"
+	"causeway/internal/platform"
 	"causeway/internal/store"
 )
 
@@ -40,7 +41,8 @@ func (s *Service) takeUp(ctx context.Context) error {
 			}
 		}
 		return tx.Connection.Update().
-			Where(entconnection.DisconnectedAtIsNil(), entconnection.DeliveryNEQ(s.delivery())).
+			Where(entconnection.DisconnectedAtIsNil(), entconnection.PlatformEQ(platform.Telegram),
+				entconnection.DeliveryNEQ(s.delivery(platform.Telegram))).
 			SetNextCheckAt(s.clock.Now()).
 			Exec(ctx)
 	})
@@ -113,15 +115,16 @@ func (s *Service) checkOne(ctx context.Context, id causeway.ID) {
 			s.log.Error("a health check panicked", "connection", id, "panic", fmt.Sprintf("%T", r))
 		}
 	}()
-	_, err := s.check(ctx, id, testreport.KindHealth)
+	_, err := s.check(ctx, id, testreport.KindHealth, "")
 	if err != nil && !errors.Is(err, errStale) && ctx.Err() == nil {
 		s.log.Error("a connection was not checked", "connection", id, "error", err)
 	}
 }
 
 // check inspects a connection and records what it found; errStale if the connection
-// was changed meanwhile, NOT_CONNECTED if it has no token.
-func (s *Service) check(ctx context.Context, id causeway.ID, kind testreport.Kind) (causeway.ID, error) {
+// was changed meanwhile, NOT_CONNECTED if it has no token. action is the mutation that
+// asks for it, empty for the server itself.
+func (s *Service) check(ctx context.Context, id causeway.ID, kind testreport.Kind, action string) (causeway.ID, error) {
 	row, err := s.store.Reader().Connection.Get(ctx, id)
 	if ent.IsNotFound(err) {
 		return "", errStale
@@ -129,20 +132,18 @@ func (s *Service) check(ctx context.Context, id causeway.ID, kind testreport.Kin
 	if err != nil {
 		return "", fmt.Errorf("read %s: %w", id, err)
 	}
-	bot, err := s.botOf(row)
+	e, err := s.examiner(row)
 	if err != nil {
 		return "", err
 	}
-	i := s.inspect(bot)
-	if i.of, err = s.subject(row); err != nil {
-		return "", err
-	}
-	if err := i.all(ctx); err != nil {
+	if err := e.examine(ctx); err != nil {
 		return "", err
 	}
 	if err := ctx.Err(); err != nil { // what was not answered says nothing then
 		return "", err
 	}
+	i := e.seen()
+	i.action, i.details = action, map[string]any{"passed": i.passed()}
 	return s.record(ctx, i, kind, sealed(row.SealedToken), nil)
 }
 

@@ -9,27 +9,63 @@ import (
 	"causeway/ent"
 	entconnection "causeway/ent/connection"
 	"causeway/internal/platform"
-	"causeway/internal/platform/telegram"
 )
 
+// examiner asks one platform about one connection and notes in its inspection what it
+// sees. It writes nothing to the database; record does.
+type examiner interface {
+	// examine asks everything of a connection that stands already. Trouble of the
+	// platform's is noted; an error is ours.
+	examine(ctx context.Context) error
+	// rest asks what is left once the account was recognised while connecting, and
+	// registers the webhook.
+	rest(ctx context.Context) error
+	// leave takes this connection's webhook away, and nobody else's.
+	leave(ctx context.Context) error
+	// seen is the inspection.
+	seen() *inspection
+}
+
+// examiner is who looks at a connection that has a token; NOT_CONNECTED if it has none.
+func (s *Service) examiner(row *ent.Connection) (examiner, error) {
+	of, err := s.subject(row)
+	if err != nil {
+		return nil, err
+	}
+	switch row.Platform {
+	case platform.Telegram:
+		bot, err := s.botOf(row)
+		if err != nil {
+			return nil, err
+		}
+		e := s.lookAtBot(bot)
+		e.of = of
+		return e, nil
+	default:
+		return nil, fmt.Errorf("look at %s: %s is not connected by this server", row.ID, row.Platform)
+	}
+}
+
 // inspection is one look at a connection through the platform's eyes: the answers to
-// its questions, and what follows from them. It asks in the order token, webhook,
-// then what the two leave to be known; nothing is asked with a bad token. It writes
-// nothing; record does.
+// its questions, and what follows from them.
 type inspection struct {
 	svc   *Service
-	bot   *telegram.Client
 	of    subject
 	began time.Time
+	// action is the mutation that asked for this look, for the audit log; empty: nobody
+	// did. details are what the log says of it.
+	action  string
+	details map[string]any
 
 	spent  map[platform.CheckName]time.Duration
 	checks []platform.Check
 
-	// What was seen.
-	profile    *platform.Profile     // nil if the token was refused or nobody answered
-	webhook    *telegram.WebhookInfo // as last read; nil if it could not be
-	webhookErr error                 // why it could not be
-	own        bool                  // the webhook's address is one of this server's
+	// What was seen; nil where nothing was learned of it.
+	profile     *platform.Profile
+	pending     *int                  // updates waiting at the platform
+	subscribed  []string              // what the platform delivers
+	permissions []platform.Permission // the token's
+	expiry      *expiry               // the token's
 
 	// What follows.
 	problem       *causeway.Problem // what keeps it from working; nil: it works
@@ -40,6 +76,13 @@ type inspection struct {
 	registered    bool                        // the platform took our registration now
 	registerError error                       // it was asked to and did not
 }
+
+// expiry is when a token's rights end; nil is never.
+type expiry struct {
+	token, data *time.Time
+}
+
+func (i *inspection) seen() *inspection { return i }
 
 // subject is what an inspection knows of the connection beforehand.
 type subject struct {
@@ -60,7 +103,7 @@ type subject struct {
 func (s *Service) subject(row *ent.Connection) (subject, error) {
 	of := subject{
 		id: row.ID, account: row.AccountID, key: row.WebhookKey,
-		registered: row.RegisteredAt != nil && row.Delivery == s.delivery(), due: row.NextCheckAt,
+		registered: row.RegisteredAt != nil && row.Delivery == s.delivery(row.Platform), due: row.NextCheckAt,
 		reported: reported(row),
 	}
 	if row.RegisteredAt != nil {
@@ -80,92 +123,8 @@ func (s *Service) subject(row *ent.Connection) (subject, error) {
 	return of, nil
 }
 
-func (s *Service) inspect(bot *telegram.Client) *inspection {
-	return &inspection{svc: s, bot: bot, began: s.clock.Now(), spent: map[platform.CheckName]time.Duration{}}
-}
-
-// all asks everything of a connection that stands already.
-func (i *inspection) all(ctx context.Context) error {
-	if err := i.identify(ctx); err != nil {
-		seen := "Telegram did not say whose token this is."
-		if unauthorized(err) {
-			seen = "Telegram refuses the token."
-		}
-		i.fail(platform.CheckToken, trouble(err), seen)
-		i.skip("Nothing can be asked without the token.",
-			platform.CheckAccount, platform.CheckWebhookRegistration, platform.CheckPrivacyMode)
-		return nil
-	}
-	if i.profile.ID != i.of.account {
-		return fmt.Errorf("inspect %s: the token is of bot %s, not %s", i.of.id, i.profile.ID, i.of.account)
-	}
-	if err := i.readWebhook(ctx); err != nil {
-		return err
-	}
-	return i.rest(ctx)
-}
-
-// rest asks what is left once the token was found good and the webhook was read.
-func (i *inspection) rest(ctx context.Context) error {
-	i.pass(platform.CheckToken, "Telegram takes the token.")
-	i.describe(ctx)
-	if err := i.deliver(ctx); err != nil {
-		return err
-	}
-	i.groups()
-	return nil
-}
-
-// identify asks who the bot is.
-func (i *inspection) identify(ctx context.Context) error {
-	return i.timed(platform.CheckToken, func() error {
-		profile, err := i.bot.GetMe(ctx)
-		if err == nil {
-			i.profile = &profile
-		}
-		return err
-	})
-}
-
-// describe asks for what else is known of the bot. It may be missing: then what was
-// known before stays.
-func (i *inspection) describe(ctx context.Context) {
-	err := i.timed(platform.CheckAccount, func() error {
-		commands, err := i.bot.GetMyCommands(ctx)
-		if err != nil {
-			return err
-		}
-		avatar, err := i.bot.GetUserProfilePhotos(ctx, i.profile.ID)
-		if err != nil {
-			return err
-		}
-		i.profile.Commands, i.profile.AvatarRef = commands, avatar
-		return nil
-	})
-	seen := i.profile.Name
-	if i.profile.Username != "" {
-		seen = "@" + i.profile.Username + ", " + seen
-	}
-	if err != nil {
-		i.profile.Commands, i.profile.AvatarRef = nil, ""
-		i.fail(platform.CheckAccount, trouble(err), "This is "+seen+"; its commands and picture could not be read.")
-		return
-	}
-	i.pass(platform.CheckAccount, fmt.Sprintf("This is %s, with %s.", seen, counted(len(i.profile.Commands), "command")))
-}
-
-// groups judges whether the bot sees what is written in groups.
-func (i *inspection) groups() {
-	switch {
-	case !i.profile.CanJoinGroups:
-		i.pass(platform.CheckPrivacyMode, "The bot does not join groups.")
-	case !i.profile.PrivacyMode:
-		i.pass(platform.CheckPrivacyMode, "Privacy mode is off: the bot sees everything in groups.")
-	default:
-		i.warn(platform.CheckPrivacyMode, causeway.Fail(causeway.PrivacyModeOn),
-			"Privacy mode is on: in groups the bot sees only commands, mentions and replies.")
-		i.warnings = append(i.warnings, *i.stamped(causeway.Fail(causeway.PrivacyModeOn)))
-	}
+func (s *Service) inspect() inspection {
+	return inspection{svc: s, began: s.clock.Now(), spent: map[platform.CheckName]time.Duration{}}
 }
 
 // timed adds what asking takes to a check's time.
@@ -223,9 +182,24 @@ func (i *inspection) passed() bool {
 	return true
 }
 
+// inactive tells whether what was found ends the platform's trust at once: somebody
+// has to authorise the connection anew.
+func (i *inspection) inactive() bool {
+	if i.problem == nil {
+		return false
+	}
+	switch i.problem.Code {
+	case causeway.TokenExpired, causeway.TokenRevoked, causeway.AccountDeleted,
+		causeway.PageRoleInsufficient, causeway.PermissionsMissing:
+		return true
+	default:
+		return false
+	}
+}
+
 // invalid tells whether the platform refused the token.
 func (i *inspection) invalid() bool {
-	return i.problem != nil && i.problem.Code == causeway.TokenRevoked
+	return i.inactive() && i.problem.Code != causeway.PermissionsMissing
 }
 
 func counted(n int, noun string) string {

@@ -18,9 +18,9 @@ import (
 	entconnection "causeway/ent/connection"
 	"causeway/ent/feedevent"
 	"causeway/ent/testreport"
+	"causeway/internal/audit"
 	"causeway/internal/feed"
 	"causeway/internal/platform"
-	"causeway/internal/platform/telegram"
 	"causeway/internal/store"
 )
 
@@ -38,7 +38,7 @@ const firstRepeat = time.Minute
 // row's update. A HEALTH report that says the same as the last one is not stored, and
 // the id is empty.
 func (s *Service) record(
-	ctx context.Context, i *inspection, kind testreport.Kind, expect []byte, also func(*ent.ConnectionUpdateOne),
+	ctx context.Context, i *inspection, kind testreport.Kind, expect []byte, also func(*ent.ConnectionUpdateOne) error,
 ) (causeway.ID, error) {
 	var reportID causeway.ID
 	var news bool
@@ -53,7 +53,9 @@ func (s *Service) record(
 		update := tx.Connection.UpdateOne(row)
 		news = i.apply(row, update) || also != nil
 		if also != nil {
-			also(update)
+			if err := also(update); err != nil {
+				return err
+			}
 		}
 		if err := update.Exec(ctx); err != nil {
 			return err
@@ -70,7 +72,12 @@ func (s *Service) record(
 		if news {
 			s.tell(tx, row.CampaignID, row.ID)
 		}
-		return nil
+		if i.action == "" {
+			return nil
+		}
+		return audit.Record(tx, audit.Entry{
+			Campaign: row.CampaignID, Action: i.action, Subject: row.ID, Details: i.details, At: s.clock.Now(),
+		})
 	})
 	if ent.IsNotFound(err) || errors.Is(err, errStale) {
 		return "", errStale
@@ -117,6 +124,13 @@ func (i *inspection) apply(row *ent.Connection, update *ent.ConnectionUpdateOne)
 	if i.invalid() {
 		update.SetTokenValid(false)
 	}
+	if i.permissions != nil {
+		news = news || !slices.Equal(i.permissions, row.Permissions)
+		update.SetPermissions(i.permissions)
+	}
+	if i.expiry != nil {
+		news = i.applyExpiry(row, update) || news
+	}
 	if i.profile == nil {
 		return news
 	}
@@ -129,6 +143,26 @@ func (i *inspection) apply(row *ent.Connection, update *ent.ConnectionUpdateOne)
 		update.SetName(profile.Name)
 	}
 	return news
+}
+
+// applyExpiry notes when the token's rights end.
+func (i *inspection) applyExpiry(row *ent.Connection, update *ent.ConnectionUpdateOne) (news bool) {
+	update.ClearTokenExpiresAt().ClearDataAccessExpiresAt()
+	if at := i.expiry.token; at != nil {
+		update.SetTokenExpiresAt(causeway.Stamp(*at))
+	}
+	if at := i.expiry.data; at != nil {
+		update.SetDataAccessExpiresAt(causeway.Stamp(*at))
+	}
+	return !sameTime(stamped(i.expiry.token), row.TokenExpiresAt) || !sameTime(stamped(i.expiry.data), row.DataAccessExpiresAt)
+}
+
+// stamped is a time as the database gives it back.
+func stamped(at *time.Time) *time.Time {
+	if at == nil {
+		return nil
+	}
+	return new(causeway.Stamp(*at))
 }
 
 // status follows from what was found. Trouble that one look does not prove changes
@@ -144,7 +178,7 @@ func (i *inspection) status(row *ent.Connection) (entconnection.Status, *causewa
 	switch {
 	case i.problem == nil:
 		return entconnection.StatusActive, nil, 0
-	case i.invalid():
+	case i.inactive():
 		return entconnection.StatusInactive, lasting(row.Problem, i.problem), failed
 	case was == entconnection.StatusInactive && i.profile == nil:
 		return was, why, failed
@@ -156,15 +190,15 @@ func (i *inspection) status(row *ent.Connection) (entconnection.Status, *causewa
 }
 
 func (i *inspection) applyWebhook(row *ent.Connection, update *ent.ConnectionUpdateOne, now time.Time) bool {
-	update.SetDelivery(i.svc.delivery())
+	update.SetDelivery(i.svc.delivery(row.Platform))
 	if i.registered {
 		update.SetRegisteredAt(now)
 	}
 	if i.registerError != nil {
 		update.ClearRegisteredAt() // the next check registers again
 	}
-	if i.webhook != nil {
-		update.SetPlatformPending(int(i.webhook.Pending))
+	if i.pending != nil {
+		update.SetPlatformPending(*i.pending)
 	}
 	if i.hookStatus == "" || reported(row) != nil && i.of.reported == nil && !i.registered {
 		return false // nothing was learned, or fetching met trouble since then
@@ -179,10 +213,8 @@ func (i *inspection) applyWebhook(row *ent.Connection, update *ent.ConnectionUpd
 	switch {
 	case i.hookStatus == entconnection.WebhookStatusInactive:
 		update.ClearSubscribedFields()
-	case i.svc.delivery() == entconnection.DeliveryPolling:
-		update.SetSubscribedFields(telegram.AllowedUpdates())
-	case i.webhook != nil && i.hookProblem == nil:
-		update.SetSubscribedFields(i.webhook.AllowedUpdates)
+	case i.subscribed != nil:
+		update.SetSubscribedFields(i.subscribed)
 	}
 	return i.hookStatus != row.WebhookStatus || !same(problem, row.WebhookProblem)
 }

@@ -20,7 +20,7 @@ func (s *Service) Test(ctx context.Context, id causeway.ID) (causeway.ID, error)
 	if row.DisconnectedAt != nil {
 		return "", notConnected
 	}
-	report, err := s.check(ctx, id, testreport.KindConnection)
+	report, err := s.check(ctx, id, testreport.KindConnection, "testConnection")
 	if errors.Is(err, errStale) {
 		return "", causeway.Fail(causeway.Conflict).At("input", "connectionId").CanRetry().Because(err)
 	}

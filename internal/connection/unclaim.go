@@ -51,6 +51,9 @@ func restore(update *ent.ConnectionUpdateOne, was *ent.Connection) *ent.Connecti
 		SetNillableDisconnectedAt(was.DisconnectedAt).
 		ClearSealedToken().
 		ClearSealedWebhookSecret().
+		ClearSealedUserToken().
+		ClearSealedAppSecret().
+		ClearSealedVerifyToken().
 		ClearRegisteredAt().
 		ClearNextCheckAt().
 		ClearLeasedUntil()

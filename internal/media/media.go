@@ -5,7 +5,8 @@
 // The room is handed readers. Platforms, their tokens and our rows do not enter: who may
 // see a file, which attachment has which content and when content is no longer needed is
 // decided above. Everything here may be used concurrently, and no goroutine outlives the
-// call that it serves.
+// call that it serves but those of a client's idle connections, which end with its
+// CloseIdleConnections.
 package media
 
 import (

@@ -145,7 +145,10 @@ func contentTypeOf(file File, content io.ReadSeeker) (string, error) {
 	if _, err := content.Seek(0, io.SeekStart); err != nil {
 		return "", err
 	}
-	return name + "; charset=" + charset(head), nil
+	if encoding := charset(head); encoding != "" {
+		return name + "; charset=" + encoding, nil
+	}
+	return name, nil
 }
 
 // secondsUntil is how long an address that was verified is good for.

@@ -57,14 +57,15 @@ func firstBytes(content io.ReaderAt) ([]byte, error) {
 	return head[:n], nil
 }
 
-// charset is the encoding of a text with these first bytes.
+// charset is the encoding of a text with these first bytes; empty if they leave it open,
+// which a browser may then guess.
 func charset(head []byte) string {
 	_, name, _ := strings.Cut(mimetype.Detect(head).String(), "charset=")
 	switch name {
-	case "utf-16le", "utf-16be", "windows-1252", "iso-8859-1":
+	case "utf-8", "utf-16le", "utf-16be", "windows-1252", "iso-8859-1":
 		return name
 	}
-	return "utf-8"
+	return ""
 }
 
 // dimensions are what the header of a picture of this type says; zeros if it says

@@ -30,6 +30,7 @@ type session struct {
 	ready   bool // connection_init was accepted
 	cancel  context.CancelFunc
 	unwatch func()
+	gone    func()
 
 	mu         sync.Mutex
 	greeted    bool // connection_init came
@@ -96,6 +97,9 @@ func (s *session) end() {
 	s.cancel()
 	if s.unwatch != nil {
 		s.unwatch()
+	}
+	if s.gone != nil {
+		s.gone()
 	}
 	s.stopAll()
 	_ = s.conn.Close()
@@ -203,6 +207,9 @@ func (s *session) init(payload json.RawMessage) {
 	s.ctx, s.ready = ctx, true
 	if cfg.Watch != nil {
 		s.unwatch = cfg.Watch(ctx, func(error) { s.forbid(ctx) })
+	}
+	if cfg.Present != nil {
+		s.gone = cfg.Present(ctx)
 	}
 	s.send("", typeAck, nil)
 	if s.old {

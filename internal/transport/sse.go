@@ -37,6 +37,9 @@ func (x *exchange) stream(op *graphql.OperationContext, errs gqlerror.List) {
 		if field != nil && x.cfg.EventID != nil {
 			events.id = func(position int64) string { return x.cfg.EventID(op, field, position) }
 		}
+		if x.cfg.Present != nil {
+			defer x.cfg.Present(ctx)()
+		}
 		defer x.hub.subscribe(ctx, op, events)()
 	default:
 		x.single(ctx, op, events)

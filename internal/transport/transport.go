@@ -42,6 +42,10 @@ type Config struct {
 	// Watch calls ended once, when the context's viewer is no longer good; stop ends the
 	// watching and may come twice. Nil: a viewer stays good.
 	Watch func(ctx context.Context, ended func(error)) (stop func())
+	// Present is told of every WebSocket that signed in and of every event stream of a
+	// subscription, with the viewer in ctx; gone is called once, when it is over. Neither
+	// may wait. Nil: nobody wants to know.
+	Present func(ctx context.Context) (gone func())
 	// Address is whom a request without a good token comes from, for the rate limit:
 	// behind a proxy, whom the proxy names. Nil: the other end of the connection.
 	Address func(r *http.Request) string

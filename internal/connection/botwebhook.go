@@ -43,12 +43,12 @@ func (s *Service) WebhookURL(key string) string {
 
 // readWebhook asks what is registered at the platform. What the platform does not
 // tell is kept for the check; the error is ours.
-func (i *inspection) readWebhook(ctx context.Context) error {
+func (i *botLook) readWebhook(ctx context.Context) error {
 	i.webhook = nil
 	i.webhookErr = i.timed(platform.CheckWebhookRegistration, func() error {
 		info, err := i.bot.GetWebhookInfo(ctx)
 		if err == nil {
-			i.webhook = &info
+			i.webhook, i.pending = &info, new(int(info.Pending))
 		}
 		return err
 	})
@@ -78,16 +78,16 @@ func (s *Service) own(ctx context.Context, address string) (bool, error) {
 }
 
 // foreign tells whether another program's address is registered.
-func (i *inspection) foreign() bool { return i.webhook != nil && i.webhook.URL != "" && !i.own }
+func (i *botLook) foreign() bool { return i.webhook != nil && i.webhook.URL != "" && !i.own }
 
 // deliver sees to it that updates reach us, as far as that is ours to do, and judges
 // whether they do. Another program's webhook is replaced only while connecting.
-func (i *inspection) deliver(ctx context.Context) error {
+func (i *botLook) deliver(ctx context.Context) error {
 	switch {
 	case i.webhookErr != nil:
 		i.noDelivery(trouble(i.webhookErr), "Telegram did not say which webhook is registered.")
 		return nil
-	case i.svc.delivery() == entconnection.DeliveryPolling:
+	case i.svc.delivery(platform.Telegram) == entconnection.DeliveryPolling:
 		i.arrangeFetching(ctx)
 		return nil
 	default:
@@ -96,7 +96,7 @@ func (i *inspection) deliver(ctx context.Context) error {
 }
 
 // noDelivery fails the check without evidence for or against what is registered.
-func (i *inspection) noDelivery(problem *causeway.Error, seen string) {
+func (i *botLook) noDelivery(problem *causeway.Error, seen string) {
 	if !i.of.registered {
 		i.hookStatus, i.hookProblem = entconnection.WebhookStatusInactive, i.stamped(problem)
 	}
@@ -104,7 +104,7 @@ func (i *inspection) noDelivery(problem *causeway.Error, seen string) {
 }
 
 // broken fails the check by what was seen.
-func (i *inspection) broken(status entconnection.WebhookStatus, problem *causeway.Error, seen string) {
+func (i *botLook) broken(status entconnection.WebhookStatus, problem *causeway.Error, seen string) {
 	i.hookStatus, i.hookProblem = status, i.stamped(problem)
 	i.proven = true
 	i.fail(platform.CheckWebhookRegistration, problem, seen)
@@ -112,7 +112,7 @@ func (i *inspection) broken(status entconnection.WebhookStatus, problem *causewa
 
 // arrangeFetching makes sure that no webhook is in the way: Telegram answers fetches
 // only where there is none.
-func (i *inspection) arrangeFetching(ctx context.Context) {
+func (i *botLook) arrangeFetching(ctx context.Context) {
 	if i.foreign() {
 		problem, seen := taken(i.webhook.URL)
 		i.broken(entconnection.WebhookStatusError, problem, seen)
@@ -130,13 +130,13 @@ func (i *inspection) arrangeFetching(ctx context.Context) {
 		i.broken(entconnection.WebhookStatusError, (&causeway.Error{Problem: *i.of.reported}), "Updates could not be fetched.")
 		return
 	}
-	i.hookStatus = entconnection.WebhookStatusActive
+	i.hookStatus, i.subscribed = entconnection.WebhookStatusActive, telegram.AllowedUpdates()
 	i.pass(platform.CheckWebhookRegistration,
 		fmt.Sprintf("No webhook is registered; updates are fetched. %s at Telegram.", waiting(i.webhook.Pending)))
 }
 
 // arrangeWebhook registers the webhook where that is due, reads it back and judges it.
-func (i *inspection) arrangeWebhook(ctx context.Context) error {
+func (i *botLook) arrangeWebhook(ctx context.Context) error {
 	tookOver := ""
 	if i.registrationDue() {
 		if i.foreign() {
@@ -163,7 +163,7 @@ func (i *inspection) arrangeWebhook(ctx context.Context) error {
 
 // registrationDue tells whether the webhook is ours to register now: somebody asked
 // for it, it never was, or what is registered is ours and no longer what we want.
-func (i *inspection) registrationDue() bool {
+func (i *botLook) registrationDue() bool {
 	if i.of.connecting || !i.of.registered {
 		return true
 	}
@@ -171,7 +171,7 @@ func (i *inspection) registrationDue() bool {
 }
 
 // lacking are the kinds of updates that are understood here and not delivered.
-func (i *inspection) lacking() []string {
+func (i *botLook) lacking() []string {
 	var lacking []string
 	for _, kind := range telegram.AllowedUpdates() {
 		if !slices.Contains(i.webhook.AllowedUpdates, kind) {
@@ -181,7 +181,7 @@ func (i *inspection) lacking() []string {
 	return lacking
 }
 
-func (i *inspection) register(ctx context.Context) error {
+func (i *botLook) register(ctx context.Context) error {
 	return i.timed(platform.CheckWebhookRegistration, func() error {
 		webhook := telegram.SetWebhook{
 			URL: i.svc.WebhookURL(i.of.key), Secret: i.of.secret, AllowedUpdates: telegram.AllowedUpdates(),
@@ -200,7 +200,7 @@ func (i *inspection) register(ctx context.Context) error {
 
 // notRegistered fails the check because the platform did not do what registering
 // takes.
-func (i *inspection) notRegistered(err error, seen string) {
+func (i *botLook) notRegistered(err error, seen string) {
 	problem := trouble(err)
 	if refused(err) && !unauthorized(err) {
 		problem = subscriptionFailed(err)
@@ -218,7 +218,7 @@ func subscriptionFailed(err error) *causeway.Error {
 
 // judgeWebhook tells from what is registered whether updates reach us. tookOver is
 // the host of the program that lost them just now.
-func (i *inspection) judgeWebhook(tookOver string) {
+func (i *botLook) judgeWebhook(tookOver string) {
 	switch wanted := i.svc.WebhookURL(i.of.key); {
 	case i.webhook.URL == "":
 		i.broken(entconnection.WebhookStatusInactive, causeway.Fail(causeway.WebhookNotRegistered), "No webhook is registered at Telegram.")
@@ -235,7 +235,7 @@ func (i *inspection) judgeWebhook(tookOver string) {
 			fmt.Sprintf("Telegram could not deliver. %s there.", waiting(i.webhook.Pending)))
 		return
 	}
-	i.hookStatus = entconnection.WebhookStatusActive
+	i.hookStatus, i.subscribed = entconnection.WebhookStatusActive, i.webhook.AllowedUpdates
 	seen := fmt.Sprintf("Telegram delivers to %s. %s there.", hostOf(i.webhook.URL), waiting(i.webhook.Pending))
 	switch lacking := i.lacking(); {
 	case tookOver != "":
@@ -253,7 +253,7 @@ func (i *inspection) judgeWebhook(tookOver string) {
 // failing tells whether the last delivery that Telegram tried went wrong, and lately.
 // Telegram keeps the error after deliveries work again, so that an update which came
 // in later outweighs it.
-func (i *inspection) failing() bool {
+func (i *botLook) failing() bool {
 	at := i.webhook.LastErrorAt
 	if at.IsZero() || i.registered {
 		return false
