@@ -92,12 +92,12 @@ func (r *campaignResolver) Queues(ctx context.Context, obj *ent.Campaign) ([]*en
 
 // QuickReplies is the resolver for the quickReplies field.
 func (r *campaignResolver) QuickReplies(ctx context.Context, obj *ent.Campaign, language *string, search *string) ([]*ent.QuickReply, error) {
-	panic(fmt.Errorf("not implemented: QuickReplies - quickReplies"))
+	return r.quickReplies(ctx, obj.ID, language, search)
 }
 
 // Tags is the resolver for the tags field.
 func (r *campaignResolver) Tags(ctx context.Context, obj *ent.Campaign) ([]*ent.Tag, error) {
-	panic(fmt.Errorf("not implemented: Tags - tags"))
+	return r.tags(ctx, obj.ID)
 }
 
 // Members is the resolver for the members field.
@@ -196,12 +196,12 @@ func (r *conversationResolver) ReplyPolicy(ctx context.Context, obj *ent.Convers
 
 // PlatformURL is the resolver for the platformUrl field.
 func (r *conversationResolver) PlatformURL(ctx context.Context, obj *ent.Conversation) (*string, error) {
-	panic(fmt.Errorf("not implemented: PlatformURL - platformUrl"))
+	return nil, nil // no platform that is connected has an inbox of its own
 }
 
 // Tags is the resolver for the tags field.
 func (r *conversationResolver) Tags(ctx context.Context, obj *ent.Conversation) ([]*ent.Tag, error) {
-	panic(fmt.Errorf("not implemented: Tags - tags"))
+	return load(ctx).tags.Load(ctx, obj.ID)
 }
 
 // Messages is the resolver for the messages field.
@@ -449,7 +449,13 @@ func (r *mutationResolver) RetryMessage(ctx context.Context, id causeway.ID) (*m
 
 // AddNote is the resolver for the addNote field.
 func (r *mutationResolver) AddNote(ctx context.Context, input model.AddNoteInput) (*model.AddNotePayload, error) {
-	panic(fmt.Errorf("not implemented: AddNote - addNote"))
+	id, err := r.Conversations.AddNote(ctx, input.ConversationID, input.Text)
+	problems, err := r.userErrors(ctx, err)
+	if err != nil {
+		return nil, err
+	}
+	message, err := read(ctx, id, r.Viewers.Message.Get)
+	return &model.AddNotePayload{Message: message, UserErrors: problems}, err
 }
 
 // AssignConversation is the resolver for the assignConversation field.
@@ -469,17 +475,26 @@ func (r *mutationResolver) SetConversationStatus(ctx context.Context, input mode
 
 // MarkConversationRead is the resolver for the markConversationRead field.
 func (r *mutationResolver) MarkConversationRead(ctx context.Context, id causeway.ID) (*model.MarkConversationReadPayload, error) {
-	panic(fmt.Errorf("not implemented: MarkConversationRead - markConversationRead"))
+	conversation, problems, err := r.conversationPayload(ctx, id, r.Conversations.MarkRead(ctx, id))
+	return &model.MarkConversationReadPayload{Conversation: conversation, UserErrors: problems}, err
 }
 
 // SetTyping is the resolver for the setTyping field.
 func (r *mutationResolver) SetTyping(ctx context.Context, conversationID causeway.ID, typing bool) (*model.SetTypingPayload, error) {
-	panic(fmt.Errorf("not implemented: SetTyping - setTyping"))
+	problems, err := r.userErrors(ctx, r.Conversations.SetTyping(ctx, conversationID, typing))
+	if err != nil {
+		return nil, err
+	}
+	return &model.SetTypingPayload{UserErrors: problems}, nil
 }
 
 // TagConversation is the resolver for the tagConversation field.
 func (r *mutationResolver) TagConversation(ctx context.Context, input model.TagConversationInput) (*model.TagConversationPayload, error) {
-	panic(fmt.Errorf("not implemented: TagConversation - tagConversation"))
+	err := r.Conversations.Tag(ctx, conversations.Tags{
+		Conversation: input.ID, Add: input.AddTagIds.Value(), Remove: input.RemoveTagIds.Value(),
+	})
+	conversation, problems, err := r.conversationPayload(ctx, input.ID, err)
+	return &model.TagConversationPayload{Conversation: conversation, UserErrors: problems}, err
 }
 
 // CreateQueue is the resolver for the createQueue field.
@@ -499,22 +514,46 @@ func (r *mutationResolver) DeleteQueue(ctx context.Context, id causeway.ID) (*mo
 
 // SaveQuickReply is the resolver for the saveQuickReply field.
 func (r *mutationResolver) SaveQuickReply(ctx context.Context, input model.SaveQuickReplyInput) (*model.SaveQuickReplyPayload, error) {
-	panic(fmt.Errorf("not implemented: SaveQuickReply - saveQuickReply"))
+	id, err := r.Conversations.SaveQuickReply(ctx, conversations.QuickReplyInput{
+		ID: input.ID.Value(), Campaign: input.CampaignID, Shortcut: input.Shortcut, Language: change(input.Language), Text: input.Text,
+	})
+	problems, err := r.userErrors(ctx, err)
+	if err != nil {
+		return nil, err
+	}
+	quickReply, err := read(ctx, id, r.Viewers.QuickReply.Get)
+	return &model.SaveQuickReplyPayload{QuickReply: quickReply, UserErrors: problems}, err
 }
 
 // DeleteQuickReply is the resolver for the deleteQuickReply field.
 func (r *mutationResolver) DeleteQuickReply(ctx context.Context, id causeway.ID) (*model.DeleteQuickReplyPayload, error) {
-	panic(fmt.Errorf("not implemented: DeleteQuickReply - deleteQuickReply"))
+	problems, err := r.userErrors(ctx, r.Conversations.DeleteQuickReply(ctx, id))
+	if err != nil || len(problems) > 0 {
+		return &model.DeleteQuickReplyPayload{UserErrors: problems}, err
+	}
+	return &model.DeleteQuickReplyPayload{DeletedID: &id, UserErrors: problems}, nil
 }
 
 // SaveTag is the resolver for the saveTag field.
 func (r *mutationResolver) SaveTag(ctx context.Context, input model.SaveTagInput) (*model.SaveTagPayload, error) {
-	panic(fmt.Errorf("not implemented: SaveTag - saveTag"))
+	id, err := r.Conversations.SaveTag(ctx, conversations.TagInput{
+		ID: input.ID.Value(), Campaign: input.CampaignID, Name: input.Name, Color: change(input.Color),
+	})
+	problems, err := r.userErrors(ctx, err)
+	if err != nil {
+		return nil, err
+	}
+	tag, err := read(ctx, id, r.Viewers.Tag.Get)
+	return &model.SaveTagPayload{Tag: tag, UserErrors: problems}, err
 }
 
 // DeleteTag is the resolver for the deleteTag field.
 func (r *mutationResolver) DeleteTag(ctx context.Context, id causeway.ID) (*model.DeleteTagPayload, error) {
-	panic(fmt.Errorf("not implemented: DeleteTag - deleteTag"))
+	problems, err := r.userErrors(ctx, r.Conversations.DeleteTag(ctx, id))
+	if err != nil || len(problems) > 0 {
+		return &model.DeleteTagPayload{UserErrors: problems}, err
+	}
+	return &model.DeleteTagPayload{DeletedID: &id, UserErrors: problems}, nil
 }
 
 // Node is the resolver for the node field.
@@ -625,7 +664,7 @@ func (r *subscriptionResolver) WebhookReceived(ctx context.Context, connectionID
 
 // Typing is the resolver for the typing field.
 func (r *subscriptionResolver) Typing(ctx context.Context, conversationID causeway.ID) (<-chan *model.TypingEvent, error) {
-	panic(fmt.Errorf("not implemented: Typing - typing"))
+	return r.typing(ctx, conversationID)
 }
 
 // PresenceUpdated is the resolver for the presenceUpdated field.
@@ -646,6 +685,14 @@ func (r *testReportResolver) Checks(ctx context.Context, obj *ent.TestReport) ([
 		})
 	}
 	return checks, nil
+}
+
+// User is the resolver for the user field.
+func (r *typingEventResolver) User(ctx context.Context, obj *model.TypingEvent) (*ent.User, error) {
+	if obj.UserID == "" {
+		return nil, nil
+	}
+	return load(ctx).authors.Load(ctx, obj.UserID)
 }
 
 // AvatarURL is the resolver for the avatarUrl field.
@@ -720,6 +767,9 @@ func (r *Resolver) Subscription() generated.SubscriptionResolver { return &subsc
 // TestReport returns generated.TestReportResolver implementation.
 func (r *Resolver) TestReport() generated.TestReportResolver { return &testReportResolver{r} }
 
+// TypingEvent returns generated.TypingEventResolver implementation.
+func (r *Resolver) TypingEvent() generated.TypingEventResolver { return &typingEventResolver{r} }
+
 // User returns generated.UserResolver implementation.
 func (r *Resolver) User() generated.UserResolver { return &userResolver{r} }
 
@@ -746,6 +796,7 @@ type (
 	quickReplyResolver        struct{ *Resolver }
 	subscriptionResolver      struct{ *Resolver }
 	testReportResolver        struct{ *Resolver }
+	typingEventResolver       struct{ *Resolver }
 	userResolver              struct{ *Resolver }
 	webhookResolver           struct{ *Resolver }
 	webhookLogResolver        struct{ *Resolver }

@@ -176,7 +176,7 @@ func (a *app) build(ctx context.Context) error {
 		CheckInterval: time.Duration(cfg.CheckInterval), Media: a.media,
 	})
 	a.conversations = conversation.New(conversation.Config{
-		Store: a.store, Feed: events, Accounts: a.connections, Clock: clock, Log: a.log,
+		Store: a.store, Feed: events, Bus: a.bus, Accounts: a.connections, Clock: clock, Log: a.log,
 		Media: a.media, MaxMedia: int64(cfg.MaxMedia),
 		Parsers: map[platform.Name]platform.Parser{platform.Telegram: telegram.Parser{}},
 		Limits:  map[platform.Name]platform.Limits{platform.Telegram: telegram.Limits()},

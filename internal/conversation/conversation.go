@@ -5,8 +5,8 @@
 //
 // Service is safe for several goroutines. Apply belongs to the transaction it is
 // given. Locks are the database's: a conversation's row is locked by whoever adds a
-// message to it. The pace of sending has a mutex that is never held across anything
-// that waits.
+// message to it. The pace of sending and what customers were shown of typing have a
+// mutex each, never held across anything that waits.
 package conversation
 
 import (
@@ -18,6 +18,7 @@ import (
 	"causeway"
 	"causeway/ent"
 	"causeway/internal/auth"
+	"causeway/internal/bus"
 	"causeway/internal/feed"
 	"causeway/internal/media"
 	"causeway/internal/platform"
@@ -38,6 +39,7 @@ type Accounts interface {
 type Config struct {
 	Store    *store.Store
 	Feed     *feed.Feed
+	Bus      bus.Bus // carries who is typing
 	Accounts Accounts
 	Parsers  map[platform.Name]platform.Parser
 	Limits   map[platform.Name]platform.Limits
@@ -60,6 +62,7 @@ const DefaultMaxMedia = 25 << 20
 type Service struct {
 	store    *store.Store
 	feed     *feed.Feed
+	bus      bus.Bus
 	accounts Accounts
 	parsers  map[platform.Name]platform.Parser
 	limits   map[platform.Name]platform.Limits
@@ -67,7 +70,9 @@ type Service struct {
 	maxMedia int64
 	clock    causeway.Clock
 	log      *slog.Logger
-	taps     *tapAnswerer
+	taps     *gestures
+	signs    *gestures // of agents: typing, seen
+	shown    shown
 	outbox   *outbox
 	files    *fetcher
 	profiles *describer
@@ -78,6 +83,7 @@ func New(cfg Config) *Service {
 	s := &Service{
 		store:    cfg.Store,
 		feed:     cfg.Feed,
+		bus:      cfg.Bus,
 		accounts: cfg.Accounts,
 		parsers:  cfg.Parsers,
 		limits:   cfg.Limits,
@@ -85,7 +91,8 @@ func New(cfg Config) *Service {
 		maxMedia: cmp.Or(cfg.MaxMedia, DefaultMaxMedia),
 		clock:    cfg.Clock,
 		log:      cfg.Log,
-		taps:     answerTaps(cfg.Accounts, cfg.Log),
+		taps:     startGestures(cfg.Accounts, cfg.Log),
+		signs:    startGestures(cfg.Accounts, cfg.Log),
 	}
 	s.outbox = newOutbox(s, cfg.Pace)
 	s.files = newFetcher(s)
@@ -105,10 +112,10 @@ func (s *Service) Start(ctx context.Context) error {
 }
 
 // Close lets messages that are being sent finish for ten seconds, gives up what is being
-// fetched, ends the answering of taps and returns when nothing is under way. It may come
-// twice, and before Start.
+// fetched, ends what platforms are told besides, and returns when nothing is under way.
+// It may come twice, and before Start.
 func (s *Service) Close() error {
-	return errors.Join(s.outbox.close(), s.files.queue.Close(), s.profiles.queue.Close(), s.taps.close())
+	return errors.Join(s.outbox.close(), s.files.queue.Close(), s.profiles.queue.Close(), s.taps.close(), s.signs.close())
 }
 
 // Guard makes the reads of a viewers' client see only what belongs to the viewer's
@@ -121,4 +128,7 @@ func Guard(client *ent.Client) {
 	client.Attachment.Intercept(scoped)
 	client.Reaction.Intercept(scoped)
 	client.MessagePart.Intercept(scoped)
+	client.Tag.Intercept(scoped)
+	client.Tagging.Intercept(scoped)
+	client.QuickReply.Intercept(scoped)
 }

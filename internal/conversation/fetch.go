@@ -29,6 +29,9 @@ const (
 	fetchDeadline = 30 * time.Second
 	// fetchPoll is how often to look whose time has come.
 	fetchPoll = time.Second
+	// fetchGrace is how long what is being fetched may finish when the server stops: it
+	// can be fetched again.
+	fetchGrace = time.Second
 )
 
 // changeAttachments is a MessageChange of the contract's.
@@ -61,6 +64,7 @@ func newFetcher(s *Service) *fetcher {
 		Workers:   fetchWorkers,
 		LeaseFor:  timeFor(s.maxMedia) + recordWithin,
 		PollEvery: fetchPoll,
+		Grace:     fetchGrace,
 		Handle:    f.handle,
 	})
 	return f

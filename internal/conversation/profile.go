@@ -51,6 +51,7 @@ func newDescriber(s *Service) *describer {
 		Workers:   describeWorkers,
 		LeaseFor:  describeDeadline + timeFor(maxPicture) + recordWithin,
 		PollEvery: fetchPoll,
+		Grace:     fetchGrace,
 		Handle:    d.handle,
 	})
 	return d

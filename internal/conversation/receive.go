@@ -72,8 +72,8 @@ func (s *Service) applyUpdates(tx *store.Tx, updates []update) error {
 	if b.strangers {
 		tx.AfterCommit(s.profiles.queue.Wake)
 	}
-	if taps := b.taps; len(taps) > 0 {
-		tx.AfterCommit(func() { s.taps.enqueue(taps) })
+	for _, t := range b.taps {
+		tx.AfterCommit(func() { s.taps.enqueue(t.answer()) })
 	}
 	return nil
 }

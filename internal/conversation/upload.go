@@ -61,7 +61,7 @@ func (s *Service) keepFiles(ctx context.Context, limits platform.Limits, uploads
 		case blob.Size == 0:
 			return nil, causeway.FailWith(causeway.AttachmentRejected, causeway.ReasonFileEmpty).At(at...)
 		case !taken:
-			return nil, causeway.FailWith(causeway.AttachmentRejected, causeway.ReasonFileType).With("type", blob.MimeType).At(at...)
+			return nil, causeway.FailWith(causeway.AttachmentRejected, causeway.ReasonFileTypeRefused).With("type", blob.MimeType).At(at...)
 		case blob.Size > limit:
 			return nil, tooLarge(limit).At(at...)
 		}
@@ -81,7 +81,7 @@ func kindOf(limits platform.Limits, mimeType string) platform.AttachmentKind {
 // tooLarge says that a file has more than limit bytes; none where the platform takes no
 // files at all.
 func tooLarge(limit int64) *causeway.Error {
-	megabytes := strconv.FormatFloat(float64(max(limit, 0))/(1<<20), 'f', -1, 64)
+	megabytes := strconv.FormatFloat(float64(max(limit, 0))/(1<<20), 'f', -1, 64) + " MB"
 	return causeway.FailWith(causeway.AttachmentRejected, causeway.ReasonFileTooLarge).With("max", megabytes)
 }
 
