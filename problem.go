@@ -100,7 +100,9 @@ const (
 	ReasonBadShortcut      Reason = "bad_shortcut"      // INVALID_INPUT: a shortcut is one word
 	ReasonBadColor         Reason = "bad_color"         // INVALID_INPUT: not #rrggbb
 
-	// Of Facebook, of webhooks, and of sending.
+	// Of Facebook, of webhooks, and of sending. A {date} is written 2026-11-21, a moment
+	// ({since}, {closedAt}) 2026-11-21 13:12 UTC, a {max} of a file 25 MB; several names
+	// are joined by a comma and a space.
 	ReasonNamedPermissions    Reason = "named_permissions"     // PERMISSIONS_MISSING {permissions}: Facebook did not grant these
 	ReasonBusinessPagesHidden Reason = "business_pages_hidden" // PERMISSIONS_MISSING: without business_management, pages of a portfolio may stay hidden
 	ReasonLoginPending        Reason = "login_pending"         // CONFLICT: the Facebook window is still open

@@ -130,7 +130,8 @@ type Grant struct {
 }
 
 // Exchange turns the code of a login into the person's token, which lives an hour or two.
-// A code that was used, is too old or of another redirect is Rejected (100).
+// A code that was used, is too old or of another redirect is Rejected (100); so is the
+// secret of another app (1).
 func (a *App) Exchange(ctx context.Context, code, redirect string) (Grant, error) {
 	const name = "oauth/access_token"
 	bounded := ctx
@@ -156,6 +157,9 @@ func (a *App) Exchange(ctx context.Context, code, redirect string) (Grant, error
 func (a *App) misexchanged(err error) *platform.Refusal {
 	if said, ok := errors.AsType[*oauth2.RetrieveError](err); ok && said.Response != nil {
 		if refusal := understand(said.Response, said.Body, nil); refusal != nil {
+			if refusal.Code == "1" && said.Response.StatusCode < 500 {
+				refusal.Kind = platform.Rejected // here it is no trouble of Facebook's: the secret is wrong
+			}
 			return refusal
 		}
 		return unavailable(said.Response.StatusCode, "an answer without a token")
@@ -205,13 +209,10 @@ func (a *App) Extend(ctx context.Context, token Token) (Grant, error) {
 // appToken speaks for the app itself.
 func (a *App) appToken() string { return a.id + "|" + a.secret }
 
-// asApp makes a call that speaks for the app. It needs no proof: the token is one.
+// asApp makes a call that speaks for the app.
 func (a *App) asApp(ctx context.Context, c call, result any) error {
-	bare := a.graph
-	bare.secret = ""
 	c.token = a.appToken()
-	c.secrets = append(c.secrets, a.secret)
-	return bare.do(ctx, c, result)
+	return a.do(ctx, c, result)
 }
 
 // asPerson reads what lies at path for whom a token speaks for.
@@ -232,12 +233,17 @@ type graphApp struct {
 	Name opaque `json:"name"`
 }
 
-// AppOf tells which app a token belongs to, whose secret need not be known here.
+// AppOf tells which app a token belongs to, whose secret need not be known here, unless
+// that app demands proof of it: then the token must be of this one.
 func (a *App) AppOf(ctx context.Context, token Token) (AppName, error) {
+	query := url.Values{"fields": {"id,name"}}
 	bare := a.graph
 	bare.secret = ""
 	var app graphApp
-	err := bare.do(ctx, call{name: "app", verb: http.MethodGet, path: []string{"app"}, query: url.Values{"fields": {"id,name"}}, token: string(token)}, &app)
+	err := bare.do(ctx, call{name: "app", verb: http.MethodGet, path: []string{"app"}, query: query, token: string(token)}, &app)
+	if r := platform.Refused(err); r != nil && r.Kind == platform.Rejected && a.secret != "" {
+		err = a.asPerson(ctx, token, "app", []string{"app"}, query, &app)
+	}
 	if err != nil {
 		return AppName{}, err
 	}

@@ -90,7 +90,7 @@ func TestALoginThatFailsSaysWhyAndNoMore(t *testing.T) {
 		code   string
 	}{
 		"used code":   {answer{400, `{"error":{"message":"This authorization code ` + loginCode + ` has been used.","code":100,"error_subcode":36009}}`, nil}, platform.Rejected, "100/36009"},
-		"bad secret":  {answer{400, `{"error":{"message":"Error validating client secret ` + appSecret + `","code":1}}`, nil}, platform.Unavailable, "1"},
+		"bad secret":  {answer{400, `{"error":{"message":"Error validating client secret ` + appSecret + `","code":1}}`, nil}, platform.Rejected, "1"},
 		"down":        {answer{502, "<html>planted</html>", nil}, platform.Unavailable, "502"},
 		"a page":      {answer{200, "<html>planted</html>", nil}, platform.Unavailable, "200"},
 		"no token":    {says(`{"token_type":"bearer"}`), platform.Unavailable, "200"},
@@ -130,7 +130,7 @@ func TestWhatATokenIsWorthIsTold(t *testing.T) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	r := fb.last(t)
-	if r.call != "GET /v25.0/debug_token" || r.query.Get("input_token") != userToken || r.token != "555|"+appSecret || r.query.Get("appsecret_proof") != "" {
+	if r.call != "GET /v25.0/debug_token" || r.query.Get("input_token") != userToken || r.token != "555|"+appSecret {
 		t.Errorf("asked %s %v with %s", r.call, r.query, r.token)
 	}
 
@@ -255,7 +255,7 @@ func TestTheAppsWebhookIsRegisteredReadBackAndAPageUnsubscribed(t *testing.T) {
 		"object": {"page"}, "callback_url": {"https://shop.example/webhooks/facebook"}, "verify_token": {"planted-verify"},
 		"fields": {"messages,standby"}, "include_values": {"true"},
 	}
-	if r.call != "POST /v25.0/555/subscriptions" || !reflect.DeepEqual(r.form(t), want) || r.token != "555|"+appSecret || len(r.query) > 0 {
+	if r.call != "POST /v25.0/555/subscriptions" || !reflect.DeepEqual(r.form(t), want) || r.token != "555|"+appSecret {
 		t.Errorf("asked %s %v", r.call, r.form(t))
 	}
 	if err := app.UnsubscribePage(t.Context(), "102"); err != nil || fb.last(t).call != "DELETE /v25.0/102/subscribed_apps" || fb.last(t).token != "555|"+appSecret {

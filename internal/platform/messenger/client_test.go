@@ -316,6 +316,8 @@ func TestEveryRefusalIsOfTheRightKind(t *testing.T) {
 		{100, 2534037, kind(platform.ThreadTaken)},
 		{100, 463, kind(platform.Rejected)},
 		{102, 0, kind(platform.Unauthorized)},
+		{104, 0, kind(platform.Unauthorized)},
+		{2500, 0, kind(platform.Unauthorized)},
 		{190, 0, kind(platform.Unauthorized)},
 		{190, 458, kind(platform.Unauthorized)},
 		{190, 460, kind(platform.Unauthorized)},
@@ -365,6 +367,7 @@ func TestWhatIsNoAnswerOfFacebooksIsTroubleOfItsOwn(t *testing.T) {
 		want   platform.Refusal
 	}{
 		"a page":             {answer{502, "<html>planted</html>", nil}, platform.Refusal{Kind: platform.Unavailable, Code: "502", Message: gateway}},
+		"too large":          {answer{413, "<html>planted</html>", nil}, platform.Refusal{Kind: platform.TooLarge, Code: "413", Message: "too large, says a gateway"}},
 		"a page with 401":    {answer{401, "<html>who are you</html>", nil}, platform.Refusal{Kind: platform.Unavailable, Code: "401", Message: gateway}},
 		"nothing":            {answer{200, "", nil}, platform.Refusal{Kind: platform.Unavailable, Code: "200", Message: gateway}},
 		"null":               {answer{200, "null", nil}, platform.Refusal{Kind: platform.Unavailable, Code: "200", Message: gateway}},

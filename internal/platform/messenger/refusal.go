@@ -72,7 +72,7 @@ func (e *graphError) verdict(status int) platform.Refusal {
 		return platform.Refusal{Kind: platform.RetryAfter, Scope: scope}
 	}
 	switch code := e.Code; {
-	case code == 102, code == 190:
+	case code == 102, code == 104, code == 190, code == 2500:
 		return of(platform.Unauthorized)
 	case code == 4, code == 341:
 		return throttled(platform.ScopeApp)
@@ -149,12 +149,18 @@ func bySubcode(code, subcode number) (platform.Refusal, bool) {
 }
 
 // noAnswer is an answer that is not the Graph API's: a gateway's page, a redirect. What
-// it says is not repeated; only being told to wait is believed of a gateway.
+// it says is not repeated; only being told to wait, or that it is too large, is believed of a
+// gateway.
 func noAnswer(resp *http.Response) *platform.Refusal {
 	if resp.StatusCode == http.StatusTooManyRequests {
 		return &platform.Refusal{
 			Kind: platform.RetryAfter, Code: strconv.Itoa(resp.StatusCode),
 			Message: "too many requests, says a gateway", Wait: wait(resp), Sent: true,
+		}
+	}
+	if resp.StatusCode == http.StatusRequestEntityTooLarge {
+		return &platform.Refusal{
+			Kind: platform.TooLarge, Code: strconv.Itoa(resp.StatusCode), Message: "too large, says a gateway", Sent: true,
 		}
 	}
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
