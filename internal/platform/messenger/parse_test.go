@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/tools/txtar"
@@ -334,7 +335,7 @@ func promised(t *testing.T, e platform.Event) {
 	if c := chatOf(e); c == nil || c.ID == "" || c.Contact.Name == "" {
 		t.Errorf("%T of nobody", e)
 	}
-	if !utf8.ValidString(text + id) {
+	if !utf8.ValidString(text+id) || strings.ContainsFunc(id, unicode.IsControl) {
 		t.Errorf("%T that is no text", e)
 	}
 }
@@ -387,7 +388,7 @@ func FuzzEnvelope(f *testing.F) {
 			}
 			return
 		}
-		if e.Event == "" || !utf8.ValidString(e.Event) || !utf8.ValidString(e.Chat) || e.Key != "" {
+		if e.Event == "" || !utf8.ValidString(e.Event+e.Chat) || strings.ContainsFunc(e.Event+e.Chat, unicode.IsControl) || e.Key != "" {
 			t.Errorf("%+v", e)
 		}
 	})
