@@ -165,7 +165,7 @@ func TestWhichAppsMayAnswerIsRead(t *testing.T) {
 		says(`{"data":[{"category":"x","name":"Ours","id":"555","subscribed_fields":["messages",{"name":"standby","version":"v25.0"}]}]}`))
 	got, err := fb.client().Routing(t.Context())
 	want := Routing{
-		ConversationRouting: true, MultiApp: true, Told: true, Primary: true, Secondary: []AppName{{"666", "Bot"}},
+		ConversationRouting: true, MultiApp: true, Told: true, Secondary: []AppName{{"666", "Bot"}},
 		Subscribed: []Subscription{{AppID: "555", AppName: "Ours", Fields: []string{"messages", "standby"}}},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
