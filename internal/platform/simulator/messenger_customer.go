@@ -267,8 +267,11 @@ func (c *PageCustomer) sends(l *letter, opts []PageMessageOption) PageMessage {
 	return PageMessage{ID: l.mid, Customer: c, At: l.at}
 }
 
-// reachesOut opens the window.
+// reachesOut opens the window. Control that has lapsed does not come back by it.
 func (c *PageCustomer) reachesOut() {
+	if app, _ := c.thread.owns(); app == "" {
+		c.thread.owner = ""
+	}
 	c.contacted, c.blocked = true, false
 	c.thread.lastIn = c.m.now()
 }

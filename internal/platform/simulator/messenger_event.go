@@ -84,6 +84,13 @@ func (a *App) Pending() int {
 	return a.unsettled
 }
 
+// Lost is how many events the app never got: given up, or more than are kept.
+func (a *App) Lost() int {
+	a.m.mu.Lock()
+	defer a.m.mu.Unlock()
+	return a.dropped
+}
+
 func (a *App) lastWord() string {
 	if len(a.posts) == 0 {
 		return ""

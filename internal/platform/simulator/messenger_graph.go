@@ -110,7 +110,7 @@ func (m *Messenger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		m.serveMedia(w, r, path[1:])
 	case slices.Equal(request.path, []string{"dialog", "oauth"}):
 		m.serveDialog(w, r)
-	case len(request.path) == 1 && request.path[0] == "":
+	case strings.Join(request.path, "") == "":
 		m.plain(w, http.StatusOK, "Facebook", "A look-alike of Facebook, for trying things out. Nothing here leaves this machine.")
 	default:
 		m.serveGraph(w, r, request)
