@@ -413,3 +413,26 @@ func TestACallMayBeAFormAndHaveNoVersion(t *testing.T) {
 	}
 	refusedWith(t, graph(t, s.m, "GET", "1234", s.token, nil), 100, 33)
 }
+
+func TestOnlyTheLatestIsKept(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.page.DropSubscription(s.app)
+	lan := s.page.Customer("Lan Tran")
+	lan.Writes("hi")
+	for i := range 5000 {
+		lan.AnsweredBy(s.app, fmt.Sprint(i), "")
+	}
+	got := lan.Received()
+	if len(got) > 2000 || len(got) < 1000 || got[len(got)-1].Text != "4999" {
+		t.Fatalf("%d messages are kept, the last is %q", len(got), got[len(got)-1].Text)
+	}
+	first := lan.SendsFile("file", simulator.File{Name: "big.bin", Data: make([]byte, 60<<20)})
+	lan.SendsFile("file", simulator.File{Name: "big.bin", Data: make([]byte, 60<<20)})
+	lan.SendsFile("file", simulator.File{Name: "big.bin", Data: make([]byte, 60<<20)})
+	r := succeeded(t, graph(t, s.m, "GET", first.ID, s.token, o{"fields": "attachments"}))
+	address, _ := in(in(r.body, "attachments", "data").([]any)[0], "file_url").(string)
+	if status, _, _ := browse(t, address, nil); status != 404 {
+		t.Fatalf("the oldest of three big files: %d", status)
+	}
+}
