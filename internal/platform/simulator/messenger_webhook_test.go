@@ -443,6 +443,17 @@ func TestReceiversAndFeaturesAreReadable(t *testing.T) {
 	}
 }
 
+func TestTheDashboardsTestComesFromNoPage(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	if p := s.app.Test(within(t), "messages"); !p.Accepted() {
+		t.Fatalf("posted: %+v", p)
+	}
+	if got := s.hook.all(""); len(got) != 1 || got[0].page != "0" || got[0].list != "changes" || in(got[0].item, "field") != "messages" {
+		t.Fatalf("events: %v", got)
+	}
+}
+
 func TestIdsMayBeNumbers(t *testing.T) {
 	t.Parallel()
 	s := newShopAt(t, simulator.StartMessengerWith(t, simulator.MessengerOptions{RetryScale: 0.001, NumberIDs: true}))
