@@ -125,6 +125,12 @@ func opus() []byte {
 	return []byte("OggS\x00\x02" + strings.Repeat("\x00", 20) + "\x01\x13OpusHead\x01\x01" + strings.Repeat("\x00", 40))
 }
 
+// sendsParts sends a message of two parts.
+func (s *house) sendsParts() {
+	s.t.Helper()
+	s.becomes(s.agent.sendsFiles(data{"v": s.conversation, "t": "Here"}, attach{"a.png", picture()}).text("id"), "SENT", "")
+}
+
 // attachments reads the attachments of a conversation's messages, in order.
 func (who person) attachments(conversation string) []data {
 	who.p.t.Helper()
