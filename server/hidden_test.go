@@ -16,7 +16,7 @@ import (
 )
 
 // empty are the tables that hold nothing of the full campaign.
-var empty = []string{"feed_trims", "facebook_logins", "message_parts", "queues", "queue_members"}
+var empty = []string{"feed_trims", "facebook_logins", "queues", "queue_members"}
 
 // everyID is every id that the database has of a campaign, by table; of people and
 // tokens, those that only the campaign's members know.
@@ -59,6 +59,7 @@ func TestAnAgentOfAnotherCampaignGetsNothingByAnyID(t *testing.T) {
 	t.Parallel()
 	s := opensHouse(t)
 	s.admin().does(`mutation($n: ID!) { testConnection(input: {connectionId: $n}) { report { id } userErrors { code } } }`, data{"n": s.connection})
+	s.sendsParts()
 	all := s.everyID(s.campaign)
 	var ids []string
 	for table, of := range all {
@@ -193,6 +194,7 @@ func TestEveryEntityIsGuarded(t *testing.T) {
 	viewers := s.app.store.NewReader()
 	guard(viewers)
 	hidden := map[causeway.ID]bool{}
+	s.sendsParts()
 	for _, ids := range s.everyID(s.campaign) {
 		for _, id := range ids {
 			hidden[causeway.ID(id)] = true
