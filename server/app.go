@@ -183,7 +183,7 @@ func (a *app) build(ctx context.Context) error {
 	processor.Start()
 	a.onStop(a.connections.Close)
 	a.webhooks = webhook.New(webhook.Config{
-		Connections: endpoints{a.connections}, Intake: updates, Rejected: a.connections, Clock: clock, Log: a.log,
+		Connections: endpoints{a.connections}, Intake: updates, Tests: a.connections, Rejected: a.connections, Clock: clock, Log: a.log,
 	})
 	a.onStop(a.webhooks.Close)
 	a.webhooks.Start()

@@ -16,6 +16,7 @@ package connection
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -77,6 +78,12 @@ type Config struct {
 	CheckInterval time.Duration
 	// PollTimeout is how long one fetch waits at the platform for an update.
 	PollTimeout time.Duration
+	// Roots are whom this server trusts to sign its own public address's certificate when
+	// it tries that address; none: whom the machine trusts.
+	Roots *x509.CertPool
+	// TestWithin is how long a test event to the own public address may take; 10 s if it
+	// is zero.
+	TestWithin time.Duration
 }
 
 // Facebook is this server's app at Facebook. Without id, secret and verify token there
@@ -108,6 +115,8 @@ type Service struct {
 	facebook    Facebook
 	interval    time.Duration
 	pollTimeout time.Duration
+	outside     *http.Client // to the own public address
+	testWithin  time.Duration
 
 	turns     turns
 	addresses addresses
@@ -131,6 +140,7 @@ func New(cfg Config) *Service {
 		publicURL:   strings.TrimRight(cfg.PublicURL, "/"),
 		telegramURL: cfg.TelegramURL, http: cfg.HTTP, facebook: cfg.Facebook,
 		interval: cfg.CheckInterval, pollTimeout: cfg.PollTimeout,
+		outside: newOwnClient(cfg.Roots), testWithin: cfg.TestWithin,
 		turns:     newTurns(),
 		addresses: newAddresses(),
 		pollers:   newPollers(),
@@ -151,7 +161,11 @@ func New(cfg Config) *Service {
 	if s.pollTimeout <= 0 {
 		s.pollTimeout = defaultPollTimeout
 	}
+	if s.testWithin <= 0 {
+		s.testWithin = testWithin
+	}
 	Guard(s.viewers)
+	intake.Guard(s.viewers)
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	return s
 }
