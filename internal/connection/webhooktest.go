@@ -156,7 +156,7 @@ func (s *Service) rehearse(ctx context.Context, e examiner) (log causeway.ID, er
 		}
 		if log == "" {
 			answer.problem = answersWrong(answer.host, answer.status)
-			answer.seen = "It was taken by another program, or another installation of this one."
+			answer.seen = answer.host + " took the event, but it did not come back: another program answers there, or another installation of this one."
 		}
 	}
 	took := time.Since(began)
