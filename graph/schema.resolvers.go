@@ -19,6 +19,7 @@ import (
 	"causeway/ent/campaignmember"
 	"causeway/ent/connection"
 	"causeway/ent/conversation"
+	"causeway/ent/facebooklogin"
 	"causeway/ent/feedevent"
 	"causeway/ent/message"
 	"causeway/ent/user"
@@ -34,7 +35,10 @@ import (
 
 // URL is the resolver for the url field.
 func (r *attachmentResolver) URL(ctx context.Context, obj *ent.Attachment) (*string, error) {
-	panic(fmt.Errorf("not implemented: URL - url"))
+	if !conversations.HasFile(obj) {
+		return nil, nil
+	}
+	return r.fileURL(obj.ID, obj.Hash), nil
 }
 
 // Actor is the resolver for the actor field.
@@ -114,7 +118,7 @@ func (r *campaignResolver) EventCursor(ctx context.Context, obj *ent.Campaign) (
 
 // Account is the resolver for the account field.
 func (r *connectionResolver) Account(ctx context.Context, obj *ent.Connection) (model.ConnectedAccount, error) {
-	return account(obj), nil
+	return r.account(obj), nil
 }
 
 // Problem is the resolver for the problem field.
@@ -172,7 +176,7 @@ func (r *connectionEventResolver) Connection(ctx context.Context, obj *model.Con
 
 // AvatarURL is the resolver for the avatarUrl field.
 func (r *contactResolver) AvatarURL(ctx context.Context, obj *ent.Contact) (*string, error) {
-	panic(fmt.Errorf("not implemented: AvatarURL - avatarUrl"))
+	return r.fileURL(obj.ID, obj.AvatarHash), nil
 }
 
 // Assignee is the resolver for the assignee field.
@@ -213,6 +217,36 @@ func (r *conversationEventResolver) Conversation(ctx context.Context, obj *model
 		return nil, err
 	}
 	return query.Only(ctx)
+}
+
+// Status is the resolver for the status field.
+func (r *facebookLoginResolver) Status(ctx context.Context, obj *ent.FacebookLogin) (facebooklogin.Status, error) {
+	return r.Connections.LoginStatus(obj), nil
+}
+
+// Permissions is the resolver for the permissions field.
+func (r *facebookLoginResolver) Permissions(ctx context.Context, obj *ent.FacebookLogin) ([]*platform.Permission, error) {
+	return pointers(obj.Permissions), nil
+}
+
+// Pages is the resolver for the pages field.
+func (r *facebookLoginResolver) Pages(ctx context.Context, obj *ent.FacebookLogin) ([]*model.FacebookPage, error) {
+	return r.loginPages(ctx, obj)
+}
+
+// LostConnections is the resolver for the lostConnections field.
+func (r *facebookLoginResolver) LostConnections(ctx context.Context, obj *ent.FacebookLogin) ([]*ent.Connection, error) {
+	return r.lostConnections(ctx, obj)
+}
+
+// Problem is the resolver for the problem field.
+func (r *facebookLoginResolver) Problem(ctx context.Context, obj *ent.FacebookLogin) (*model.Problem, error) {
+	return r.problem(ctx, r.Connections.LoginProblem(obj)), nil
+}
+
+// ConnectedTo is the resolver for the connectedTo field.
+func (r *facebookPageResolver) ConnectedTo(ctx context.Context, obj *model.FacebookPage) (*ent.Campaign, error) {
+	return r.connectedTo(ctx, obj)
 }
 
 // Author is the resolver for the author field.
@@ -365,6 +399,19 @@ func (r *mutationResolver) RemoveCampaignMember(ctx context.Context, input model
 	return &model.RemoveCampaignMemberPayload{Campaign: campaign, UserErrors: problems}, err
 }
 
+// StartFacebookLogin is the resolver for the startFacebookLogin field.
+func (r *mutationResolver) StartFacebookLogin(ctx context.Context, input model.StartFacebookLoginInput) (*model.StartFacebookLoginPayload, error) {
+	started, err := r.Connections.StartLogin(ctx, input.CampaignID, input.ReturnOrigin.Value())
+	problems, err := r.userErrors(ctx, err)
+	if err != nil {
+		return nil, err
+	}
+	login, err := read(ctx, started.Login, r.Viewers.FacebookLogin.Get)
+	return &model.StartFacebookLoginPayload{
+		Login: login, AuthorizationURL: optional(started.AuthorizationURL), UserErrors: problems,
+	}, err
+}
+
 // ConnectTelegramBot is the resolver for the connectTelegramBot field.
 func (r *mutationResolver) ConnectTelegramBot(ctx context.Context, input model.ConnectTelegramBotInput) (*model.ConnectTelegramBotPayload, error) {
 	result, err := r.Connections.ConnectTelegramBot(ctx, connections.Input{
@@ -465,6 +512,7 @@ func (r *mutationResolver) SendMessage(ctx context.Context, input model.SendMess
 	id, err := r.Conversations.Reply(ctx, conversations.Reply{
 		Conversation: input.ConversationID,
 		Text:         deref(input.Text.Value()),
+		Files:        uploads(input.Attachments.Value()),
 		ReplyTo:      deref(input.ReplyToID.Value()),
 		Key:          deref(input.IdempotencyKey.Value()),
 	})
@@ -644,6 +692,11 @@ func (r *queryResolver) Conversation(ctx context.Context, id causeway.ID) (*ent.
 	return one(r.Viewers.Conversation.Query().Where(conversation.ID(id)).CollectFields(ctx))(ctx)
 }
 
+// FacebookLogin is the resolver for the facebookLogin field.
+func (r *queryResolver) FacebookLogin(ctx context.Context, id causeway.ID) (*ent.FacebookLogin, error) {
+	return one(r.Viewers.FacebookLogin.Query().Where(facebooklogin.ID(id)).CollectFields(ctx))(ctx)
+}
+
 // Members is the resolver for the members field.
 func (r *queueResolver) Members(ctx context.Context, obj *ent.Queue) ([]*ent.User, error) {
 	panic(fmt.Errorf("not implemented: Members - members"))
@@ -709,6 +762,11 @@ func (r *subscriptionResolver) Typing(ctx context.Context, conversationID causew
 // PresenceUpdated is the resolver for the presenceUpdated field.
 func (r *subscriptionResolver) PresenceUpdated(ctx context.Context, campaignID causeway.ID) (<-chan *ent.User, error) {
 	return r.presenceUpdated(ctx, campaignID)
+}
+
+// FacebookLoginUpdated is the resolver for the facebookLoginUpdated field.
+func (r *subscriptionResolver) FacebookLoginUpdated(ctx context.Context, id causeway.ID) (<-chan *ent.FacebookLogin, error) {
+	return r.facebookLoginUpdated(ctx, id)
 }
 
 // Checks is the resolver for the checks field.
@@ -782,6 +840,12 @@ func (r *Resolver) ConversationEvent() generated.ConversationEventResolver {
 	return &conversationEventResolver{r}
 }
 
+// FacebookLogin returns generated.FacebookLoginResolver implementation.
+func (r *Resolver) FacebookLogin() generated.FacebookLoginResolver { return &facebookLoginResolver{r} }
+
+// FacebookPage returns generated.FacebookPageResolver implementation.
+func (r *Resolver) FacebookPage() generated.FacebookPageResolver { return &facebookPageResolver{r} }
+
 // Message returns generated.MessageResolver implementation.
 func (r *Resolver) Message() generated.MessageResolver { return &messageResolver{r} }
 
@@ -827,6 +891,8 @@ type (
 	contactResolver           struct{ *Resolver }
 	conversationResolver      struct{ *Resolver }
 	conversationEventResolver struct{ *Resolver }
+	facebookLoginResolver     struct{ *Resolver }
+	facebookPageResolver      struct{ *Resolver }
 	messageResolver           struct{ *Resolver }
 	messageEventResolver      struct{ *Resolver }
 	mutationResolver          struct{ *Resolver }

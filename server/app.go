@@ -24,6 +24,7 @@ import (
 	"causeway/internal/conversation"
 	"causeway/internal/feed"
 	"causeway/internal/intake"
+	"causeway/internal/media"
 	"causeway/internal/platform"
 	"causeway/internal/platform/telegram"
 	"causeway/internal/presence"
@@ -57,7 +58,12 @@ type app struct {
 	connections   *connection.Service
 	conversations *conversation.Service
 	webhooks      *webhook.Handler
+	callback      *connection.Callback
 	graphql       *transport.Handler
+	media         *media.Disk
+	files         http.Handler  // serves media
+	signer        *media.Signer // of media's addresses
+	outside       *http.Client  // for addresses that strangers write into messages
 	server        *http.Server
 	served        chan error // what Serve returned
 
@@ -141,6 +147,9 @@ func (a *app) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := a.openMedia(keys, clock); err != nil {
+		return err
+	}
 	if a.bus, err = a.openBus(); err != nil {
 		return err
 	}
@@ -165,10 +174,11 @@ func (a *app) build(ctx context.Context) error {
 	a.connections = connection.New(connection.Config{
 		Store: a.store, Feed: events, Intake: updates, Keys: keys, Bus: a.bus, Outbox: outbox{a}, Clock: clock, Log: a.log,
 		PublicURL: string(cfg.PublicURL), TelegramURL: string(cfg.TelegramAPIURL), Facebook: cfg.Facebook.app(),
-		CheckInterval: time.Duration(cfg.CheckInterval),
+		Origins: append([]string{a.url}, cfg.AllowedOrigins...), CheckInterval: time.Duration(cfg.CheckInterval), Media: a.media,
 	})
 	a.conversations = conversation.New(conversation.Config{
 		Store: a.store, Feed: events, Bus: a.bus, Accounts: a.connections, Clock: clock, Log: a.log,
+		Media: a.media, MaxMedia: int64(cfg.MaxMedia),
 		Parsers: map[platform.Name]platform.Parser{platform.Telegram: telegram.Parser{}},
 		Limits:  map[platform.Name]platform.Limits{platform.Telegram: telegram.Limits()},
 	})
@@ -183,7 +193,9 @@ func (a *app) build(ctx context.Context) error {
 	processor.Start()
 	a.onStop(a.connections.Close)
 	a.webhooks = webhook.New(webhook.Config{
-		Connections: endpoints{a.connections}, Intake: updates, Tests: a.connections, Rejected: a.connections, Clock: clock, Log: a.log,
+		Connections: endpoints{a.connections}, Pages: endpoints{a.connections},
+		Facebook: webhook.FacebookApp{Secret: cfg.Facebook.AppSecret, VerifyToken: cfg.Facebook.VerifyToken},
+		Intake:   updates, Tests: a.connections, Rejected: a.connections, Clock: clock, Log: a.log,
 	})
 	a.onStop(a.webhooks.Close)
 	a.webhooks.Start()
@@ -196,11 +208,13 @@ func (a *app) buildGraph(events *feed.Feed, clock causeway.Clock) error {
 	if err != nil {
 		return err
 	}
+	a.callback = connection.NewCallback(a.connections, problems)
 	viewers := a.store.NewReader()
 	guard(viewers)
 	resolver := &graph.Resolver{
 		Viewers: viewers, Auth: a.auth, Campaigns: a.campaigns, Connections: a.connections, Conversations: a.conversations,
 		Presence: a.presence, Store: a.store, Feed: events, Bus: a.bus, Problems: problems, Clock: clock, Log: a.log,
+		FileURL: func(id causeway.ID) string { return a.signer.Address(a.address(), id, clock.Now()) },
 	}
 	a.graphql = transport.New(transport.Config{
 		Schema:       graph.NewSchema(resolver),
@@ -223,6 +237,7 @@ func (a *app) buildGraph(events *feed.Feed, clock causeway.Clock) error {
 		Recover:          resolver.Recover,
 		Extensions:       resolver.Extensions(),
 		Limits:           a.settings.Limits,
+		MaxUpload:        int64(a.settings.MaxUpload),
 		Sockets:          a.settings.Sockets,
 	})
 	return nil
@@ -279,6 +294,18 @@ func (e endpoints) Find(ctx context.Context, key string) (*webhook.Endpoint, err
 	}
 	return (*webhook.Endpoint)(found), nil
 }
+
+// Page returns where a page's updates belong.
+func (e endpoints) Page(ctx context.Context, page string) (*webhook.Endpoint, error) {
+	found, err := e.connections.Page(ctx, page)
+	if err != nil {
+		return nil, err
+	}
+	return (*webhook.Endpoint)(found), nil
+}
+
+// Stranger has a page that is not connected here left alone by Facebook.
+func (e endpoints) Stranger(page string) { e.connections.Stranger(page) }
 
 // outbox tells the conversations what becomes of connections. The two rooms need each
 // other, so that one of them is made before the other is there.

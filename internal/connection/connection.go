@@ -15,6 +15,7 @@
 package connection
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -31,7 +32,9 @@ import (
 	"causeway/internal/bus"
 	"causeway/internal/feed"
 	"causeway/internal/intake"
+	"causeway/internal/media"
 	"causeway/internal/platform"
+	"causeway/internal/platform/messenger"
 	"causeway/internal/platform/telegram"
 	"causeway/internal/secret"
 	"causeway/internal/store"
@@ -45,6 +48,9 @@ const (
 	defaultCheckInterval = time.Hour
 	defaultPollTimeout   = 50 * time.Second // Telegram's own bound
 	defaultTelegramURL   = "https://api.telegram.org"
+	defaultGraphURL      = "https://graph.facebook.com"
+	defaultDialogURL     = "https://www.facebook.com"
+	defaultGraphVersion  = "v25.0"
 )
 
 // Outbox is told what becomes of connections, in the transactions that change them:
@@ -71,8 +77,12 @@ type Config struct {
 	// Empty: updates are fetched.
 	PublicURL   string
 	TelegramURL string       // none: api.telegram.org
+	Media       media.Store  // keeps the accounts' pictures; none: they have none
 	HTTP        *http.Client // for calls to platforms; none: Go's own
 	Facebook    Facebook
+	// Origins are those of web pages that may open a Facebook login, beside the public
+	// address's own.
+	Origins []string
 
 	// CheckInterval is the time between health checks of a connection that works.
 	CheckInterval time.Duration
@@ -95,7 +105,7 @@ type Facebook struct {
 	ConfigID    string // of Facebook Login for Business; none: permissions are asked for by name
 	GraphURL    string // none: graph.facebook.com
 	DialogURL   string // none: www.facebook.com
-	Version     string // none: the adapter's
+	Version     string // none: v25.0
 }
 
 // Service is the room's work on one database.
@@ -111,8 +121,10 @@ type Service struct {
 	log         *slog.Logger
 	publicURL   string
 	telegramURL string
+	media       media.Store
 	http        *http.Client
 	facebook    Facebook
+	origins     []string
 	interval    time.Duration
 	pollTimeout time.Duration
 	outside     *http.Client // to the own public address
@@ -120,6 +132,7 @@ type Service struct {
 
 	turns     turns
 	addresses addresses
+	strangers strangers
 	pollers   pollers
 	checkNow  chan struct{} // holds a token when a check became due
 
@@ -138,11 +151,12 @@ func New(cfg Config) *Service {
 		store: cfg.Store, viewers: cfg.Store.NewReader(), feed: cfg.Feed, intake: cfg.Intake, keys: cfg.Keys, bus: cfg.Bus,
 		outbox: cfg.Outbox, clock: cfg.Clock, log: cfg.Log,
 		publicURL:   strings.TrimRight(cfg.PublicURL, "/"),
-		telegramURL: cfg.TelegramURL, http: cfg.HTTP, facebook: cfg.Facebook,
+		telegramURL: cfg.TelegramURL, http: cfg.HTTP, media: cfg.Media, facebook: cfg.Facebook, origins: cfg.Origins,
 		interval: cfg.CheckInterval, pollTimeout: cfg.PollTimeout,
 		outside: newOwnClient(cfg.Roots), testWithin: cfg.TestWithin,
 		turns:     newTurns(),
 		addresses: newAddresses(),
+		strangers: newStrangers(),
 		pollers:   newPollers(),
 		checkNow:  make(chan struct{}, 1),
 	}
@@ -155,6 +169,9 @@ func New(cfg Config) *Service {
 	if s.telegramURL == "" {
 		s.telegramURL = defaultTelegramURL
 	}
+	s.facebook.GraphURL = cmp.Or(s.facebook.GraphURL, defaultGraphURL)
+	s.facebook.DialogURL = cmp.Or(s.facebook.DialogURL, defaultDialogURL)
+	s.facebook.Version = cmp.Or(s.facebook.Version, defaultGraphVersion)
 	if s.interval <= 0 {
 		s.interval = defaultCheckInterval
 	}
@@ -185,6 +202,7 @@ func (s *Service) Start() error {
 	bell := s.bus.Subscribe(Topic)
 	s.work.Go(func() { s.listen(bell) })
 	s.work.Go(s.checkHealth)
+	s.work.Go(s.sweepLogins)
 	if s.delivery(platform.Telegram) == entconnection.DeliveryPolling {
 		s.work.Go(s.supervise)
 	}
@@ -239,6 +257,15 @@ func (s *Service) delivery(on platform.Name) entconnection.Delivery {
 // bot is a client for the bot with this token.
 func (s *Service) bot(token string) *telegram.Client {
 	return telegram.New(s.telegramURL, token, s.http)
+}
+
+// app is a client of this server's own Facebook app.
+func (s *Service) app() *messenger.App {
+	return messenger.NewApp(messenger.AppConfig{
+		ID: s.facebook.AppID, Secret: s.facebook.AppSecret,
+		GraphURL: s.facebook.GraphURL, DialogURL: s.facebook.DialogURL, Version: s.facebook.Version,
+		HTTP: s.http, Clock: s.clock,
+	})
 }
 
 // botOf is a client for a connection that has a token.

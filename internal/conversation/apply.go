@@ -62,12 +62,18 @@ func (b *batch) messageAdded(u update, e platform.MessageAdded) {
 func (b *batch) attribute(u update, m *ent.Message, conv *conversationRow, chat platform.Chat, author *platform.Person) {
 	if author == nil {
 		m.ContactID = &conv.ContactID
-		if c := b.contact(u, chat.Contact); m.Direction == message.DirectionInbound && c.Blocked && c.asOf(m.SentAt) {
-			c.Blocked = false
+		if m.Direction == message.DirectionInbound {
+			c := b.contact(u, chat.Contact)
+			if c.Blocked && c.asOf(m.SentAt) {
+				c.Blocked = false
+			}
+			b.askFor(c)
 		}
 		return
 	}
-	m.ContactID = &b.contact(u, *author).ID
+	c := b.contact(u, *author)
+	m.ContactID = &c.ID
+	b.askFor(c)
 }
 
 func (b *batch) buttonTapped(u update, e platform.ButtonTapped) {
