@@ -499,12 +499,14 @@ func (r *mutationResolver) ReplayWebhooks(ctx context.Context, connectionID caus
 // ClearWebhookQueue is the resolver for the clearWebhookQueue field.
 func (r *mutationResolver) ClearWebhookQueue(ctx context.Context, connectionID causeway.ID) (*model.ClearWebhookQueuePayload, error) {
 	cleared, err := r.Connections.ClearWebhookQueue(ctx, connectionID)
-	payload := &model.ClearWebhookQueuePayload{ClearedCount: cleared.AtPlatform + cleared.Stored}
-	if payload.UserErrors, err = r.userErrors(ctx, err); err != nil {
-		return nil, err
+	problems, err := r.userErrors(ctx, err)
+	if err != nil || cleared == nil {
+		return &model.ClearWebhookQueuePayload{UserErrors: problems}, err
 	}
-	payload.Connection, err = read(ctx, connectionID, r.Viewers.Connection.Get)
-	return payload, err
+	connection, err := read(ctx, connectionID, r.Viewers.Connection.Get)
+	return &model.ClearWebhookQueuePayload{
+		ClearedCount: cleared.AtPlatform + cleared.Stored, Connection: connection, UserErrors: problems,
+	}, err
 }
 
 // SendMessage is the resolver for the sendMessage field.

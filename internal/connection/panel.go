@@ -99,28 +99,28 @@ func detailsOf(f intake.Filter, replayed int) map[string]any {
 // ClearWebhookQueue has the platform forget what waits there, and sets aside what is
 // stored and waits, but for what is in a worker's hands. It is for managers of the
 // campaign. What is stored is set aside even where the platform does not do its part;
-// then the error says why, beside the numbers. Of a disconnected connection nothing
-// waits at the platform.
-func (s *Service) ClearWebhookQueue(ctx context.Context, id causeway.ID) (Cleared, error) {
+// then the error says why, beside the numbers, which are nil where nothing was done. Of
+// a disconnected connection nothing waits at the platform.
+func (s *Service) ClearWebhookQueue(ctx context.Context, id causeway.ID) (*Cleared, error) {
 	row, err := s.managed(ctx, id, "connectionId")
 	if err != nil {
-		return Cleared{}, err
+		return nil, err
 	}
 	done, err := s.turns.take(ctx, row.AccountID)
 	if err != nil {
-		return Cleared{}, err
+		return nil, err
 	}
 	defer done()
 	if row, err = s.store.Reader().Connection.Get(ctx, id); err != nil {
-		return Cleared{}, fmt.Errorf("read %s: %w", id, err)
+		return nil, fmt.Errorf("read %s: %w", id, err)
 	}
 	dropped, undropped := s.drop(ctx, row)
 	if err := ctx.Err(); err != nil {
-		return Cleared{}, err
+		return nil, err
 	}
 	if unauthorized(undropped) {
 		if err := s.CheckSoon(ctx, id); err != nil {
-			return Cleared{}, err
+			return nil, err
 		}
 	}
 	stored, err := s.intake.Discard(ctx, id, func(tx *store.Tx, changed int, last bool) error {
@@ -142,12 +142,11 @@ func (s *Service) ClearWebhookQueue(ctx context.Context, id causeway.ID) (Cleare
 			Details: map[string]any{"atPlatform": dropped, "stored": changed},
 		})
 	})
-	cleared := Cleared{AtPlatform: dropped, Stored: stored}
 	if err != nil {
-		return cleared, err
+		return nil, err
 	}
 	s.log.InfoContext(ctx, "what waited was set aside", "connection", id, "stored", stored, "platform", dropped)
-	return cleared, undropped
+	return &Cleared{AtPlatform: dropped, Stored: stored}, undropped
 }
 
 // drop has the platform forget what waits for a connection. The error is the platform's

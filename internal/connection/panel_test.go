@@ -80,7 +80,7 @@ func TestWhatWaitsIsDroppedAtThePlatformAndSetAsideHere(t *testing.T) {
 				w.clock.turn(2 * time.Second)
 				cleared, err := w.service.ClearWebhookQueue(w.manager(), id)
 				must(t, err)
-				if cleared != (connection.Cleared{AtPlatform: 3, Stored: 4}) {
+				if *cleared != (connection.Cleared{AtPlatform: 3, Stored: 4}) {
 					t.Errorf("cleared %v", cleared)
 				}
 				w.counts(id, webhooklog.StatusDiscarded, 4)
@@ -151,7 +151,7 @@ func TestALogOfADisconnectedConnectionIsReplayed(t *testing.T) {
 	must(t, w.service.Disconnect(w.manager(), id))
 	cleared, err := w.service.ClearWebhookQueue(w.manager(), id)
 	must(t, err)
-	if cleared != (connection.Cleared{Stored: 1}) {
+	if *cleared != (connection.Cleared{Stored: 1}) {
 		t.Errorf("cleared %v", cleared)
 	}
 	must(t, w.service.ReplayWebhook(w.manager(), log))
