@@ -204,7 +204,9 @@ func TestTheLastPageSpeaksTheLanguageOfWhoStartedTheLogin(t *testing.T) {
 	l := newLobby(t, storetest.SQLite(t))
 	viewer, err := auth.From(l.ana)
 	must(t, err)
-	l.write(func(tx *store.Tx) error { return tx.User.UpdateOneID(viewer.UserID).SetLanguage("ru").Exec(tx.Context()) })
+	l.write(func(tx *store.Tx) error {
+		return tx.User.UpdateOneID(viewer.UserID).SetLanguage("ru").Exec(tx.Context())
+	})
 	for asked, language := range map[string]string{"": "ru", "zh-TW": "zh-Hant", "zh-CN": "zh-Hans", "de": "ru"} {
 		_, dialog := l.starts()
 		page := l.comesBack(l.goesThrough(dialog, url.Values{"person": {l.mai.ID()}, "do": {"cancel"}}), "Accept-Language", asked)
