@@ -66,11 +66,15 @@ func TestAnAgentOfAnotherCampaignGetsNothingByAnyID(t *testing.T) {
 		ids = append(ids, of...)
 		visible := s.admin().seen(of)
 		switch table {
-		case "campaign_members", "feed_events", "feed_trims", "reactions", "facebook_logins", "message_parts", "queue_members": // no nodes
+		case "campaign_members", "feed_events", "feed_trims", "reactions", "message_parts", "queue_members": // no nodes
 			if visible != 0 {
 				t.Errorf("%d %s are nodes now: say here who sees them", visible, table)
 			}
 		case "access_tokens": // everyone's own
+		case "facebook_logins": // who started them sees them alone
+			if visible != 0 || s.manager.seen(of) != len(of) {
+				t.Errorf("an administrator sees %d of a manager's %d logins", visible, len(of))
+			}
 		default:
 			if visible != len(of) {
 				t.Errorf("an administrator sees %d of %d %s", visible, len(of), table)
@@ -90,7 +94,7 @@ func TestAnAgentOfAnotherCampaignGetsNothingByAnyID(t *testing.T) {
 func (s *house) nothingByAnyField(ids []string) {
 	s.t.Helper()
 	for _, id := range ids {
-		a := s.foreign.asks(`query($id: ID!) { node(id: $id) { id } campaign(id: $id) { id } connection(id: $id) { id } conversation(id: $id) { id } }`, data{"id": id})
+		a := s.foreign.asks(`query($id: ID!) { node(id: $id) { id } campaign(id: $id) { id } connection(id: $id) { id } conversation(id: $id) { id } facebookLogin(id: $id) { id } }`, data{"id": id})
 		if len(a.Errors) > 0 || slices.ContainsFunc(slices.Collect(maps.Values(a.Data)), func(v any) bool { return v != nil }) {
 			s.t.Errorf("%s: %s", id, a.Body)
 		}
@@ -141,6 +145,7 @@ func (s *house) nothingByAnySubscription(ids []string) {
 			refused(`subscription($c: ID!, $id: ID) { `+field+`(campaignId: $c, conversationId: $id) { cursor } }`, data{"c": s.elsewhere, "id": id})
 		}
 		refused(`subscription($id: ID!) { webhookReceived(connectionId: $id) { id } }`, data{"id": id})
+		refused(`subscription($id: ID!) { facebookLoginUpdated(id: $id) { id } }`, data{"id": id})
 		refused(`subscription($id: ID!) { typing(conversationId: $id) { typing } }`, data{"id": id})
 		refused(`subscription($id: ID!) { typing(conversationId: $id) { typing user { id } } }`, data{"id": id})
 	}
@@ -158,6 +163,7 @@ func (s *house) nothingByAnyMutation(ids []string) {
 		{"setCampaignMember", `setCampaignMember(input: {campaignId: $id, userId: "` + s.foreign.id() + `"})`},
 		{"removeCampaignMember", `removeCampaignMember(input: {campaignId: $id, userId: "` + s.agentID + `"})`},
 		{"connectTelegramBot", `connectTelegramBot(input: {campaignId: $id, botToken: "` + s.bot.Token() + `"})`},
+		{"startFacebookLogin", `startFacebookLogin(input: {campaignId: $id})`},
 		{"testConnection", `testConnection(input: {connectionId: $id})`},
 		{"disconnect", `disconnect(connectionId: $id)`},
 		{"addNote", `addNote(input: {conversationId: $id, text: "Mine"})`},
