@@ -441,7 +441,7 @@ func (r *mutationResolver) UpdateConnection(ctx context.Context, input model.Upd
 
 // TestConnection is the resolver for the testConnection field.
 func (r *mutationResolver) TestConnection(ctx context.Context, input model.TestConnectionInput) (*model.TestConnectionPayload, error) {
-	id, err := r.Connections.Test(ctx, input.ConnectionID)
+	id, err := r.Connections.TestWith(ctx, input.ConnectionID, input.ConversationID.Value())
 	problems, err := r.userErrors(ctx, err)
 	if err != nil {
 		return nil, err

@@ -4501,7 +4501,10 @@ enum CheckName {
   ACCOUNT
   WEBHOOK_REGISTRATION
   WEBHOOK_DELIVERY
+  TEST_MESSAGE
   PRIVACY_MODE
+  """How sending went in the last hour: one conversation failing is its own problem, several are the connection's."""
+  SENDING
 }
 
 enum CheckOutcome {
@@ -5079,6 +5082,8 @@ type UpdateConnectionPayload {
 }
 input TestConnectionInput {
   connectionId: ID!
+  """Conversation that gets the test message; none: the check is SKIPPED."""
+  conversationId: ID
 }
 type TestConnectionPayload {
   report: TestReport
@@ -22288,7 +22293,7 @@ func (ec *executionContext) unmarshalInputTestConnectionInput(ctx context.Contex
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"connectionId"}
+	fieldsInOrder := [...]string{"connectionId", "conversationId"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -22302,6 +22307,13 @@ func (ec *executionContext) unmarshalInputTestConnectionInput(ctx context.Contex
 				return it, err
 			}
 			it.ConnectionID = data
+		case "conversationId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("conversationId"))
+			data, err := ec.unmarshalOID2ᚖcausewayᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ConversationID = graphql.OmittableOf(data)
 		}
 	}
 	return it, nil

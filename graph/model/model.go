@@ -459,6 +459,8 @@ func (TelegramBot) IsConnectedAccount() {}
 
 type TestConnectionInput struct {
 	ConnectionID causeway.ID `json:"connectionId"`
+	// Conversation that gets the test message; none: the check is SKIPPED.
+	ConversationID graphql.Omittable[*causeway.ID] `json:"conversationId,omitempty"`
 }
 
 type TestConnectionPayload struct {
@@ -645,7 +647,10 @@ const (
 	CheckNameAccount             CheckName = "ACCOUNT"
 	CheckNameWebhookRegistration CheckName = "WEBHOOK_REGISTRATION"
 	CheckNameWebhookDelivery     CheckName = "WEBHOOK_DELIVERY"
+	CheckNameTestMessage         CheckName = "TEST_MESSAGE"
 	CheckNamePrivacyMode         CheckName = "PRIVACY_MODE"
+	// How sending went in the last hour: one conversation failing is its own problem, several are the connection's.
+	CheckNameSending CheckName = "SENDING"
 )
 
 var AllCheckName = []CheckName{
@@ -653,12 +658,14 @@ var AllCheckName = []CheckName{
 	CheckNameAccount,
 	CheckNameWebhookRegistration,
 	CheckNameWebhookDelivery,
+	CheckNameTestMessage,
 	CheckNamePrivacyMode,
+	CheckNameSending,
 }
 
 func (e CheckName) IsValid() bool {
 	switch e {
-	case CheckNameToken, CheckNameAccount, CheckNameWebhookRegistration, CheckNameWebhookDelivery, CheckNamePrivacyMode:
+	case CheckNameToken, CheckNameAccount, CheckNameWebhookRegistration, CheckNameWebhookDelivery, CheckNameTestMessage, CheckNamePrivacyMode, CheckNameSending:
 		return true
 	}
 	return false

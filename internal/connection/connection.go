@@ -72,6 +72,7 @@ type Config struct {
 	Keys   *secret.Ring
 	Bus    bus.Bus
 	Outbox Outbox         // none: nothing is ever sent
+	Talk   Talk           // none: how sending goes is not looked at
 	Clock  causeway.Clock // none: the machine's
 	Log    *slog.Logger   // none: silent
 
@@ -126,6 +127,7 @@ type Service struct {
 	keys        *secret.Ring
 	bus         bus.Bus
 	outbox      Outbox
+	talk        Talk
 	clock       causeway.Clock
 	log         *slog.Logger
 	publicURL   string
@@ -162,7 +164,7 @@ type Service struct {
 func New(cfg Config) *Service {
 	s := &Service{
 		store: cfg.Store, viewers: cfg.Store.NewReader(), feed: cfg.Feed, intake: cfg.Intake, keys: cfg.Keys, bus: cfg.Bus,
-		outbox: cfg.Outbox, clock: cfg.Clock, log: cfg.Log,
+		outbox: cfg.Outbox, talk: cfg.Talk, clock: cfg.Clock, log: cfg.Log,
 		publicURL:   strings.TrimRight(cfg.PublicURL, "/"),
 		telegramURL: cfg.TelegramURL, http: cfg.HTTP, media: cfg.Media, facebook: cfg.Facebook, origins: cfg.Origins,
 		interval: cfg.CheckInterval, pollTimeout: cfg.PollTimeout,

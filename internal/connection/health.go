@@ -125,6 +125,13 @@ func (s *Service) checkOne(ctx context.Context, id causeway.ID) {
 // was changed meanwhile, NOT_CONNECTED if it has no token. action is the mutation that
 // asks for it, empty for the server itself.
 func (s *Service) check(ctx context.Context, id causeway.ID, kind testreport.Kind, action string) (causeway.ID, error) {
+	return s.checkBy(ctx, id, kind, action, nil)
+}
+
+// checkBy is check, with a test message to a conversation if one is named.
+func (s *Service) checkBy(
+	ctx context.Context, id causeway.ID, kind testreport.Kind, action string, conversation *causeway.ID,
+) (causeway.ID, error) {
 	row, err := s.store.Reader().Connection.Get(ctx, id)
 	if ent.IsNotFound(err) {
 		return "", errStale
@@ -142,6 +149,14 @@ func (s *Service) check(ctx context.Context, id causeway.ID, kind testreport.Kin
 	i := e.seen()
 	if kind == testreport.KindConnection || i.of.unreachable {
 		if _, err := s.rehearse(ctx, e); err != nil {
+			return "", err
+		}
+	}
+	if err := s.judgeSending(ctx, i); err != nil {
+		return "", err
+	}
+	if kind == testreport.KindConnection {
+		if err := s.tryMessage(ctx, i, row, conversation); err != nil {
 			return "", err
 		}
 	}

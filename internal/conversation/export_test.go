@@ -1,9 +1,10 @@
 package conversation
 
-// EndQueued and HurryQueued are the statements, for EXPLAIN.
+// EndQueued, HurryQueued and FailedSince are the statements, for EXPLAIN.
 var (
 	EndQueued   = endQueued
 	HurryQueued = hurryQueued
+	FailedSince = failedSince
 )
 
 // FileName is what is kept of a file's name.

@@ -58,7 +58,9 @@ const (
 	CheckAccount             CheckName = "ACCOUNT"
 	CheckWebhookRegistration CheckName = "WEBHOOK_REGISTRATION"
 	CheckWebhookDelivery     CheckName = "WEBHOOK_DELIVERY"
+	CheckTestMessage         CheckName = "TEST_MESSAGE"
 	CheckPrivacyMode         CheckName = "PRIVACY_MODE"
+	CheckSending             CheckName = "SENDING"
 )
 
 // CheckOutcome is how a check ended.
