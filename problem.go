@@ -99,6 +99,7 @@ const (
 	ReasonShortcutTaken    Reason = "shortcut_taken"    // CONFLICT: another quick reply has this shortcut and language
 	ReasonBadShortcut      Reason = "bad_shortcut"      // INVALID_INPUT: a shortcut is one word
 	ReasonBadColor         Reason = "bad_color"         // INVALID_INPUT: not #rrggbb
+	ReasonNotMember        Reason = "not_member"        // INVALID_INPUT: who is no member of the campaign is given no work in it
 )
 
 // Problem is something that went wrong, as plain data: it is stored on connections,

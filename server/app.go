@@ -168,7 +168,7 @@ func (a *app) build(ctx context.Context) error {
 		CheckInterval: time.Duration(cfg.CheckInterval),
 	})
 	a.conversations = conversation.New(conversation.Config{
-		Store: a.store, Feed: events, Accounts: a.connections, Clock: clock, Log: a.log,
+		Store: a.store, Feed: events, Bus: a.bus, Accounts: a.connections, Clock: clock, Log: a.log,
 		Parsers: map[platform.Name]platform.Parser{platform.Telegram: telegram.Parser{}},
 		Limits:  map[platform.Name]platform.Limits{platform.Telegram: telegram.Limits()},
 	})

@@ -33,6 +33,7 @@ type batch struct {
 	reactions     []reactionChange
 	words         wordChanges
 	taps          []tap
+	arrived       []arrival // what is to be brought to somebody, in the order it came
 }
 
 // conversationRow and messageRow are rows as they will be after the batch. isNew ones
@@ -42,6 +43,7 @@ type conversationRow struct {
 	isNew, dirty bool
 	moved        bool // to another chat than the stored one
 	heard        bool // an event of it is to be sent
+	arrived      bool // it is among what is to be brought to somebody
 }
 
 type messageRow struct {

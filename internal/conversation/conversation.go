@@ -1,11 +1,12 @@
 // Package conversation is the product's core: what customers wrote becomes contacts,
 // conversations and messages; agents read them and answer, and the outbox delivers
-// what they wrote. It speaks of platforms in general only; one platform's words stay
+// what they wrote. Queues bring conversations to the agents who are at work. It speaks of platforms in general only; one platform's words stay
 // behind platform.Parser and platform.Account.
 //
 // Service is safe for several goroutines. Apply belongs to the transaction it is
-// given. Locks are the database's: a conversation's row is locked by whoever adds a
-// message to it. The pace of sending has a mutex that is never held across anything
+// given. Locks are the database's, each kind in id order: a conversation's row is locked
+// by whoever adds a message to it or gives it to somebody; then queues, then people, by
+// whoever decides who gets one. The pace of sending has a mutex that is never held across anything
 // that waits.
 package conversation
 
@@ -17,6 +18,7 @@ import (
 	"causeway"
 	"causeway/ent"
 	"causeway/internal/auth"
+	"causeway/internal/bus"
 	"causeway/internal/feed"
 	"causeway/internal/platform"
 	"causeway/internal/store"
@@ -36,6 +38,7 @@ type Accounts interface {
 type Config struct {
 	Store    *store.Store
 	Feed     *feed.Feed
+	Bus      bus.Bus
 	Accounts Accounts
 	Parsers  map[platform.Name]platform.Parser
 	Limits   map[platform.Name]platform.Limits
@@ -49,12 +52,14 @@ type Config struct {
 type Service struct {
 	store   *store.Store
 	feed    *feed.Feed
+	bus     bus.Bus
 	parsers map[platform.Name]platform.Parser
 	limits  map[platform.Name]platform.Limits
 	clock   causeway.Clock
 	log     *slog.Logger
 	taps    *tapAnswerer
 	outbox  *outbox
+	usher   *usher
 }
 
 // New makes the room. Close stops what it runs. Nothing is sent before Start.
@@ -62,6 +67,7 @@ func New(cfg Config) *Service {
 	s := &Service{
 		store:   cfg.Store,
 		feed:    cfg.Feed,
+		bus:     cfg.Bus,
 		parsers: cfg.Parsers,
 		limits:  cfg.Limits,
 		clock:   cfg.Clock,
@@ -69,15 +75,25 @@ func New(cfg Config) *Service {
 		taps:    answerTaps(cfg.Accounts, cfg.Log),
 	}
 	s.outbox = newOutbox(s, cfg.Accounts, cfg.Pace)
+	s.usher = newUsher(s)
 	return s
 }
 
-// Start begins to send what is queued. It does nothing the second time, or after Close.
-func (s *Service) Start(ctx context.Context) error { return s.outbox.start(ctx) }
+// Start begins to send what is queued, and to give conversations that wait to people who
+// come to work. It does nothing the second time, or after Close.
+func (s *Service) Start(ctx context.Context) error {
+	if err := s.outbox.start(ctx); err != nil {
+		return err
+	}
+	s.usher.start()
+	return nil
+}
 
 // Close lets messages that are being sent finish for ten seconds, ends the answering
 // of taps and returns when nothing is under way. It may come twice, and before Start.
-func (s *Service) Close() error { return errors.Join(s.outbox.close(), s.taps.close()) }
+func (s *Service) Close() error {
+	return errors.Join(s.usher.close(), s.outbox.close(), s.taps.close())
+}
 
 // Guard makes the reads of a viewers' client see only what belongs to the viewer's
 // campaigns. Without a viewer they fail.
@@ -88,4 +104,6 @@ func Guard(client *ent.Client) {
 	client.Message.Intercept(scoped)
 	client.Attachment.Intercept(scoped)
 	client.Reaction.Intercept(scoped)
+	client.Queue.Intercept(scoped)
+	client.QueueMember.Intercept(scoped)
 }
