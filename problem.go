@@ -100,6 +100,52 @@ const (
 	ReasonBadShortcut      Reason = "bad_shortcut"      // INVALID_INPUT: a shortcut is one word
 	ReasonBadColor         Reason = "bad_color"         // INVALID_INPUT: not #rrggbb
 	ReasonNotMember        Reason = "not_member"        // INVALID_INPUT: who is no member of the campaign is given no work in it
+
+	// Of Facebook, of webhooks, and of sending. A {date} is written 2026-11-21, a moment
+	// ({since}, {closedAt}) 2026-11-21 13:12 UTC, a {max} of a file 25 MB; several names
+	// are joined by a comma and a space.
+	ReasonNamedPermissions    Reason = "named_permissions"     // PERMISSIONS_MISSING {permissions}: Facebook did not grant these
+	ReasonBusinessPagesHidden Reason = "business_pages_hidden" // PERMISSIONS_MISSING: without business_management, pages of a portfolio may stay hidden
+	ReasonLoginPending        Reason = "login_pending"         // CONFLICT: the Facebook window is still open
+	ReasonLoginUnknown        Reason = "login_unknown"         // LOGIN_EXPIRED: the answer belongs to no sign-in that is waiting here
+	ReasonLoginUsed           Reason = "login_used"            // LOGIN_EXPIRED: Facebook's answer was already taken
+	ReasonPageUnpublished     Reason = "page_unpublished"      // PAGE_NOT_PUBLISHED {page}: this page
+	ReasonPageTaskMissing     Reason = "page_task_missing"     // PAGE_ROLE_INSUFFICIENT {page}: whoever signed in has no Messages task on it
+	ReasonTokenOfOtherApp     Reason = "token_of_other_app"    // INVALID_PAGE_TOKEN: it was made with an app other than the one entered
+	ReasonTokenOfOtherPage    Reason = "token_of_other_page"   // INVALID_PAGE_TOKEN {page}: it belongs to this page
+	ReasonTokenOfPerson       Reason = "token_of_person"       // INVALID_PAGE_TOKEN: it is a person's or an app's token
+	ReasonAppSecretWrong      Reason = "app_secret_wrong"      // INVALID_PAGE_TOKEN: the app secret does not fit the token's app
+	ReasonNoPublicURL         Reason = "no_public_url"         // PLATFORM_NOT_CONFIGURED {settings}: Messenger needs an address that Facebook can reach
+	ReasonAppInDevelopment    Reason = "app_in_development"    // APP_NOT_LIVE: the app is in development mode
+	ReasonNoAdvancedAccess    Reason = "no_advanced_access"    // APP_NOT_LIVE {permissions}: the app is live, but reaches only people with a role in it
+	ReasonPasswordChanged     Reason = "password_changed"      // TOKEN_REVOKED: whoever connected the page changed the password, or Facebook ended all sessions
+	ReasonSecurityCheckpoint  Reason = "security_checkpoint"   // TOKEN_REVOKED: Facebook wants whoever connected the page to sign in and answer
+	ReasonAppRemoved          Reason = "app_removed"           // TOKEN_REVOKED: whoever connected the page removed the app
+	ReasonBotTokenReplaced    Reason = "bot_token_replaced"    // TOKEN_REVOKED: Telegram no longer knows the bot's token
+	ReasonDataAccessEnds      Reason = "data_access_ends"      // DATA_ACCESS_EXPIRING {date}: Facebook stops sharing then
+	ReasonPolicyWarning       Reason = "policy_warning"        // ACCOUNT_RESTRICTED {words}: Facebook warns; sending still works
+	ReasonCallbackNotVerified Reason = "callback_not_verified" // WEBHOOK_SUBSCRIPTION_FAILED: Facebook called our address and did not get the answer it expects
+	ReasonAddressUnknown      Reason = "address_unknown"       // WEBHOOK_UNREACHABLE {host}: the name does not resolve
+	ReasonConnectionRefused   Reason = "connection_refused"    // WEBHOOK_UNREACHABLE {host}: nobody listens there
+	ReasonCertificateInvalid  Reason = "certificate_invalid"   // WEBHOOK_UNREACHABLE {host}: the certificate is not trusted, or is for another name
+	ReasonCertificateExpired  Reason = "certificate_expired"   // WEBHOOK_UNREACHABLE {host} {date}: the certificate, or one above it, ended then
+	ReasonAddressTimedOut     Reason = "address_timed_out"     // WEBHOOK_UNREACHABLE {host} {seconds}: no answer in that time
+	ReasonAddressAnswersWrong Reason = "address_answers_wrong" // WEBHOOK_UNREACHABLE {host} {status}: it answers, but not as this server does
+	ReasonUnsubscribed        Reason = "unsubscribed"          // WEBHOOK_NOT_REGISTERED: Facebook no longer lists the app among the page's
+	ReasonPlatformSays        Reason = "platform_says"         // WEBHOOK_FAILING {words}: the platform's last error
+	ReasonCallbackElsewhere   Reason = "callback_elsewhere"    // WEBHOOK_TAKEN_OVER {host}: the Facebook app's callback address is another server's
+	ReasonNamedFields         Reason = "named_fields"          // WEBHOOK_FIELDS_MISSING {fields}: these kinds of event do not come
+	ReasonQuietSince          Reason = "quiet_since"           // UNUSUALLY_QUIET {since}: when the last message came
+	ReasonThreadOwnedBy       Reason = "thread_owned_by"       // THREAD_OWNED_BY_ANOTHER_APP {app}: this app
+	ReasonThreadInPageInbox   Reason = "thread_in_page_inbox"  // THREAD_OWNED_BY_ANOTHER_APP: a person answers in the page's own inbox
+	ReasonThreadAutomated     Reason = "thread_automated"      // THREAD_OWNED_BY_ANOTHER_APP: an automatic answer of Facebook's own is running
+	ReasonWindowClosedAt      Reason = "window_closed_at"      // REPLY_WINDOW_CLOSED {closedAt}: when the last moment was
+	ReasonNoHumanAgent        Reason = "no_human_agent"        // REPLY_WINDOW_CLOSED: over 24 hours, and the app may not use the HUMAN_AGENT tag
+	ReasonPersonUnavailable   Reason = "person_unavailable"    // RECIPIENT_UNREACHABLE: Facebook says the person cannot be written to
+	ReasonBotNotInGroup       Reason = "bot_not_in_group"      // RECIPIENT_UNREACHABLE: the bot was removed from the group, or may not write there
+	ReasonFileTooLarge        Reason = "file_too_large"        // ATTACHMENT_REJECTED {max}: larger than the platform takes
+	ReasonFileTypeRefused     Reason = "file_type_refused"     // ATTACHMENT_REJECTED {type}: the platform does not take this kind
+	ReasonFileEmpty           Reason = "file_empty"            // ATTACHMENT_REJECTED: it has no bytes
 )
 
 // Problem is something that went wrong, as plain data: it is stored on connections,

@@ -18,6 +18,7 @@ import (
 	entconnection "causeway/ent/connection"
 	entconversation "causeway/ent/conversation"
 	"causeway/ent/message"
+	"causeway/ent/queue"
 	"causeway/ent/testreport"
 	"causeway/ent/user"
 	"causeway/ent/webhooklog"
@@ -123,7 +124,7 @@ func (d *desk) gets(viewer *auth.Viewer, query string, variables map[string]any)
 
 // full is what a campaign holds.
 type full struct {
-	campaign, connection, conversation, contact, message, log, report causeway.ID
+	campaign, connection, conversation, contact, message, log, report, tag, queue, quickReply causeway.ID
 }
 
 // fill makes a campaign with so many connections, conversations, messages in the
@@ -142,6 +143,12 @@ func (d *desk) fill(name string, connections, conversations int) full {
 				SetProfile(platform.Profile{}).SetName(key).SetStatus(entconnection.StatusActive).SetDelivery(entconnection.DeliveryWebhook).
 				SetWebhookKey(key).SetWebhookStatus(entconnection.WebhookStatusActive).SetConnectedAt(noon.Add(time.Duration(i) * time.Second)).SaveX(ctx).ID
 		}
+		f.queue = tx.Queue.Create().SetCampaignID(camp.ID).SetName("Front").SetAssignment(queue.AssignmentManual).SetCreatedAt(noon).SaveX(ctx).ID
+		for i := range connections {
+			key := fmt.Sprint("word", i)
+			f.tag = tx.Tag.Create().SetCampaignID(camp.ID).SetName(key).SetCreatedAt(noon).SaveX(ctx).ID
+			f.quickReply = tx.QuickReply.Create().SetCampaignID(camp.ID).SetShortcut(key).SetText("Hello").SetCreatedAt(noon).SaveX(ctx).ID
+		}
 		var first causeway.ID
 		for i := range conversations {
 			d.converse(ctx, tx, &f, &first, i)
@@ -159,6 +166,10 @@ func (d *desk) converse(ctx context.Context, tx *store.Tx, f *full, first *cause
 		SetContactID(f.contact).SetChat(key).SetStatus(entconversation.StatusOpen).SetUnreadCount(i % 2).SetLastMessageAt(at).SetCreatedAt(at).SaveX(ctx).ID
 	if *first == "" {
 		*first = f.conversation
+	}
+	tx.Tagging.Create().SetCampaignID(f.campaign).SetConversationID(f.conversation).SetTagID(f.tag).ExecX(ctx)
+	if i%2 == 0 {
+		tx.Conversation.UpdateOneID(f.conversation).SetAssigneeID(d.agent.UserID).SetQueueID(f.queue).ExecX(ctx)
 	}
 	f.log = tx.WebhookLog.Create().SetCampaignID(f.campaign).SetConnectionID(f.connection).SetAccountID("a").SetUpdateKey(key).SetEventType("message").
 		SetPayload([]byte(`{}`)).SetStatus(webhooklog.StatusPending).SetReceivedAt(at).SetPosition(at.UnixNano()).SetQueueKey(key).SetNextTryAt(at).SaveX(ctx).ID

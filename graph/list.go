@@ -13,6 +13,8 @@ import (
 	"causeway/ent/campaignmember"
 	"causeway/ent/connection"
 	"causeway/ent/message"
+	"causeway/ent/quickreply"
+	"causeway/ent/tag"
 	"causeway/ent/testreport"
 	"causeway/ent/webhooklog"
 	"causeway/graph/model"
@@ -103,12 +105,10 @@ func conversationFilter(f *model.ConversationFilter) conversations.Filter {
 	if f == nil {
 		return conversations.Filter{}
 	}
-	filter := conversations.Filter{Status: f.Status.Value(), Unread: f.Unread.Value()}
-	if id := f.ConnectionID.Value(); id != nil {
-		filter.Connection = *id
-		if *id == "" { // what cannot be an id: to the room that would mean any connection
-			filter.Connection = causeway.NewID(causeway.PrefixConnection)
-		}
+	filter := conversations.Filter{
+		Status: f.Status.Value(), Unread: f.Unread.Value(), Unassigned: f.Unassigned.Value(),
+		Connection: idOf(f.ConnectionID, causeway.PrefixConnection), Assignee: idOf(f.AssigneeID, causeway.PrefixUser),
+		Queue: idOf(f.QueueID, causeway.PrefixQueue), Tag: idOf(f.TagID, causeway.PrefixTag),
 	}
 	if on := f.Platform.Value(); on != nil {
 		filter.Platform = *on
@@ -117,6 +117,31 @@ func conversationFilter(f *model.ConversationFilter) conversations.Filter {
 		filter.Search = *search
 	}
 	return filter
+}
+
+// idOf is an id to narrow down by; empty if none is given. What cannot be an id, which
+// to the room would mean none, becomes one that nothing has.
+func idOf(f graphql.Omittable[*causeway.ID], prefix string) causeway.ID {
+	id := f.Value()
+	switch {
+	case id == nil:
+		return ""
+	case *id == "":
+		return causeway.NewID(prefix)
+	default:
+		return *id
+	}
+}
+
+func (r *Resolver) tags(ctx context.Context, campaignID causeway.ID) ([]*ent.Tag, error) {
+	tags, err := r.Viewers.Tag.Query().Where(tag.CampaignID(campaignID)).WithCampaign().All(ctx)
+	conversations.ByName(tags)
+	return tags, err
+}
+
+func (r *Resolver) quickReplies(ctx context.Context, campaignID causeway.ID, language, search *string) ([]*ent.QuickReply, error) {
+	all, err := r.Viewers.QuickReply.Query().Where(quickreply.CampaignID(campaignID)).WithCampaign().All(ctx)
+	return conversations.Choose(all, language, search), err
 }
 
 func (r *Resolver) members(ctx context.Context, campaignID causeway.ID) ([]*ent.CampaignMember, error) {
@@ -210,6 +235,16 @@ func (r *Resolver) campaignPayload(ctx context.Context, id causeway.ID, err erro
 		return nil, problems, err
 	}
 	c, err := read(ctx, id, r.Viewers.Campaign.Get)
+	return c, problems, err
+}
+
+// conversationPayload is what a mutation of a conversation answers.
+func (r *Resolver) conversationPayload(ctx context.Context, id causeway.ID, err error) (*ent.Conversation, []*model.Problem, error) {
+	problems, err := r.userErrors(ctx, err)
+	if err != nil || len(problems) > 0 {
+		return nil, problems, err
+	}
+	c, err := read(ctx, id, r.Viewers.Conversation.Get)
 	return c, problems, err
 }
 

@@ -14,6 +14,7 @@ import (
 	"causeway/ent/campaign"
 	"causeway/ent/campaignmember"
 	"causeway/ent/conversation"
+	"causeway/ent/tagging"
 	"causeway/internal/auth"
 	"causeway/internal/connection"
 	conversations "causeway/internal/conversation"
@@ -30,7 +31,10 @@ type loaders struct {
 	waiting           *dataloadgen.Loader[causeway.ID, int]
 	policies          *dataloadgen.Loader[causeway.ID, conversations.Policy]
 	authors           *dataloadgen.Loader[causeway.ID, *ent.User]
+	queueMembers      *dataloadgen.Loader[causeway.ID, []*ent.User]
+	openInQueue       *dataloadgen.Loader[causeway.ID, int]
 	subjects          *nodesByField
+	tags              *dataloadgen.Loader[causeway.ID, []*ent.Tag]
 }
 
 func (r *Resolver) newLoaders(options ...dataloadgen.Option) *loaders {
@@ -41,7 +45,10 @@ func (r *Resolver) newLoaders(options ...dataloadgen.Option) *loaders {
 		waiting:           dataloadgen.NewMappedLoader(r.countWaiting, options...),
 		policies:          dataloadgen.NewMappedLoader(r.Conversations.Policies, options...),
 		authors:           dataloadgen.NewMappedLoader(r.Conversations.Authors, options...),
+		queueMembers:      dataloadgen.NewMappedLoader(r.Conversations.MembersOf, options...),
+		openInQueue:       dataloadgen.NewMappedLoader(r.countOpenIn, options...),
 		subjects:          &nodesByField{read: r.nodes, options: options},
+		tags:              dataloadgen.NewMappedLoader(r.tagsOn, options...),
 	}
 }
 
@@ -163,6 +170,30 @@ func (r *Resolver) countOpen(ctx context.Context, connections []causeway.ID) (ma
 		counts[row.ConnectionID] = row.Count
 	}
 	return counts, nil
+}
+
+// tagsOn are the tags of conversations, in order.
+func (r *Resolver) tagsOn(ctx context.Context, ids []causeway.ID) (map[causeway.ID][]*ent.Tag, error) {
+	rows, err := r.Viewers.Tagging.Query().
+		Where(tagging.ConversationIDIn(ids...)).
+		WithTag(func(q *ent.TagQuery) { q.WithCampaign() }).
+		All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read tags of conversations: %w", err)
+	}
+	tags := make(map[causeway.ID][]*ent.Tag, len(ids))
+	for _, id := range ids {
+		tags[id] = []*ent.Tag{}
+	}
+	for _, row := range rows {
+		if tag := row.Edges.Tag; tag != nil { // not deleted meanwhile
+			tags[row.ConversationID] = append(tags[row.ConversationID], tag)
+		}
+	}
+	for _, of := range tags {
+		conversations.ByName(of)
+	}
+	return tags, nil
 }
 
 func (r *Resolver) countWaiting(ctx context.Context, connections []causeway.ID) (map[causeway.ID]int, error) {

@@ -84,17 +84,17 @@ func (r *campaignResolver) Conversations(ctx context.Context, obj *ent.Campaign,
 
 // Queues is the resolver for the queues field.
 func (r *campaignResolver) Queues(ctx context.Context, obj *ent.Campaign) ([]*ent.Queue, error) {
-	panic(fmt.Errorf("not implemented: Queues - queues"))
+	return r.queues(ctx, obj.ID)
 }
 
 // QuickReplies is the resolver for the quickReplies field.
 func (r *campaignResolver) QuickReplies(ctx context.Context, obj *ent.Campaign, language *string, search *string) ([]*ent.QuickReply, error) {
-	panic(fmt.Errorf("not implemented: QuickReplies - quickReplies"))
+	return r.quickReplies(ctx, obj.ID, language, search)
 }
 
 // Tags is the resolver for the tags field.
 func (r *campaignResolver) Tags(ctx context.Context, obj *ent.Campaign) ([]*ent.Tag, error) {
-	panic(fmt.Errorf("not implemented: Tags - tags"))
+	return r.tags(ctx, obj.ID)
 }
 
 // Members is the resolver for the members field.
@@ -133,7 +133,7 @@ func (r *connectionResolver) Warnings(ctx context.Context, obj *ent.Connection) 
 
 // Assignee is the resolver for the assignee field.
 func (r *connectionResolver) Assignee(ctx context.Context, obj *ent.Connection) (*ent.User, error) {
-	panic(fmt.Errorf("not implemented: Assignee - assignee"))
+	return person(ctx, obj.AssigneeID)
 }
 
 // Token is the resolver for the token field.
@@ -177,7 +177,7 @@ func (r *contactResolver) AvatarURL(ctx context.Context, obj *ent.Contact) (*str
 
 // Assignee is the resolver for the assignee field.
 func (r *conversationResolver) Assignee(ctx context.Context, obj *ent.Conversation) (*ent.User, error) {
-	panic(fmt.Errorf("not implemented: Assignee - assignee"))
+	return person(ctx, obj.AssigneeID)
 }
 
 // ReplyPolicy is the resolver for the replyPolicy field.
@@ -193,12 +193,12 @@ func (r *conversationResolver) ReplyPolicy(ctx context.Context, obj *ent.Convers
 
 // PlatformURL is the resolver for the platformUrl field.
 func (r *conversationResolver) PlatformURL(ctx context.Context, obj *ent.Conversation) (*string, error) {
-	panic(fmt.Errorf("not implemented: PlatformURL - platformUrl"))
+	return nil, nil // no platform that is connected has an inbox of its own
 }
 
 // Tags is the resolver for the tags field.
 func (r *conversationResolver) Tags(ctx context.Context, obj *ent.Conversation) ([]*ent.Tag, error) {
-	panic(fmt.Errorf("not implemented: Tags - tags"))
+	return load(ctx).tags.Load(ctx, obj.ID)
 }
 
 // Messages is the resolver for the messages field.
@@ -374,6 +374,8 @@ func (r *mutationResolver) ConnectTelegramBot(ctx context.Context, input model.C
 		BotName:     input.BotName.Value(),
 		Language:    input.Language.Value(),
 		Enabled:     input.Enabled,
+		Queue:       input.QueueID.Value(),
+		Assignee:    input.AssigneeID.Value(),
 	})
 	problems, err := r.userErrors(ctx, err)
 	if err != nil {
@@ -389,7 +391,16 @@ func (r *mutationResolver) ConnectTelegramBot(ctx context.Context, input model.C
 
 // UpdateConnection is the resolver for the updateConnection field.
 func (r *mutationResolver) UpdateConnection(ctx context.Context, input model.UpdateConnectionInput) (*model.UpdateConnectionPayload, error) {
-	panic(fmt.Errorf("not implemented: UpdateConnection - updateConnection"))
+	err := r.Connections.Update(ctx, connections.Update{
+		ID: input.ID, Name: change(input.Name), Enabled: change(input.Enabled), Language: change(input.Language),
+		Queue: change(input.QueueID), Assignee: change(input.AssigneeID),
+	})
+	problems, err := r.userErrors(ctx, err)
+	if err != nil || len(problems) > 0 {
+		return &model.UpdateConnectionPayload{UserErrors: problems}, err
+	}
+	connection, err := read(ctx, input.ID, r.Viewers.Connection.Get)
+	return &model.UpdateConnectionPayload{Connection: connection, UserErrors: problems}, err
 }
 
 // TestConnection is the resolver for the testConnection field.
@@ -445,72 +456,130 @@ func (r *mutationResolver) RetryMessage(ctx context.Context, id causeway.ID) (*m
 
 // AddNote is the resolver for the addNote field.
 func (r *mutationResolver) AddNote(ctx context.Context, input model.AddNoteInput) (*model.AddNotePayload, error) {
-	panic(fmt.Errorf("not implemented: AddNote - addNote"))
+	id, err := r.Conversations.AddNote(ctx, input.ConversationID, input.Text)
+	problems, err := r.userErrors(ctx, err)
+	if err != nil {
+		return nil, err
+	}
+	message, err := read(ctx, id, r.Viewers.Message.Get)
+	return &model.AddNotePayload{Message: message, UserErrors: problems}, err
 }
 
 // AssignConversation is the resolver for the assignConversation field.
 func (r *mutationResolver) AssignConversation(ctx context.Context, input model.AssignConversationInput) (*model.AssignConversationPayload, error) {
-	panic(fmt.Errorf("not implemented: AssignConversation - assignConversation"))
+	err := r.Conversations.Assign(ctx, conversations.Assignment{
+		Conversation: input.ID, Assignee: input.AssigneeID.Value(), Queue: input.QueueID.Value(),
+	})
+	conversation, problems, err := r.conversationPayload(ctx, input.ID, err)
+	return &model.AssignConversationPayload{Conversation: conversation, UserErrors: problems}, err
 }
 
 // TakeConversation is the resolver for the takeConversation field.
 func (r *mutationResolver) TakeConversation(ctx context.Context, id causeway.ID) (*model.TakeConversationPayload, error) {
-	panic(fmt.Errorf("not implemented: TakeConversation - takeConversation"))
+	conversation, problems, err := r.conversationPayload(ctx, id, r.Conversations.Take(ctx, id))
+	return &model.TakeConversationPayload{Conversation: conversation, UserErrors: problems}, err
 }
 
 // SetConversationStatus is the resolver for the setConversationStatus field.
 func (r *mutationResolver) SetConversationStatus(ctx context.Context, input model.SetConversationStatusInput) (*model.SetConversationStatusPayload, error) {
-	panic(fmt.Errorf("not implemented: SetConversationStatus - setConversationStatus"))
+	conversation, problems, err := r.conversationPayload(ctx, input.ID, r.Conversations.SetStatus(ctx, input.ID, input.Status))
+	return &model.SetConversationStatusPayload{Conversation: conversation, UserErrors: problems}, err
 }
 
 // MarkConversationRead is the resolver for the markConversationRead field.
 func (r *mutationResolver) MarkConversationRead(ctx context.Context, id causeway.ID) (*model.MarkConversationReadPayload, error) {
-	panic(fmt.Errorf("not implemented: MarkConversationRead - markConversationRead"))
+	conversation, problems, err := r.conversationPayload(ctx, id, r.Conversations.MarkRead(ctx, id))
+	return &model.MarkConversationReadPayload{Conversation: conversation, UserErrors: problems}, err
 }
 
 // SetTyping is the resolver for the setTyping field.
 func (r *mutationResolver) SetTyping(ctx context.Context, conversationID causeway.ID, typing bool) (*model.SetTypingPayload, error) {
-	panic(fmt.Errorf("not implemented: SetTyping - setTyping"))
+	problems, err := r.userErrors(ctx, r.Conversations.SetTyping(ctx, conversationID, typing))
+	if err != nil {
+		return nil, err
+	}
+	return &model.SetTypingPayload{UserErrors: problems}, nil
 }
 
 // TagConversation is the resolver for the tagConversation field.
 func (r *mutationResolver) TagConversation(ctx context.Context, input model.TagConversationInput) (*model.TagConversationPayload, error) {
-	panic(fmt.Errorf("not implemented: TagConversation - tagConversation"))
+	err := r.Conversations.Tag(ctx, conversations.Tags{
+		Conversation: input.ID, Add: input.AddTagIds.Value(), Remove: input.RemoveTagIds.Value(),
+	})
+	conversation, problems, err := r.conversationPayload(ctx, input.ID, err)
+	return &model.TagConversationPayload{Conversation: conversation, UserErrors: problems}, err
 }
 
 // CreateQueue is the resolver for the createQueue field.
 func (r *mutationResolver) CreateQueue(ctx context.Context, input model.CreateQueueInput) (*model.CreateQueuePayload, error) {
-	panic(fmt.Errorf("not implemented: CreateQueue - createQueue"))
+	id, err := r.Conversations.CreateQueue(ctx, conversations.NewQueue{
+		Campaign: input.CampaignID, Name: input.Name, Members: input.MemberIds.Value(), Assignment: input.Assignment,
+	})
+	queue, problems, err := r.queuePayload(ctx, id, err)
+	return &model.CreateQueuePayload{Queue: queue, UserErrors: problems}, err
 }
 
 // UpdateQueue is the resolver for the updateQueue field.
 func (r *mutationResolver) UpdateQueue(ctx context.Context, input model.UpdateQueueInput) (*model.UpdateQueuePayload, error) {
-	panic(fmt.Errorf("not implemented: UpdateQueue - updateQueue"))
+	err := r.Conversations.UpdateQueue(ctx, conversations.QueueChange{
+		ID: input.ID, Name: change(input.Name), Assignment: change(input.Assignment),
+		Members: causeway.Change[[]causeway.ID]{Given: input.MemberIds.IsSet(), Value: given(input.MemberIds.Value())},
+	})
+	queue, problems, err := r.queuePayload(ctx, input.ID, err)
+	return &model.UpdateQueuePayload{Queue: queue, UserErrors: problems}, err
 }
 
 // DeleteQueue is the resolver for the deleteQueue field.
 func (r *mutationResolver) DeleteQueue(ctx context.Context, id causeway.ID) (*model.DeleteQueuePayload, error) {
-	panic(fmt.Errorf("not implemented: DeleteQueue - deleteQueue"))
+	problems, err := r.userErrors(ctx, r.Conversations.DeleteQueue(ctx, id))
+	if err != nil || len(problems) > 0 {
+		return &model.DeleteQueuePayload{UserErrors: problems}, err
+	}
+	return &model.DeleteQueuePayload{DeletedID: &id, UserErrors: problems}, nil
 }
 
 // SaveQuickReply is the resolver for the saveQuickReply field.
 func (r *mutationResolver) SaveQuickReply(ctx context.Context, input model.SaveQuickReplyInput) (*model.SaveQuickReplyPayload, error) {
-	panic(fmt.Errorf("not implemented: SaveQuickReply - saveQuickReply"))
+	id, err := r.Conversations.SaveQuickReply(ctx, conversations.QuickReplyInput{
+		ID: input.ID.Value(), Campaign: input.CampaignID, Shortcut: input.Shortcut, Language: change(input.Language), Text: input.Text,
+	})
+	problems, err := r.userErrors(ctx, err)
+	if err != nil {
+		return nil, err
+	}
+	quickReply, err := read(ctx, id, r.Viewers.QuickReply.Get)
+	return &model.SaveQuickReplyPayload{QuickReply: quickReply, UserErrors: problems}, err
 }
 
 // DeleteQuickReply is the resolver for the deleteQuickReply field.
 func (r *mutationResolver) DeleteQuickReply(ctx context.Context, id causeway.ID) (*model.DeleteQuickReplyPayload, error) {
-	panic(fmt.Errorf("not implemented: DeleteQuickReply - deleteQuickReply"))
+	problems, err := r.userErrors(ctx, r.Conversations.DeleteQuickReply(ctx, id))
+	if err != nil || len(problems) > 0 {
+		return &model.DeleteQuickReplyPayload{UserErrors: problems}, err
+	}
+	return &model.DeleteQuickReplyPayload{DeletedID: &id, UserErrors: problems}, nil
 }
 
 // SaveTag is the resolver for the saveTag field.
 func (r *mutationResolver) SaveTag(ctx context.Context, input model.SaveTagInput) (*model.SaveTagPayload, error) {
-	panic(fmt.Errorf("not implemented: SaveTag - saveTag"))
+	id, err := r.Conversations.SaveTag(ctx, conversations.TagInput{
+		ID: input.ID.Value(), Campaign: input.CampaignID, Name: input.Name, Color: change(input.Color),
+	})
+	problems, err := r.userErrors(ctx, err)
+	if err != nil {
+		return nil, err
+	}
+	tag, err := read(ctx, id, r.Viewers.Tag.Get)
+	return &model.SaveTagPayload{Tag: tag, UserErrors: problems}, err
 }
 
 // DeleteTag is the resolver for the deleteTag field.
 func (r *mutationResolver) DeleteTag(ctx context.Context, id causeway.ID) (*model.DeleteTagPayload, error) {
-	panic(fmt.Errorf("not implemented: DeleteTag - deleteTag"))
+	problems, err := r.userErrors(ctx, r.Conversations.DeleteTag(ctx, id))
+	if err != nil || len(problems) > 0 {
+		return &model.DeleteTagPayload{UserErrors: problems}, err
+	}
+	return &model.DeleteTagPayload{DeletedID: &id, UserErrors: problems}, nil
 }
 
 // Node is the resolver for the node field.
@@ -564,12 +633,12 @@ func (r *queryResolver) Conversation(ctx context.Context, id causeway.ID) (*ent.
 
 // Members is the resolver for the members field.
 func (r *queueResolver) Members(ctx context.Context, obj *ent.Queue) ([]*ent.User, error) {
-	panic(fmt.Errorf("not implemented: Members - members"))
+	return load(ctx).queueMembers.Load(ctx, obj.ID)
 }
 
 // OpenConversations is the resolver for the openConversations field.
 func (r *queueResolver) OpenConversations(ctx context.Context, obj *ent.Queue) (int, error) {
-	panic(fmt.Errorf("not implemented: OpenConversations - openConversations"))
+	return load(ctx).openInQueue.Load(ctx, obj.ID)
 }
 
 // Language is the resolver for the language field.
@@ -621,7 +690,7 @@ func (r *subscriptionResolver) WebhookReceived(ctx context.Context, connectionID
 
 // Typing is the resolver for the typing field.
 func (r *subscriptionResolver) Typing(ctx context.Context, conversationID causeway.ID) (<-chan *model.TypingEvent, error) {
-	panic(fmt.Errorf("not implemented: Typing - typing"))
+	return r.typing(ctx, conversationID)
 }
 
 // PresenceUpdated is the resolver for the presenceUpdated field.
@@ -642,6 +711,14 @@ func (r *testReportResolver) Checks(ctx context.Context, obj *ent.TestReport) ([
 		})
 	}
 	return checks, nil
+}
+
+// User is the resolver for the user field.
+func (r *typingEventResolver) User(ctx context.Context, obj *model.TypingEvent) (*ent.User, error) {
+	if obj.UserID == "" {
+		return nil, nil
+	}
+	return load(ctx).authors.Load(ctx, obj.UserID)
 }
 
 // AvatarURL is the resolver for the avatarUrl field.
@@ -716,6 +793,9 @@ func (r *Resolver) Subscription() generated.SubscriptionResolver { return &subsc
 // TestReport returns generated.TestReportResolver implementation.
 func (r *Resolver) TestReport() generated.TestReportResolver { return &testReportResolver{r} }
 
+// TypingEvent returns generated.TypingEventResolver implementation.
+func (r *Resolver) TypingEvent() generated.TypingEventResolver { return &typingEventResolver{r} }
+
 // User returns generated.UserResolver implementation.
 func (r *Resolver) User() generated.UserResolver { return &userResolver{r} }
 
@@ -742,6 +822,7 @@ type (
 	quickReplyResolver        struct{ *Resolver }
 	subscriptionResolver      struct{ *Resolver }
 	testReportResolver        struct{ *Resolver }
+	typingEventResolver       struct{ *Resolver }
 	userResolver              struct{ *Resolver }
 	webhookResolver           struct{ *Resolver }
 	webhookLogResolver        struct{ *Resolver }

@@ -96,6 +96,16 @@ func (r *Resolver) campaignOf(ctx context.Context, args map[string]any) (causewa
 	if id, ok := args["campaignId"].(string); ok {
 		return causeway.ID(id), nil
 	}
+	if id, ok := args["conversationId"].(string); ok {
+		seen, err := r.Viewers.Conversation.Get(ctx, causeway.ID(id))
+		if ent.IsNotFound(err) {
+			return "", nil
+		}
+		if err != nil {
+			return "", err
+		}
+		return seen.CampaignID, nil
+	}
 	id, _ := args["connectionId"].(string)
 	seen, err := r.Viewers.Connection.Get(ctx, causeway.ID(id))
 	if ent.IsNotFound(err) {

@@ -43,6 +43,8 @@ func TestAPageOf50AsksNoMoreThanAPageOf5(t *testing.T) {
 				conversation { title contact { name } } attachments { kind } reactions { emoji contact { name } } } } } } }`,
 			`query($k: ID!, $n: Int) { connection(id: $k) { webhookLogs(first: $n) { totalCount edges { node { payload connection { name } messages { text contact { name } } } } }
 				testReports(first: $n) { kind checks { name } connection { name } } } }`,
+			`query($c: ID!, $n: Int) { campaign(id: $c) { tags { name campaign { name } } quickReplies { text campaign { name } }
+				conversations(first: $n) { edges { node { tags { name campaign { name } } } } } } }`,
 			`query($c: ID!, $n: Int) { campaign(id: $c) { auditLog(first: $n) { totalCount edges { node { at action details actor { name }
 				subject { id ... on Conversation { contact { name } } ... on Connection { campaign { name } } } other: subject { __typename ... on Contact { name } } } } } } }`,
 		} {
@@ -148,7 +150,7 @@ func TestEveryListRunsAlongAnIndex(t *testing.T) {
 	storetest.EachTraced(t, func(t *testing.T, db *store.Store, asked *storetest.Statements) {
 		d := newDesk(t, db)
 		f := d.fill("campaign", 3, 12)
-		variables := map[string]any{"c": f.campaign, "k": f.connection, "v": f.conversation, "o": f.contact, "m": f.message, "l": f.log, "r": f.report, "u": d.agent.UserID}
+		variables := map[string]any{"c": f.campaign, "k": f.connection, "v": f.conversation, "o": f.contact, "m": f.message, "l": f.log, "r": f.report, "u": d.agent.UserID, "t": f.tag, "q": f.queue, "s": f.quickReply}
 		asked.Take()
 		n := 0
 		for _, query := range listQueries() {
@@ -187,24 +189,23 @@ func listQueries() []string {
 			b: webhookLogs(last: 3, filter: {status: PENDING}) { totalCount edges { node { id } } } c: webhookLogs(filter: {eventType: "message"}) { totalCount edges { node { id } } }
 			d: webhookLogs(filter: {receivedAfter: "2026-05-04T12:03:00Z", receivedBefore: "2026-05-04T12:05:00Z"}) { totalCount edges { node { id } } } } }`,
 	}
+	queries = append(queries, `query($c: ID!) { campaign(id: $c) { tags { name campaign { name } } quickReplies { text campaign { name } } conversations(first: 3) { edges { node { tags { name } } } } } }`)
 	queries = append(queries, `query($c: ID!) { campaign(id: $c) { a: auditLog(first: 3) { totalCount edges { node { action actor { name } subject { id } } } } b: auditLog(last: 3) { edges { node { id } } } } }`)
-	for _, id := range []string{"c", "k", "v", "o", "m", "l", "r", "u"} {
+	for _, id := range []string{"c", "k", "v", "o", "m", "l", "r", "u", "t", "q", "s"} {
 		queries = append(queries, `query($`+id+`: ID!) { node(id: $`+id+`) { id } nodes(ids: [$`+id+`, "user_x"]) { id } }`)
 	}
 	for _, order := range []string{"LAST_MESSAGE_AT", "CREATED_AT"} {
 		for _, direction := range []string{"ASC", "DESC"} {
 			for _, filter := range []string{
 				`{}`, `{status: [OPEN]}`, `{status: [OPEN, PENDING]}`, `{platform: TELEGRAM}`, `{unread: true}`, `{unread: false}`, `{connectionId: $k}`,
-				`{connectionId: $k, status: [CLOSED], unread: true}`, `{search: "hello wor"}`, `{search: "xin", status: [OPEN]}`,
+				`{connectionId: $k, status: [CLOSED], unread: true}`, `{assigneeId: $u}`, `{unassigned: true}`, `{unassigned: false}`, `{queueId: $q}`, `{queueId: $q, status: [OPEN]}`,
+				`{tagId: $t}`, `{tagId: $t, unassigned: true, status: [OPEN]}`, `{assigneeId: $u, unassigned: true}`, `{search: "hello wor"}`, `{search: "xin", status: [OPEN]}`,
 			} {
-				queries = append(queries, `query($c: ID!, $k: ID) { connection(id: $k) { id } campaign(id: $c) {
+				queries = append(queries, `query($c: ID!, $k: ID!, $u: ID!, $q: ID!, $t: ID!) { nodes(ids: [$u, $q, $t]) { id } connection(id: $k) { id } campaign(id: $c) {
 					a: conversations(first: 3, orderBy: {field: `+order+`, direction: `+direction+`}, filter: `+filter+`) { totalCount edges { node { id lastMessage { text } contact { name } } } }
 					b: conversations(last: 3, orderBy: {field: `+order+`, direction: `+direction+`}, filter: `+filter+`) { edges { node { id } } } } }`)
 			}
 		}
-	}
-	for i, query := range queries {
-		queries[i] = strings.ReplaceAll(query, "$k: ID)", "$k: ID!)")
 	}
 	return queries
 }

@@ -239,3 +239,25 @@ func (r *Resolver) webhookReceived(ctx context.Context, connectionID causeway.ID
 	}()
 	return logs, nil
 }
+
+// typing shows who types in a conversation. It is live only, and what it shows may be
+// lost.
+func (r *Resolver) typing(ctx context.Context, conversationID causeway.ID) (<-chan *model.TypingEvent, error) {
+	there, err := r.Viewers.Conversation.Query().Where(conversation.ID(conversationID)).Exist(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !there {
+		return nil, causeway.Missing("conversationId")
+	}
+	changes, events := r.Conversations.FollowTyping(ctx, conversationID), make(chan *model.TypingEvent)
+	go func() {
+		defer close(events)
+		for change := range changes {
+			if !send(ctx, events, &model.TypingEvent{UserID: change.User, Typing: change.Typing}) {
+				return
+			}
+		}
+	}()
+	return events, nil
+}

@@ -79,7 +79,7 @@ func (a *app) setUpDemo(ctx context.Context, platform *simulator.Telegram) (*dem
 	if d.campaign, err = a.campaigns.Create(ctx, "Demo shop", &description); err != nil {
 		return nil, fmt.Errorf("set up the demo: %w", err)
 	}
-	d.bot = platform.AddBot("demo_shop_bot", "Demo Shop", simulator.WithoutPrivacy())
+	d.bot = platform.AddBot("demo_shop_bot", "Demo Shop", simulator.WithoutPrivacy(), simulator.WithAvatar())
 	_, err = a.connections.ConnectTelegramBot(ctx, connection.Input{
 		CampaignID: d.campaign, BotToken: d.bot.Token(), Enabled: true,
 	})

@@ -129,7 +129,7 @@ func TestTheDefaultsAreTheContracts(t *testing.T) {
 	}
 	want := settings{
 		Facebook: facebookApp{GraphURL: "https://graph.facebook.com", DialogURL: "https://www.facebook.com", GraphVersion: "v25.0"},
-		Listen: "localhost:8080", Data: "data", Database: "sqlite", TelegramAPIURL: "https://api.telegram.org", CheckInterval: duration(time.Hour),
+		Listen:   "localhost:8080", Data: "data", Database: "sqlite", TelegramAPIURL: "https://api.telegram.org", CheckInterval: duration(time.Hour),
 		Playground: true, Introspection: true, KeepWebhookLogs: duration(720 * time.Hour), KeepEvents: duration(168 * time.Hour), LogFormat: "text",
 		Limits: cmd.settings.Limits, Sockets: cmd.settings.Sockets, // they are the transports' own
 	}

@@ -60,6 +60,7 @@ type ResolverRoot interface {
 	QuickReply() QuickReplyResolver
 	Subscription() SubscriptionResolver
 	TestReport() TestReportResolver
+	TypingEvent() TypingEventResolver
 	User() UserResolver
 	Webhook() WebhookResolver
 	WebhookLog() WebhookLogResolver
@@ -817,6 +818,9 @@ type SubscriptionResolver interface {
 }
 type TestReportResolver interface {
 	Checks(ctx context.Context, obj *ent.TestReport) ([]*model.Check, error)
+}
+type TypingEventResolver interface {
+	User(ctx context.Context, obj *model.TypingEvent) (*ent.User, error)
 }
 type UserResolver interface {
 	AvatarURL(ctx context.Context, obj *ent.User) (*string, error)
@@ -3852,6 +3856,7 @@ type Campaign implements Node {
   eventCursor: Cursor!
 }
 
+"""What somebody did, or the server by itself."""
 type AuditEntry implements Node {
   id: ID!
   at: Time!
@@ -4383,6 +4388,7 @@ enum AssignmentPolicy {
   LEAST_BUSY
 }
 
+"""A text that agents insert by its shortcut."""
 type QuickReply implements Node {
   id: ID!
   campaign: Campaign!
@@ -4391,6 +4397,7 @@ type QuickReply implements Node {
   text: String!
 }
 
+"""A word that conversations are marked with, of one campaign."""
 type Tag implements Node {
   id: ID!
   campaign: Campaign!
@@ -4831,6 +4838,7 @@ type ConnectionEvent implements Event {
   connection: Connection!
 }
 
+"""Somebody began to type, or ceased to: user or contact."""
 type TypingEvent {
   user: User
   contact: Contact
@@ -16926,7 +16934,7 @@ func (ec *executionContext) _TypingEvent_user(ctx context.Context, field graphql
 			return ec.fieldContext_TypingEvent_user(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.User, nil
+			return ec.Resolvers.TypingEvent().User(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.User) graphql.Marshaler {
@@ -16940,8 +16948,8 @@ func (ec *executionContext) fieldContext_TypingEvent_user(_ context.Context, fie
 	fc = &graphql.FieldContext{
 		Object:     "TypingEvent",
 		Field:      field,
-		IsMethod:   false,
-		IsResolver: false,
+		IsMethod:   true,
+		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_User(ctx, field)
 		},
@@ -26634,19 +26642,52 @@ func (ec *executionContext) _TypingEvent(ctx context.Context, sel ast.SelectionS
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("TypingEvent")
 		case "user":
-			out.Values[i] = ec._TypingEvent_user(ctx, field, obj)
-			if out.Values[i] == graphql.RequiredNull {
-				out.Invalids++
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._TypingEvent_user(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "contact":
 			out.Values[i] = ec._TypingEvent_contact(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "typing":
 			out.Values[i] = ec._TypingEvent_typing(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))

@@ -428,10 +428,13 @@ type TokenStatus struct {
 	RefreshAt *time.Time `json:"refreshAt,omitempty"`
 }
 
+// Somebody began to type, or ceased to: user or contact.
 type TypingEvent struct {
 	User    *ent.User    `json:"user,omitempty"`
 	Contact *ent.Contact `json:"contact,omitempty"`
 	Typing  bool         `json:"typing"`
+	// who types; empty for a customer
+	UserID causeway.ID `json:"-"`
 }
 
 type UnarchiveCampaignPayload struct {

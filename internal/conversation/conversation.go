@@ -6,8 +6,8 @@
 // Service is safe for several goroutines. Apply belongs to the transaction it is
 // given. Locks are the database's, each kind in id order: a conversation's row is locked
 // by whoever adds a message to it or gives it to somebody; then queues, then people, by
-// whoever decides who gets one. The pace of sending has a mutex that is never held across anything
-// that waits.
+// whoever decides who gets one. The pace of sending and what customers were shown of
+// typing have a mutex each, never held across anything that waits.
 package conversation
 
 import (
@@ -38,7 +38,7 @@ type Accounts interface {
 type Config struct {
 	Store    *store.Store
 	Feed     *feed.Feed
-	Bus      bus.Bus
+	Bus      bus.Bus // carries who is typing, and tells who came to work
 	Accounts Accounts
 	Parsers  map[platform.Name]platform.Parser
 	Limits   map[platform.Name]platform.Limits
@@ -57,7 +57,9 @@ type Service struct {
 	limits  map[platform.Name]platform.Limits
 	clock   causeway.Clock
 	log     *slog.Logger
-	taps    *tapAnswerer
+	taps    *gestures
+	signs   *gestures // of agents: typing, seen
+	shown   shown
 	outbox  *outbox
 	usher   *usher
 }
@@ -72,7 +74,8 @@ func New(cfg Config) *Service {
 		limits:  cfg.Limits,
 		clock:   cfg.Clock,
 		log:     cfg.Log,
-		taps:    answerTaps(cfg.Accounts, cfg.Log),
+		taps:    startGestures(cfg.Accounts, cfg.Log),
+		signs:   startGestures(cfg.Accounts, cfg.Log),
 	}
 	s.outbox = newOutbox(s, cfg.Accounts, cfg.Pace)
 	s.usher = newUsher(s)
@@ -89,10 +92,11 @@ func (s *Service) Start(ctx context.Context) error {
 	return nil
 }
 
-// Close lets messages that are being sent finish for ten seconds, ends the answering
-// of taps and returns when nothing is under way. It may come twice, and before Start.
+// Close lets messages that are being sent finish for ten seconds, ends what platforms
+// are told besides, and returns when nothing is under way. It may come twice, and before
+// Start.
 func (s *Service) Close() error {
-	return errors.Join(s.usher.close(), s.outbox.close(), s.taps.close())
+	return errors.Join(s.usher.close(), s.outbox.close(), s.taps.close(), s.signs.close())
 }
 
 // Guard makes the reads of a viewers' client see only what belongs to the viewer's
@@ -106,4 +110,7 @@ func Guard(client *ent.Client) {
 	client.Reaction.Intercept(scoped)
 	client.Queue.Intercept(scoped)
 	client.QueueMember.Intercept(scoped)
+	client.Tag.Intercept(scoped)
+	client.Tagging.Intercept(scoped)
+	client.QuickReply.Intercept(scoped)
 }

@@ -49,7 +49,7 @@ func newHouse(t testing.TB, s *store.Store) *house {
 	doorbells := bus.NewLocal()
 	events := feed.New(feed.Config{Store: s, Bus: doorbells})
 	h.service = conversation.New(conversation.Config{
-		Store: s, Feed: events, Accounts: h.accounts,
+		Store: s, Feed: events, Bus: doorbells, Accounts: h.accounts,
 		Parsers: map[platform.Name]platform.Parser{platform.Telegram: telegram.Parser{}},
 		Clock:   causeway.System{},
 		Log:     slog.New(slog.NewTextHandler(h.log, nil)),

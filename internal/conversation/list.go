@@ -15,6 +15,10 @@ type Filter struct {
 	Connection causeway.ID
 	Platform   platform.Name
 	Unread     *bool
+	Assignee   causeway.ID
+	Unassigned *bool // true: those without assignee, false: those with one
+	Queue      causeway.ID
+	Tag        causeway.ID
 	// Search is words in the contact's name or in any message: every word must occur,
 	// the last one also as a beginning. Case and diacritics do not count.
 	Search string
@@ -37,6 +41,21 @@ func Matching(campaign causeway.ID, f Filter) []predicate.Conversation {
 	}
 	if f.Unread != nil && !*f.Unread {
 		where = append(where, conversation.UnreadCount(0))
+	}
+	if f.Assignee != "" {
+		where = append(where, conversation.AssigneeID(f.Assignee))
+	}
+	if f.Unassigned != nil && *f.Unassigned {
+		where = append(where, conversation.AssigneeIDIsNil())
+	}
+	if f.Unassigned != nil && !*f.Unassigned {
+		where = append(where, conversation.AssigneeIDNotNil())
+	}
+	if f.Queue != "" {
+		where = append(where, conversation.QueueID(f.Queue))
+	}
+	if f.Tag != "" {
+		where = append(where, tagged(f.Tag))
 	}
 	if strings.TrimSpace(f.Search) != "" {
 		where = append(where, matching(campaign, f.Search))

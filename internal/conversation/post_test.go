@@ -117,7 +117,7 @@ func (p *post) open(pace conversation.Pace) {
 	doorbells := bus.NewLocal()
 	events := feed.New(feed.Config{Store: p.store, Bus: doorbells, Clock: p.clock})
 	p.service = conversation.New(conversation.Config{
-		Store: p.store, Feed: events, Accounts: p, Clock: p.clock, Log: discard(), Pace: pace,
+		Store: p.store, Feed: events, Bus: doorbells, Accounts: p, Clock: p.clock, Log: discard(), Pace: pace,
 		Limits: map[platform.Name]platform.Limits{platform.Telegram: {Text: 100}},
 	})
 	p.no(p.service.Start(p.Context()))

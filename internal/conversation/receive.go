@@ -66,8 +66,8 @@ func (s *Service) applyUpdates(tx *store.Tx, updates []update) error {
 		return err
 	}
 	s.feed.Append(tx, b.events()...)
-	if taps := b.taps; len(taps) > 0 {
-		tx.AfterCommit(func() { s.taps.enqueue(taps) })
+	for _, t := range b.taps {
+		tx.AfterCommit(func() { s.taps.enqueue(t.answer()) })
 	}
 	return nil
 }

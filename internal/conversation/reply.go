@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf16"
 
 	"entgo.io/ent/dialect"
@@ -156,23 +157,33 @@ func (s *Service) queueReply(tx *store.Tx, conv *ent.Conversation, viewer *auth.
 	if err := create.Exec(ctx); err != nil {
 		return "", fmt.Errorf("queue a reply in %s: %w", conv.ID, err)
 	}
+	if err := s.addNewest(tx, conv, id, text, now); err != nil {
+		return "", err
+	}
+	s.stopsTyping(tx, conv.ID, viewer.UserID)
+	tx.AfterCommit(s.outbox.queue.Wake)
+	return id, nil
+}
+
+// addNewest makes a message that somebody here wrote the newest of its conversation,
+// which is locked: it counts, is found by its words, and is told of.
+func (s *Service) addNewest(tx *store.Tx, conv *ent.Conversation, id causeway.ID, text string, now time.Time) error {
 	words := wordChanges{}
 	words.add(conv.CampaignID, conv.ID, text, 1)
 	if err := words.write(tx); err != nil {
-		return "", fmt.Errorf("write search words: %w", err)
+		return fmt.Errorf("write search words: %w", err)
 	}
 	err := tx.Conversation.UpdateOne(conv).
 		SetLastSeq(conv.LastSeq + 1).SetLastMessageID(id).SetLastMessageAt(now).
-		Exec(ctx)
+		Exec(tx.Context())
 	if err != nil {
-		return "", fmt.Errorf("update %s: %w", conv.ID, err)
+		return fmt.Errorf("update %s: %w", conv.ID, err)
 	}
 	s.feed.Append(tx, feed.Event{
 		Campaign: conv.CampaignID, At: now, Kind: feedevent.KindMessage, Change: feed.ChangeAdded,
 		Conversation: conv.ID, Message: id,
 	})
-	tx.AfterCommit(s.outbox.queue.Wake)
-	return id, nil
+	return nil
 }
 
 // Retry puts a FAILED message of an agent's back into the queue: the same message, in

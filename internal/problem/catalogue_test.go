@@ -8,6 +8,7 @@ import (
 	"go/parser"
 	"go/token"
 	"maps"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -143,6 +144,28 @@ func TestTheAlphabetIsThatOfTheLanguage(t *testing.T) {
 				}
 				if found := foreign[language].FindString(line); found != "" {
 					t.Errorf("%s %s %s: %q is of another language in %q", language, p.Code, p.Reason, found, line)
+				}
+			}
+		}
+	}
+}
+
+func TestTheGuidesExplainOnlyCodesThatExist(t *testing.T) {
+	t.Parallel()
+	codes, _ := declared(t)
+	for _, guide := range []string{"facebook.md", "telegram.md"} {
+		text, err := os.ReadFile("../../docs/" + guide)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := regexp.MustCompile(`(?m)^\| ([A-Z_]{6,}(?:, [A-Z_]+)*) \|`).FindAllSubmatch(text, -1)
+		if len(rows) < 10 {
+			t.Errorf("%s: only %d codes are explained", guide, len(rows))
+		}
+		for _, row := range rows {
+			for code := range strings.SplitSeq(string(row[1]), ", ") {
+				if !slices.Contains(names(codes), code) {
+					t.Errorf("%s explains %s, which is no code", guide, code)
 				}
 			}
 		}
