@@ -5,3 +5,12 @@ var (
 	EndQueued   = endQueued
 	HurryQueued = hurryQueued
 )
+
+// What routing asks, for EXPLAIN.
+var (
+	OldestIn = oldestIn
+	OpenWith = openWith
+)
+
+// WaitingIn is the statement that looks where conversations wait.
+const WaitingIn = waitingIn

@@ -156,11 +156,7 @@ ORDER BY q.id LIMIT $2`
 func (u *usher) seatSome(ctx context.Context, id causeway.ID) (given int, err error) {
 	err = u.store.InTx(ctx, func(tx *store.Tx) error {
 		given = 0
-		oldest, err := tx.Conversation.Query().
-			Where(conversation.QueueID(id), isWaiting).
-			Order(ent.Asc(conversation.FieldCreatedAt, conversation.FieldID)).
-			Limit(waitingBatch).
-			IDs(ctx)
+		oldest, err := oldestIn(tx.Client(), id).IDs(ctx)
 		if err != nil {
 			return err
 		}
@@ -192,6 +188,14 @@ func (u *usher) seatSome(ctx context.Context, id causeway.ID) (given int, err er
 		return 0, err
 	}
 	return given, nil
+}
+
+// oldestIn are the oldest conversations that wait in a queue.
+func oldestIn(client *ent.Client, queue causeway.ID) *ent.ConversationQuery {
+	return client.Conversation.Query().
+		Where(conversation.QueueID(queue), isWaiting).
+		Order(ent.Asc(conversation.FieldCreatedAt, conversation.FieldID)).
+		Limit(waitingBatch)
 }
 
 // isWaiting says it as the partial index does, which SQLite finds by its words.
