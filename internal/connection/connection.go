@@ -30,6 +30,7 @@ import (
 	"causeway/internal/bus"
 	"causeway/internal/feed"
 	"causeway/internal/intake"
+	"causeway/internal/media"
 	"causeway/internal/platform"
 	"causeway/internal/platform/telegram"
 	"causeway/internal/secret"
@@ -70,6 +71,7 @@ type Config struct {
 	// Empty: updates are fetched.
 	PublicURL   string
 	TelegramURL string       // none: api.telegram.org
+	Media       media.Store  // keeps the accounts' pictures; none: they have none
 	HTTP        *http.Client // for calls to platforms; none: Go's own
 	Facebook    Facebook
 
@@ -104,6 +106,7 @@ type Service struct {
 	log         *slog.Logger
 	publicURL   string
 	telegramURL string
+	media       media.Store
 	http        *http.Client
 	facebook    Facebook
 	interval    time.Duration
@@ -129,7 +132,7 @@ func New(cfg Config) *Service {
 		store: cfg.Store, viewers: cfg.Store.NewReader(), feed: cfg.Feed, intake: cfg.Intake, keys: cfg.Keys, bus: cfg.Bus,
 		outbox: cfg.Outbox, clock: cfg.Clock, log: cfg.Log,
 		publicURL:   strings.TrimRight(cfg.PublicURL, "/"),
-		telegramURL: cfg.TelegramURL, http: cfg.HTTP, facebook: cfg.Facebook,
+		telegramURL: cfg.TelegramURL, http: cfg.HTTP, media: cfg.Media, facebook: cfg.Facebook,
 		interval: cfg.CheckInterval, pollTimeout: cfg.PollTimeout,
 		turns:     newTurns(),
 		addresses: newAddresses(),
