@@ -29,6 +29,7 @@ type house struct {
 	elsewhere               string // a campaign of other people
 	foreign, agent, manager person
 	agentID                 string
+	queue                   string // that Ana serves, and no connection enters
 }
 
 // opensHouse starts the program with a shop.
@@ -40,6 +41,7 @@ func opensHouse(t *testing.T) *house {
 	s.agent = s.user("Ana", s.campaign, "AGENT")
 	s.manager = s.user("Mai", s.campaign, "MANAGER")
 	s.agentID = s.agent.id()
+	s.queue = s.program.queue(s.campaign, "Front", "MANUAL", s.agentID)
 	s.began = s.cursor(s.campaign)
 	s.bot, s.connection = s.program.bot(s.campaign, "shop_bot")
 	s.lan = s.telegram.Customer("Lan Nguyen", "vi")
@@ -115,7 +117,7 @@ const (
 )
 
 func (s *house) ids() data {
-	return data{"c": s.campaign, "n": s.connection, "v": s.conversation, "u": s.agentID, "a": s.began, "tag": s.tag, "quick": s.quickReply}
+	return data{"q": s.queue, "c": s.campaign, "n": s.connection, "v": s.conversation, "u": s.agentID, "a": s.began, "tag": s.tag, "quick": s.quickReply}
 }
 
 // joins makes a user a member.
@@ -205,7 +207,7 @@ func (s *house) firstWord(who person, query string, variables data) string {
 	}()
 	writing := time.NewTicker(200 * time.Millisecond)
 	defer writing.Stop()
-	for {
+	for presence := "ONLINE"; ; {
 		select {
 		case m := <-first:
 			return codeOf(s.t, m)
@@ -214,6 +216,8 @@ func (s *house) firstWord(who person, query string, variables data) string {
 		case <-writing.C:
 			s.lan.Writes(s.bot, "Is anybody there?")
 			s.agent.types(s.conversation, true)
+			s.agent.says(presence)
+			presence = map[string]string{"ONLINE": "AWAY", "AWAY": "ONLINE"}[presence]
 		}
 	}
 }
