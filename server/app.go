@@ -194,7 +194,8 @@ func (a *app) build(ctx context.Context) error {
 	a.onStop(a.connections.Close)
 	a.webhooks = webhook.New(webhook.Config{
 		Connections: endpoints{a.connections}, Pages: endpoints{a.connections},
-		Facebook: webhook.FacebookApp{Secret: cfg.Facebook.AppSecret, VerifyToken: cfg.Facebook.VerifyToken}, Intake: updates, Rejected: a.connections, Clock: clock, Log: a.log,
+		Facebook: webhook.FacebookApp{Secret: cfg.Facebook.AppSecret, VerifyToken: cfg.Facebook.VerifyToken},
+		Intake:   updates, Tests: a.connections, Rejected: a.connections, Clock: clock, Log: a.log,
 	})
 	a.onStop(a.webhooks.Close)
 	a.webhooks.Start()

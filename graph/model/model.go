@@ -75,6 +75,12 @@ type Check struct {
 	DurationMs float64  `json:"durationMs"`
 }
 
+type ClearWebhookQueuePayload struct {
+	ClearedCount int             `json:"clearedCount"`
+	Connection   *ent.Connection `json:"connection,omitempty"`
+	UserErrors   []*Problem      `json:"userErrors"`
+}
+
 type ConnectTelegramBotInput struct {
 	CampaignID causeway.ID `json:"campaignId"`
 	BotToken   string      `json:"botToken"`
@@ -288,6 +294,16 @@ type RemoveCampaignMemberPayload struct {
 	UserErrors []*Problem    `json:"userErrors"`
 }
 
+type ReplayWebhookPayload struct {
+	Log        *ent.WebhookLog `json:"log,omitempty"`
+	UserErrors []*Problem      `json:"userErrors"`
+}
+
+type ReplayWebhooksPayload struct {
+	ReplayedCount int        `json:"replayedCount"`
+	UserErrors    []*Problem `json:"userErrors"`
+}
+
 // Whether a message sent now would be let through, and until when.
 type ReplyPolicy struct {
 	// Whether sendMessage takes a message. One that would have to wait (connection INACTIVE, rate limit) is taken, and problem says why it waits.
@@ -447,6 +463,13 @@ type TestConnectionInput struct {
 
 type TestConnectionPayload struct {
 	Report     *ent.TestReport `json:"report,omitempty"`
+	UserErrors []*Problem      `json:"userErrors"`
+}
+
+type TestWebhookPayload struct {
+	Report *ent.TestReport `json:"report,omitempty"`
+	// The log entry that the test event made.
+	Log        *ent.WebhookLog `json:"log,omitempty"`
 	UserErrors []*Problem      `json:"userErrors"`
 }
 
@@ -621,6 +644,7 @@ const (
 	CheckNameToken               CheckName = "TOKEN"
 	CheckNameAccount             CheckName = "ACCOUNT"
 	CheckNameWebhookRegistration CheckName = "WEBHOOK_REGISTRATION"
+	CheckNameWebhookDelivery     CheckName = "WEBHOOK_DELIVERY"
 	CheckNamePrivacyMode         CheckName = "PRIVACY_MODE"
 )
 
@@ -628,12 +652,13 @@ var AllCheckName = []CheckName{
 	CheckNameToken,
 	CheckNameAccount,
 	CheckNameWebhookRegistration,
+	CheckNameWebhookDelivery,
 	CheckNamePrivacyMode,
 }
 
 func (e CheckName) IsValid() bool {
 	switch e {
-	case CheckNameToken, CheckNameAccount, CheckNameWebhookRegistration, CheckNamePrivacyMode:
+	case CheckNameToken, CheckNameAccount, CheckNameWebhookRegistration, CheckNameWebhookDelivery, CheckNamePrivacyMode:
 		return true
 	}
 	return false
