@@ -14,3 +14,6 @@ var (
 
 // WaitingIn is the statement that looks where conversations wait.
 const WaitingIn = waitingIn
+
+// FileName is what is kept of a file's name.
+var FileName = fileName
