@@ -11,7 +11,7 @@
 // A Service may be used from many goroutines. Connecting and disconnecting one
 // account take turns within a process; among processes the database's constraints
 // decide. Locks, in this order: a turn, then nothing else; the mutexes of turns,
-// addresses and pollers are never held across a call or a transaction.
+// addresses, pollers and brakes are never held across a call or a transaction.
 package connection
 
 import (
@@ -149,6 +149,7 @@ type Service struct {
 	addresses addresses
 	strangers strangers
 	pollers   pollers
+	brakes    brakes
 	checkNow  chan struct{} // holds a token when a check became due
 
 	ctx     context.Context
@@ -174,6 +175,7 @@ func New(cfg Config) *Service {
 		addresses: newAddresses(),
 		strangers: newStrangers(),
 		pollers:   newPollers(),
+		brakes:    newBrakes(),
 		checkNow:  make(chan struct{}, 1),
 	}
 	if s.clock == nil {

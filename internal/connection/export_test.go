@@ -1,9 +1,18 @@
 package connection
 
-import "causeway"
+import (
+	"time"
 
-// ClaimDue is the claim's statement, for EXPLAIN.
-var ClaimDue = claimDue
+	entsql "entgo.io/ent/dialect/sql"
+
+	"causeway"
+	"causeway/internal/platform"
+)
+
+// ClaimDue is the claim's statement, for EXPLAIN, while a platform is down.
+func ClaimDue(db *entsql.DialectBuilder, now time.Time) entsql.Querier {
+	return claimDue(db, now, checksAtOnce, without([]platform.Name{platform.Messenger}))
+}
 
 // Unanswered tells what an error of reaching the own address means.
 func (s *Service) Unanswered(host string, err error) (*causeway.Error, string) {
@@ -15,6 +24,9 @@ var (
 	EndOverdue   = endOverdue
 	ForgetLogins = forgetLogins
 )
+
+// ForgetReports is the statement that makes room for reports.
+var ForgetReports = forgetReports
 
 // Strangers counts the pages that are remembered as not connected.
 func (s *Service) Strangers() int {
