@@ -3,7 +3,6 @@ package connection
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -85,7 +84,7 @@ func (i *botLook) foreign() bool { return i.webhook != nil && i.webhook.URL != "
 func (i *botLook) deliver(ctx context.Context) error {
 	switch {
 	case i.webhookErr != nil:
-		i.noDelivery(trouble(i.webhookErr), "Telegram did not say which webhook is registered.")
+		i.unread(i.webhookErr, "Telegram did not say which webhook is registered.")
 		return nil
 	case i.svc.delivery(platform.Telegram) == entconnection.DeliveryPolling:
 		i.arrangeFetching(ctx)
@@ -93,21 +92,6 @@ func (i *botLook) deliver(ctx context.Context) error {
 	default:
 		return i.arrangeWebhook(ctx)
 	}
-}
-
-// noDelivery fails the check without evidence for or against what is registered.
-func (i *botLook) noDelivery(problem *causeway.Error, seen string) {
-	if !i.of.registered {
-		i.hookStatus, i.hookProblem = entconnection.WebhookStatusInactive, i.stamped(problem)
-	}
-	i.fail(platform.CheckWebhookRegistration, problem, seen)
-}
-
-// broken fails the check by what was seen.
-func (i *botLook) broken(status entconnection.WebhookStatus, problem *causeway.Error, seen string) {
-	i.hookStatus, i.hookProblem = status, i.stamped(problem)
-	i.proven = true
-	i.fail(platform.CheckWebhookRegistration, problem, seen)
 }
 
 // arrangeFetching makes sure that no webhook is in the way: Telegram answers fetches
@@ -198,24 +182,6 @@ func (i *botLook) register(ctx context.Context) error {
 	})
 }
 
-// notRegistered fails the check because the platform did not do what registering
-// takes.
-func (i *botLook) notRegistered(err error, seen string) {
-	problem := trouble(err)
-	if refused(err) && !unauthorized(err) {
-		problem = subscriptionFailed(err)
-		i.proven = true
-	}
-	i.hookStatus, i.hookProblem = entconnection.WebhookStatusInactive, i.stamped(problem)
-	i.fail(platform.CheckWebhookRegistration, problem, seen)
-}
-
-// subscriptionFailed is the platform's no to a registration, in its own words.
-func subscriptionFailed(err error) *causeway.Error {
-	refusal := platform.Refused(err)
-	return causeway.Fail(causeway.WebhookSubscriptionFailed).Platform(refusal.Code, refusal.Message).Because(err)
-}
-
 // judgeWebhook tells from what is registered whether updates reach us. tookOver is
 // the host of the program that lost them just now.
 func (i *botLook) judgeWebhook(tookOver string) {
@@ -268,15 +234,6 @@ func taken(address string) (*causeway.Error, string) {
 	host := hostOf(address)
 	return causeway.FailWith(causeway.WebhookTakenOver, causeway.ReasonTakenByWebhook).With("host", host),
 		"Telegram delivers this bot's updates to " + host + ", which is another program."
-}
-
-// hostOf is as much of an address as may be told: the rest can hold secrets.
-func hostOf(address string) string {
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" {
-		return "another address"
-	}
-	return u.Host
 }
 
 func waiting(n int64) string {

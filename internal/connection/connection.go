@@ -71,6 +71,7 @@ type Config struct {
 	PublicURL   string
 	TelegramURL string       // none: api.telegram.org
 	HTTP        *http.Client // for calls to platforms; none: Go's own
+	Media       *http.Client // for addresses found in messages; none: nothing is fetched there
 	Facebook    Facebook
 
 	// CheckInterval is the time between health checks of a connection that works.
@@ -105,6 +106,7 @@ type Service struct {
 	publicURL   string
 	telegramURL string
 	http        *http.Client
+	media       *http.Client
 	facebook    Facebook
 	interval    time.Duration
 	pollTimeout time.Duration
@@ -129,7 +131,7 @@ func New(cfg Config) *Service {
 		store: cfg.Store, viewers: cfg.Store.NewReader(), feed: cfg.Feed, intake: cfg.Intake, keys: cfg.Keys, bus: cfg.Bus,
 		outbox: cfg.Outbox, clock: cfg.Clock, log: cfg.Log,
 		publicURL:   strings.TrimRight(cfg.PublicURL, "/"),
-		telegramURL: cfg.TelegramURL, http: cfg.HTTP, facebook: cfg.Facebook,
+		telegramURL: cfg.TelegramURL, http: cfg.HTTP, media: cfg.Media, facebook: cfg.Facebook,
 		interval: cfg.CheckInterval, pollTimeout: cfg.PollTimeout,
 		turns:     newTurns(),
 		addresses: newAddresses(),

@@ -9,6 +9,7 @@ import (
 	"causeway/ent"
 	entconnection "causeway/ent/connection"
 	"causeway/internal/platform"
+	"causeway/internal/platform/messenger"
 )
 
 // examiner asks one platform about one connection and notes in its inspection what it
@@ -38,9 +39,13 @@ func (s *Service) examiner(row *ent.Connection) (examiner, error) {
 		if err != nil {
 			return nil, err
 		}
-		e := s.lookAtBot(bot)
-		e.of = of
-		return e, nil
+		return &botLook{inspection: s.inspectionOf(of), bot: bot}, nil
+	case platform.Messenger:
+		page, app, token, err := s.pageOf(row)
+		if err != nil {
+			return nil, err
+		}
+		return &pageLook{inspection: s.inspectionOf(of), page: page, app: app, token: messenger.Token(token)}, nil
 	default:
 		return nil, fmt.Errorf("look at %s: %s is not connected by this server", row.ID, row.Platform)
 	}
@@ -123,8 +128,11 @@ func (s *Service) subject(row *ent.Connection) (subject, error) {
 	return of, nil
 }
 
-func (s *Service) inspect() inspection {
-	return inspection{svc: s, began: s.clock.Now(), spent: map[platform.CheckName]time.Duration{}}
+// inspect begins a look at an account of which nothing is stored yet.
+func (s *Service) inspect() inspection { return s.inspectionOf(subject{}) }
+
+func (s *Service) inspectionOf(of subject) inspection {
+	return inspection{svc: s, of: of, began: s.clock.Now(), spent: map[platform.CheckName]time.Duration{}}
 }
 
 // timed adds what asking takes to a check's time.

@@ -53,8 +53,10 @@ type CheckName string
 const (
 	CheckToken               CheckName = "TOKEN"
 	CheckAccount             CheckName = "ACCOUNT"
+	CheckPermissions         CheckName = "PERMISSIONS"
 	CheckWebhookRegistration CheckName = "WEBHOOK_REGISTRATION"
 	CheckPrivacyMode         CheckName = "PRIVACY_MODE"
+	CheckRouting             CheckName = "ROUTING"
 )
 
 // CheckOutcome is how a check ended.

@@ -1,0 +1,299 @@
+package connection
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"causeway"
+	"causeway/ent"
+	"causeway/internal/platform"
+	"causeway/internal/platform/messenger"
+)
+
+// dataAccessWarning is how long before Facebook stops sharing data it is warned of.
+const dataAccessWarning = 14 * 24 * time.Hour
+
+// facebookApp is an app at Facebook: this server's, or a person's own.
+type facebookApp struct {
+	*messenger.App
+	id, secret  string
+	own         bool   // a person's own
+	verifyToken string // of its webhook
+}
+
+// app is this server's app.
+func (s *Service) app() facebookApp {
+	return facebookApp{
+		App: s.appClient(s.facebook.AppID, s.facebook.AppSecret),
+		id:  s.facebook.AppID, secret: s.facebook.AppSecret, verifyToken: s.facebook.VerifyToken,
+	}
+}
+
+func (s *Service) appClient(id, secret string) *messenger.App {
+	return messenger.NewApp(messenger.AppConfig{
+		ID: id, Secret: secret, GraphURL: s.facebook.GraphURL, DialogURL: s.facebook.DialogURL, Version: s.facebook.Version,
+		HTTP: s.http, Clock: s.clock,
+	})
+}
+
+// appOf is the app that a page is connected through.
+func (s *Service) appOf(row *ent.Connection) (facebookApp, error) {
+	if sealed(row.SealedAppSecret) == nil {
+		return s.app(), nil
+	}
+	secret, err := s.opened(sealed(row.SealedAppSecret), row.ID)
+	if err != nil {
+		return facebookApp{}, fmt.Errorf("open the app secret of %s: %w", row.ID, err)
+	}
+	verify, err := s.opened(sealed(row.SealedVerifyToken), row.ID)
+	if err != nil {
+		return facebookApp{}, fmt.Errorf("open the verify token of %s: %w", row.ID, err)
+	}
+	id := ""
+	if row.AppID != nil {
+		id = *row.AppID
+	}
+	return facebookApp{
+		App: s.appClient(id, string(secret)), id: id, secret: string(secret), own: true, verifyToken: string(verify),
+	}, nil
+}
+
+// page is a client for the page with this token, of app.
+func (s *Service) page(app facebookApp, page, token string) *messenger.Client {
+	return messenger.New(messenger.Config{
+		GraphURL: s.facebook.GraphURL, Version: s.facebook.Version, HTTP: s.http, Media: s.media,
+		AppSecret: app.secret, Clock: s.clock,
+	}, page, token)
+}
+
+// pageOf is a client for a connection that has a token.
+func (s *Service) pageOf(row *ent.Connection) (*messenger.Client, facebookApp, string, error) {
+	if sealed(row.SealedToken) == nil {
+		return nil, facebookApp{}, "", causeway.Fail(causeway.NotConnected)
+	}
+	token, err := s.keys.Open(sealed(row.SealedToken), row.ID)
+	if err != nil {
+		return nil, facebookApp{}, "", fmt.Errorf("open the token of %s: %w", row.ID, err)
+	}
+	app, err := s.appOf(row)
+	if err != nil {
+		return nil, facebookApp{}, "", err
+	}
+	return s.page(app, row.AccountID, string(token)), app, string(token), nil
+}
+
+// pageLook is a look at a Facebook page. It asks in the order token, account,
+// permissions, webhook, routing; nothing is asked with a bad token.
+type pageLook struct {
+	inspection
+	page  *messenger.Client
+	app   facebookApp
+	token messenger.Token
+
+	facts messenger.TokenFacts
+}
+
+var _ examiner = (*pageLook)(nil)
+
+func (s *Service) lookAtPage(app facebookApp, page, token string) *pageLook {
+	return &pageLook{inspection: s.inspect(), page: s.page(app, page, token), app: app, token: messenger.Token(token)}
+}
+
+// examine asks everything of a connection that stands already.
+func (i *pageLook) examine(ctx context.Context) error {
+	if err := i.identify(ctx); err != nil {
+		return nil
+	}
+	return i.rest(ctx)
+}
+
+// rest asks what is left once token and account were found good.
+func (i *pageLook) rest(ctx context.Context) error {
+	i.judgeToken()
+	i.judgeAccount()
+	i.judgePermissions()
+	if err := i.deliver(ctx); err != nil {
+		return err
+	}
+	i.judgeRouting(ctx)
+	return nil
+}
+
+// identify asks what the token is worth and reads the page. If either is refused, or not
+// answered, the checks say so and the error is that answer.
+func (i *pageLook) identify(ctx context.Context) error {
+	err := i.timed(platform.CheckToken, func() error {
+		facts, err := i.app.DebugToken(ctx, i.token)
+		i.facts = facts
+		if err == nil && facts.Problem != nil {
+			return facts.Problem
+		}
+		return err
+	})
+	if err != nil {
+		seen := "Facebook did not say what the token is worth."
+		if unauthorized(err) {
+			seen = "Facebook refuses the token."
+		}
+		return i.unidentified(platform.CheckToken, err, trouble(err), seen)
+	}
+	err = i.timed(platform.CheckAccount, func() error {
+		page, err := i.page.Page(ctx)
+		if err == nil {
+			i.profile = profileOf(page)
+		}
+		return err
+	})
+	if err == nil {
+		return nil
+	}
+	if unauthorized(err) {
+		return i.unidentified(platform.CheckToken, err, trouble(err), "Facebook refuses the token.")
+	}
+	problem, seen := trouble(err), "Facebook did not describe the page."
+	if refusal := platform.Refused(err); refusal != nil && refusal.Kind == platform.Rejected {
+		problem = causeway.Fail(causeway.AccountDeleted).Platform(refusal.Code, refusal.Message).Because(err)
+		seen = "Facebook does not show the page any more."
+	}
+	i.pass(platform.CheckToken, "Facebook takes the token.")
+	return i.unidentified(platform.CheckAccount, err, problem, seen)
+}
+
+// unidentified fails one check and skips those that follow.
+func (i *pageLook) unidentified(check platform.CheckName, err error, problem *causeway.Error, seen string) error {
+	i.fail(check, problem, seen)
+	if check == platform.CheckToken {
+		i.skip("Nothing can be asked without the token.", platform.CheckAccount)
+	}
+	i.skip("Nothing can be asked without the token.",
+		platform.CheckPermissions, platform.CheckWebhookRegistration, platform.CheckRouting)
+	return err
+}
+
+// profileOf is a page as it is stored.
+func profileOf(p messenger.Page) *platform.Profile {
+	followers := p.Followers
+	if followers == nil {
+		followers = p.Fans
+	}
+	return &platform.Profile{
+		ID: p.ID, Name: p.Name, Username: p.Username, AvatarRef: p.Picture, Category: p.Category,
+		Followers: followers, Published: p.Published, Tasks: p.Tasks,
+	}
+}
+
+// judgeToken tells when the token's rights end.
+func (i *pageLook) judgeToken() {
+	i.expiry = &expiry{token: unlessZero(i.facts.ExpiresAt), data: unlessZero(i.facts.DataAccessExpiresAt)}
+	seen := "Facebook takes the token, which does not expire."
+	if !i.facts.ExpiresAt.IsZero() {
+		seen = "Facebook takes the token until " + i.facts.ExpiresAt.UTC().Format(time.DateOnly) + "."
+	}
+	ends := i.facts.DataAccessExpiresAt
+	if ends.IsZero() || i.svc.clock.Now().Before(ends.Add(-dataAccessWarning)) {
+		i.pass(platform.CheckToken, seen)
+		return
+	}
+	date := ends.UTC().Format(time.DateOnly)
+	problem := causeway.FailWith(causeway.DataAccessExpiring, causeway.ReasonDataAccessEnds).With("date", date)
+	i.warn(platform.CheckToken, problem, seen+" Facebook shares data with it until "+date+".")
+	i.warnings = append(i.warnings, *i.stamped(problem))
+}
+
+func unlessZero(at time.Time) *time.Time {
+	if at.IsZero() {
+		return nil
+	}
+	return &at
+}
+
+// judgeAccount tells whether customers can write to the page.
+func (i *pageLook) judgeAccount() {
+	if i.profile.Published != nil && !*i.profile.Published {
+		problem := causeway.FailWith(causeway.PageNotPublished, causeway.ReasonPageUnpublished).With("page", i.profile.Name)
+		i.fail(platform.CheckAccount, problem, "The page "+i.profile.Name+" is not published.")
+		return
+	}
+	i.pass(platform.CheckAccount, "This is the page "+i.profile.Name+".")
+}
+
+// required are the permissions without which the connection does not work. A token that
+// was pasted came without a login, so that it need not list pages.
+func (i *pageLook) required() []string {
+	if i.app.own {
+		return []string{"pages_messaging", "pages_manage_metadata"}
+	}
+	return messenger.RequiredScopes()
+}
+
+// judgePermissions tells what the token may do.
+func (i *pageLook) judgePermissions() {
+	var missing []string
+	i.permissions = nil
+	for _, name := range messenger.Scopes() {
+		p := platform.Permission{Name: name, Granted: i.grants(name), Required: slices.Contains(i.required(), name)}
+		i.permissions = append(i.permissions, p)
+		if p.Required && !p.Granted {
+			missing = append(missing, name)
+		}
+	}
+	if missing != nil {
+		names := strings.Join(missing, ", ")
+		i.fail(platform.CheckPermissions,
+			causeway.FailWith(causeway.PermissionsMissing, causeway.ReasonNamedPermissions).With("permissions", names),
+			"The token lacks: "+names+".")
+		return
+	}
+	if !i.app.own && !i.grants("business_management") {
+		i.warn(platform.CheckPermissions, causeway.FailWith(causeway.PermissionsMissing, causeway.ReasonBusinessPagesHidden),
+			"The token has all that is required, but not business_management.")
+		return
+	}
+	i.pass(platform.CheckPermissions, "The token has all permissions.")
+}
+
+// grants tells whether the token has a permission for this page.
+func (i *pageLook) grants(name string) bool {
+	if !slices.Contains(i.facts.Scopes, name) {
+		return false
+	}
+	pages, chosen := i.facts.Targets[name]
+	return !chosen || name == "business_management" || slices.Contains(pages, i.profile.ID)
+}
+
+// judgeRouting tells which apps may answer on the page.
+func (i *pageLook) judgeRouting(ctx context.Context) {
+	var routing messenger.Routing
+	err := i.timed(platform.CheckRouting, func() (err error) {
+		routing, err = i.page.Routing(ctx)
+		return err
+	})
+	if err != nil {
+		i.fail(platform.CheckRouting, trouble(err), "Facebook did not say which apps may answer.")
+		return
+	}
+	var others []string
+	for _, app := range routing.Subscribed {
+		if app.AppID != i.app.id && !messenger.IsInbox(app.AppID) && slices.Contains(app.Fields, "messages") {
+			others = append(others, named(app.AppName, app.AppID))
+		}
+	}
+	if others == nil {
+		i.pass(platform.CheckRouting, "No other app answers on the page.")
+		return
+	}
+	names := strings.Join(others, ", ")
+	problem := causeway.FailWith(causeway.ThreadOwnedByAnotherApp, causeway.ReasonThreadOwnedBy).With("app", names)
+	i.warn(platform.CheckRouting, problem, "These apps get the page's messages too, and may hold conversations: "+names+".")
+	i.warnings = append(i.warnings, *i.stamped(problem))
+}
+
+func named(name, id string) string {
+	if name == "" {
+		return id
+	}
+	return name
+}

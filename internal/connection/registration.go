@@ -1,0 +1,53 @@
+package connection
+
+import (
+	"net/url"
+
+	"causeway"
+	entconnection "causeway/ent/connection"
+	"causeway/internal/platform"
+)
+
+// unread fails the check because the platform did not say what is registered: evidence
+// neither for nor against it.
+func (i *inspection) unread(err error, seen string) {
+	problem := trouble(err)
+	if !i.of.registered {
+		i.hookStatus, i.hookProblem = entconnection.WebhookStatusInactive, i.stamped(problem)
+	}
+	i.fail(platform.CheckWebhookRegistration, problem, seen)
+}
+
+// broken fails the check by what was seen.
+func (i *inspection) broken(status entconnection.WebhookStatus, problem *causeway.Error, seen string) {
+	i.hookStatus, i.hookProblem = status, i.stamped(problem)
+	i.proven = true
+	i.fail(platform.CheckWebhookRegistration, problem, seen)
+}
+
+// notRegistered fails the check because the platform did not do what registering
+// takes.
+func (i *inspection) notRegistered(err error, seen string) {
+	problem := trouble(err)
+	if refused(err) && !unauthorized(err) {
+		problem = subscriptionFailed(err)
+		i.proven = true
+	}
+	i.hookStatus, i.hookProblem = entconnection.WebhookStatusInactive, i.stamped(problem)
+	i.fail(platform.CheckWebhookRegistration, problem, seen)
+}
+
+// subscriptionFailed is the platform's no to a registration, in its own words.
+func subscriptionFailed(err error) *causeway.Error {
+	refusal := platform.Refused(err)
+	return causeway.Fail(causeway.WebhookSubscriptionFailed).Platform(refusal.Code, refusal.Message).Because(err)
+}
+
+// hostOf is as much of an address as may be told: the rest can hold secrets.
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return "another address"
+	}
+	return u.Host
+}
