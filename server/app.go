@@ -183,7 +183,8 @@ func (a *app) build(ctx context.Context) error {
 	processor.Start()
 	a.onStop(a.connections.Close)
 	a.webhooks = webhook.New(webhook.Config{
-		Connections: endpoints{a.connections}, Intake: updates, Rejected: a.connections, Clock: clock, Log: a.log,
+		Connections: endpoints{a.connections}, Pages: endpoints{a.connections},
+		Facebook: webhook.FacebookApp{Secret: cfg.Facebook.AppSecret, VerifyToken: cfg.Facebook.VerifyToken}, Intake: updates, Rejected: a.connections, Clock: clock, Log: a.log,
 	})
 	a.onStop(a.webhooks.Close)
 	a.webhooks.Start()
@@ -279,6 +280,18 @@ func (e endpoints) Find(ctx context.Context, key string) (*webhook.Endpoint, err
 	}
 	return (*webhook.Endpoint)(found), nil
 }
+
+// Page returns where a page's updates belong.
+func (e endpoints) Page(ctx context.Context, page string) (*webhook.Endpoint, error) {
+	found, err := e.connections.Page(ctx, page)
+	if err != nil {
+		return nil, err
+	}
+	return (*webhook.Endpoint)(found), nil
+}
+
+// Stranger has a page that is not connected here left alone by Facebook.
+func (e endpoints) Stranger(page string) { e.connections.Stranger(page) }
 
 // outbox tells the conversations what becomes of connections. The two rooms need each
 // other, so that one of them is made before the other is there.

@@ -28,6 +28,8 @@ func (a *app) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/graphql", withAddress(a.graphql))
 	mux.Handle(webhook.TelegramPath, a.webhooks)
+	mux.Handle(webhook.FacebookPath, a.webhooks)
+	mux.Handle(webhook.FacebookPath+"/", a.webhooks)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "alive") })
 	mux.HandleFunc("GET /readyz", a.ready)
 	page := playground.Config{Endpoint: "/graphql"}

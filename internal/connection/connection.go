@@ -15,6 +15,7 @@
 package connection
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,6 +45,9 @@ const (
 	defaultCheckInterval = time.Hour
 	defaultPollTimeout   = 50 * time.Second // Telegram's own bound
 	defaultTelegramURL   = "https://api.telegram.org"
+	defaultGraphURL      = "https://graph.facebook.com"
+	defaultDialogURL     = "https://www.facebook.com"
+	defaultGraphVersion  = "v25.0"
 )
 
 // Outbox is told what becomes of connections, in the transactions that change them:
@@ -89,7 +93,7 @@ type Facebook struct {
 	ConfigID    string // of Facebook Login for Business; none: permissions are asked for by name
 	GraphURL    string // none: graph.facebook.com
 	DialogURL   string // none: www.facebook.com
-	Version     string // none: the adapter's
+	Version     string // none: v25.0
 }
 
 // Service is the room's work on one database.
@@ -113,6 +117,7 @@ type Service struct {
 
 	turns     turns
 	addresses addresses
+	strangers strangers
 	pollers   pollers
 	checkNow  chan struct{} // holds a token when a check became due
 
@@ -135,6 +140,7 @@ func New(cfg Config) *Service {
 		interval: cfg.CheckInterval, pollTimeout: cfg.PollTimeout,
 		turns:     newTurns(),
 		addresses: newAddresses(),
+		strangers: newStrangers(),
 		pollers:   newPollers(),
 		checkNow:  make(chan struct{}, 1),
 	}
@@ -147,6 +153,9 @@ func New(cfg Config) *Service {
 	if s.telegramURL == "" {
 		s.telegramURL = defaultTelegramURL
 	}
+	s.facebook.GraphURL = cmp.Or(s.facebook.GraphURL, defaultGraphURL)
+	s.facebook.DialogURL = cmp.Or(s.facebook.DialogURL, defaultDialogURL)
+	s.facebook.Version = cmp.Or(s.facebook.Version, defaultGraphVersion)
 	if s.interval <= 0 {
 		s.interval = defaultCheckInterval
 	}
