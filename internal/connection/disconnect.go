@@ -89,7 +89,6 @@ func (s *Service) end(ctx context.Context, id causeway.ID) (ended bool, err erro
 			ClearSealedWebhookSecret().
 			ClearSealedUserToken().
 			ClearSealedAppSecret().
-			ClearSealedVerifyToken().
 			SetWebhookStatus(entconnection.WebhookStatusInactive).
 			ClearWebhookProblem().
 			ClearSubscribedFields().

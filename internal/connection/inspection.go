@@ -9,7 +9,6 @@ import (
 	"causeway/ent"
 	entconnection "causeway/ent/connection"
 	"causeway/internal/platform"
-	"causeway/internal/platform/messenger"
 )
 
 // examiner asks one platform about one connection and notes in its inspection what it
@@ -41,11 +40,7 @@ func (s *Service) examiner(row *ent.Connection) (examiner, error) {
 		}
 		return &botLook{inspection: s.inspectionOf(of), bot: bot}, nil
 	case platform.Messenger:
-		page, app, token, err := s.pageOf(row)
-		if err != nil {
-			return nil, err
-		}
-		return &pageLook{inspection: s.inspectionOf(of), page: page, app: app, token: messenger.Token(token)}, nil
+		return s.pageLookOf(row, of)
 	default:
 		return nil, fmt.Errorf("look at %s: %s is not connected by this server", row.ID, row.Platform)
 	}
@@ -80,6 +75,7 @@ type inspection struct {
 	hookStatus    entconnection.WebhookStatus // empty: nothing was learned of it
 	registered    bool                        // the platform took our registration now
 	registerError error                       // it was asked to and did not
+	replaced      bool                        // the connection has another account now
 }
 
 // expiry is when a token's rights end; nil is never.

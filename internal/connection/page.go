@@ -19,16 +19,15 @@ const dataAccessWarning = 14 * 24 * time.Hour
 // facebookApp is an app at Facebook: this server's, or a person's own.
 type facebookApp struct {
 	*messenger.App
-	id, secret  string
-	own         bool   // a person's own
-	verifyToken string // of its webhook
+	id, secret string
+	own        bool // a person's own
 }
 
 // app is this server's app.
 func (s *Service) app() facebookApp {
 	return facebookApp{
 		App: s.appClient(s.facebook.AppID, s.facebook.AppSecret),
-		id:  s.facebook.AppID, secret: s.facebook.AppSecret, verifyToken: s.facebook.VerifyToken,
+		id:  s.facebook.AppID, secret: s.facebook.AppSecret,
 	}
 }
 
@@ -48,16 +47,12 @@ func (s *Service) appOf(row *ent.Connection) (facebookApp, error) {
 	if err != nil {
 		return facebookApp{}, fmt.Errorf("open the app secret of %s: %w", row.ID, err)
 	}
-	verify, err := s.opened(sealed(row.SealedVerifyToken), row.ID)
-	if err != nil {
-		return facebookApp{}, fmt.Errorf("open the verify token of %s: %w", row.ID, err)
-	}
 	id := ""
 	if row.AppID != nil {
 		id = *row.AppID
 	}
 	return facebookApp{
-		App: s.appClient(id, string(secret)), id: id, secret: string(secret), own: true, verifyToken: string(verify),
+		App: s.appClient(id, string(secret)), id: id, secret: string(secret), own: true,
 	}, nil
 }
 
@@ -93,6 +88,11 @@ type pageLook struct {
 	app   facebookApp
 	token messenger.Token
 
+	// What a login tells beside: the person's tasks on the page, and the token of theirs
+	// from which the page's is had again; empty if it was pasted.
+	tasks  []string
+	person messenger.Token
+
 	facts messenger.TokenFacts
 }
 
@@ -100,6 +100,21 @@ var _ examiner = (*pageLook)(nil)
 
 func (s *Service) lookAtPage(app facebookApp, page, token string) *pageLook {
 	return &pageLook{inspection: s.inspect(), page: s.page(app, page, token), app: app, token: messenger.Token(token)}
+}
+
+// pageLookOf is a look at a connection that has a token.
+func (s *Service) pageLookOf(row *ent.Connection, of subject) (*pageLook, error) {
+	page, app, token, err := s.pageOf(row)
+	if err != nil {
+		return nil, err
+	}
+	person, err := s.opened(sealed(row.SealedUserToken), row.ID)
+	if err != nil {
+		return nil, fmt.Errorf("open the person's token of %s: %w", row.ID, err)
+	}
+	return &pageLook{
+		inspection: s.inspectionOf(of), page: page, app: app, token: messenger.Token(token), person: messenger.Token(person),
+	}, nil
 }
 
 // examine asks everything of a connection that stands already.
@@ -112,7 +127,7 @@ func (i *pageLook) examine(ctx context.Context) error {
 
 // rest asks what is left once token and account were found good.
 func (i *pageLook) rest(ctx context.Context) error {
-	i.judgeToken()
+	i.judgeToken(ctx)
 	i.judgeAccount()
 	i.judgePermissions()
 	if err := i.deliver(ctx); err != nil {
@@ -144,6 +159,7 @@ func (i *pageLook) identify(ctx context.Context) error {
 		page, err := i.page.Page(ctx)
 		if err == nil {
 			i.profile = profileOf(page)
+			i.profile.Tasks = i.tasks
 		}
 		return err
 	})
@@ -185,12 +201,13 @@ func profileOf(p messenger.Page) *platform.Profile {
 	}
 }
 
-// judgeToken tells when the token's rights end.
-func (i *pageLook) judgeToken() {
-	i.expiry = &expiry{token: unlessZero(i.facts.ExpiresAt), data: unlessZero(i.facts.DataAccessExpiresAt)}
+// judgeToken tells when the token's rights end: with the person's own, where that ends
+// earlier.
+func (i *pageLook) judgeToken(ctx context.Context) {
+	i.expiry = i.ends(ctx)
 	seen := "Facebook takes the token, which does not expire."
-	if !i.facts.ExpiresAt.IsZero() {
-		seen = "Facebook takes the token until " + i.facts.ExpiresAt.UTC().Format(time.DateOnly) + "."
+	if i.expiry != nil && i.expiry.token != nil {
+		seen = "Facebook takes the token until " + i.expiry.token.UTC().Format(time.DateOnly) + "."
 	}
 	ends := i.facts.DataAccessExpiresAt
 	if ends.IsZero() || i.svc.clock.Now().Before(ends.Add(-dataAccessWarning)) {
@@ -201,6 +218,34 @@ func (i *pageLook) judgeToken() {
 	problem := causeway.FailWith(causeway.DataAccessExpiring, causeway.ReasonDataAccessEnds).With("date", date)
 	i.warn(platform.CheckToken, problem, seen+" Facebook shares data with it until "+date+".")
 	i.warnings = append(i.warnings, *i.stamped(problem))
+}
+
+// ends is when the token's rights end; nil if Facebook does not say of the person's.
+func (i *pageLook) ends(ctx context.Context) *expiry {
+	own := &expiry{token: unlessZero(i.facts.ExpiresAt), data: unlessZero(i.facts.DataAccessExpiresAt)}
+	if i.person == "" {
+		return own
+	}
+	var facts messenger.TokenFacts
+	err := i.timed(platform.CheckToken, func() (err error) {
+		facts, err = i.app.DebugToken(ctx, i.person)
+		return err
+	})
+	if err != nil || facts.Problem != nil {
+		return nil
+	}
+	return &expiry{
+		token: earlier(own.token, unlessZero(facts.ExpiresAt)),
+		data:  earlier(own.data, unlessZero(facts.DataAccessExpiresAt)),
+	}
+}
+
+// earlier is the first of two times, of which nil never comes.
+func earlier(a, b *time.Time) *time.Time {
+	if a == nil || b != nil && b.Before(*a) {
+		return b
+	}
+	return a
 }
 
 func unlessZero(at time.Time) *time.Time {

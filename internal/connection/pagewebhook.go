@@ -97,7 +97,7 @@ func (i *pageLook) arrangeApp(ctx context.Context) (tookOver string, ok bool) {
 		return "", false
 	}
 	err = i.timed(platform.CheckWebhookRegistration, func() error {
-		return i.app.SetWebhook(ctx, wanted, i.app.verifyToken, messenger.Fields())
+		return i.app.SetWebhook(ctx, wanted, i.verifyToken(), messenger.Fields())
 	})
 	if err != nil {
 		i.notRegistered(err, "Facebook did not take this server's address for the app's webhooks.")
@@ -107,6 +107,15 @@ func (i *pageLook) arrangeApp(ctx context.Context) (tookOver string, ok bool) {
 		return hostOf(found.Callback), true
 	}
 	return "", true
+}
+
+// verifyToken is what Facebook shows when it looks at the address: of an own app the
+// connection's webhook secret, which no delivery needs there.
+func (i *pageLook) verifyToken() string {
+	if i.app.own {
+		return i.of.secret
+	}
+	return i.svc.facebook.VerifyToken
 }
 
 // appWebhook is what the app has registered for pages; empty if nothing.

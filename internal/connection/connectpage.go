@@ -1,0 +1,334 @@
+package connection
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"causeway"
+	"causeway/ent"
+	entfacebooklogin "causeway/ent/facebooklogin"
+	"causeway/internal/auth"
+	"causeway/internal/platform"
+	"causeway/internal/platform/messenger"
+)
+
+// pagesAtOnce bounds how many pages of one login are connected at the same time.
+const pagesAtOnce = 4
+
+// PagesInput is what somebody chooses to connect pages of a login.
+type PagesInput struct {
+	CampaignID causeway.ID
+	LoginID    causeway.ID
+	PageIDs    []string
+	Options    Options
+}
+
+// PageResult is what became of one page: Result, or Err with a code.
+type PageResult struct {
+	PageID string
+	Result
+	Err error
+}
+
+// ConnectFacebookPages links pages of a finished login of the viewer's to a campaign of
+// which they are a manager, each on its own: what becomes of one does not touch the
+// others. Results stand in the order of the page ids, a page that is named twice once.
+// What holds for one is what ConnectTelegramBot promises.
+func (s *Service) ConnectFacebookPages(ctx context.Context, in PagesInput) ([]PageResult, error) {
+	if err := s.mayChange(ctx, in.CampaignID, "input", "campaignId"); err != nil {
+		return nil, err
+	}
+	var err error
+	if in.Options, err = in.Options.checked(); err != nil {
+		return nil, err
+	}
+	g, err := s.granted(ctx, in.CampaignID, in.LoginID)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]PageResult, 0, len(in.PageIDs))
+	for _, id := range in.PageIDs {
+		if !slices.ContainsFunc(results, func(r PageResult) bool { return r.PageID == id }) {
+			results = append(results, PageResult{PageID: id})
+		}
+	}
+	if len(results) == 0 {
+		return nil, causeway.Invalid(causeway.ReasonRequired, "input", "pageIds")
+	}
+	slots := make(chan struct{}, pagesAtOnce)
+	var connecting sync.WaitGroup
+	for i := range results {
+		slots <- struct{}{}
+		connecting.Go(func() {
+			defer func() { <-slots }()
+			r := &results[i]
+			r.Result, r.Err = s.connectPage(ctx, g, r.PageID, newcomer{
+				campaign: in.CampaignID, options: in.Options, action: "connectFacebookPages",
+				field: []string{"input", "pageIds"},
+			})
+		})
+	}
+	connecting.Wait()
+	return results, nil
+}
+
+// ChangeFacebookPage puts another page of a finished login of the viewer's behind a
+// connection. Conversations of the old page stay, and nothing can be sent there any more.
+// The same page is authorised again in place.
+func (s *Service) ChangeFacebookPage(ctx context.Context, id, login causeway.ID, page string) (Result, error) {
+	row, err := s.changeable(ctx, id, platform.Messenger)
+	if err != nil {
+		return Result{}, err
+	}
+	g, err := s.granted(ctx, row.CampaignID, login)
+	if err != nil {
+		return Result{}, err
+	}
+	return s.exchange(ctx, row, func() (Result, error) {
+		return s.connectPage(ctx, g, page, newcomer{
+			campaign: row.CampaignID, options: Options{Enabled: row.Enabled}, action: "changeFacebookPage",
+			field: []string{"input", "pageId"}, into: row.ID,
+		})
+	})
+}
+
+// changeable is a live connection of a platform, for who manages its campaign.
+func (s *Service) changeable(ctx context.Context, id causeway.ID, on platform.Name) (*ent.Connection, error) {
+	row, err := s.managed(ctx, id, "input", "connectionId")
+	switch {
+	case err != nil:
+		return nil, err
+	case row.Platform != on:
+		return nil, causeway.Missing("input", "connectionId")
+	case row.DisconnectedAt != nil:
+		return nil, causeway.Fail(causeway.NotConnected).At("input", "connectionId")
+	}
+	return s.store.Reader().Connection.Get(ctx, id)
+}
+
+// exchange has change put another account behind a connection, and takes the webhook of
+// the one it had away if it did.
+func (s *Service) exchange(ctx context.Context, row *ent.Connection, change func() (Result, error)) (Result, error) {
+	old, lost := s.examiner(row)
+	result, err := change()
+	if err != nil {
+		return Result{}, err
+	}
+	now, err := s.store.Reader().Connection.Get(ctx, row.ID)
+	if err != nil {
+		return Result{}, fmt.Errorf("read %s: %w", row.ID, err)
+	}
+	if now.AccountID != row.AccountID && lost == nil {
+		s.leave(context.WithoutCancel(ctx), old)
+	}
+	return result, nil
+}
+
+// grant is what a finished login lets be connected.
+type grant struct {
+	person string // who logged in
+	token  messenger.Token
+	pages  []messenger.Page
+}
+
+// granted asks Facebook for the pages of a finished login of the viewer's in a campaign.
+// A login that is somebody else's, or of another campaign, is NOT_FOUND; one that is not
+// finished answers its own problem.
+func (s *Service) granted(ctx context.Context, campaign, id causeway.ID) (*grant, error) {
+	viewer, err := auth.From(ctx)
+	if err != nil {
+		return nil, err
+	}
+	path := []string{"input", "loginId"}
+	login, err := s.store.Reader().FacebookLogin.Get(ctx, id)
+	if ent.IsNotFound(err) || err == nil && (login.UserID != viewer.UserID || login.CampaignID != campaign) {
+		return nil, causeway.Missing(path...)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", id, err)
+	}
+	switch {
+	case login.Status == entfacebooklogin.StatusFailed && login.Problem != nil:
+		return nil, (&causeway.Error{Problem: *login.Problem}).At(path...)
+	case !s.clock.Now().Before(login.ExpiresAt), sealed(login.SealedToken) == nil && login.Status != entfacebooklogin.StatusPending:
+		return nil, causeway.Fail(causeway.LoginExpired).At(path...)
+	case login.Status != entfacebooklogin.StatusAuthorized:
+		return nil, causeway.FailWith(causeway.Conflict, causeway.ReasonLoginPending).At(path...).CanRetry()
+	}
+	token, err := s.keys.Open(sealed(login.SealedToken), login.ID)
+	if err != nil {
+		return nil, fmt.Errorf("open the token of %s: %w", id, err)
+	}
+	g := &grant{token: messenger.Token(token)}
+	if login.UserName != nil {
+		g.person = *login.UserName
+	}
+	if g.pages, err = s.app().Pages(ctx, g.token); err != nil {
+		return nil, trouble(err).At(path...)
+	}
+	return g, nil
+}
+
+// connectPage links one page of a login. n says everything but what the page itself does.
+func (s *Service) connectPage(ctx context.Context, g *grant, id string, n newcomer) (Result, error) {
+	at := slices.IndexFunc(g.pages, func(p messenger.Page) bool { return p.ID == id })
+	if at < 0 {
+		return Result{}, causeway.Fail(causeway.PageNotInList).At(n.field...)
+	}
+	page := g.pages[at]
+	if page.Token == "" || !page.May(messenger.TaskMessaging) {
+		return Result{}, causeway.FailWith(causeway.PageRoleInsufficient, causeway.ReasonPageTaskMissing).
+			With("page", page.Name).At(n.field...)
+	}
+	n.platform, n.token, n.by = platform.Messenger, string(page.Token), g.person
+	app := s.app()
+	n.also = func(m *ent.ConnectionMutation, id causeway.ID) error {
+		sealed, err := s.keys.Seal([]byte(g.token), id)
+		if err != nil {
+			return err
+		}
+		m.SetSealedUserToken(sealed)
+		m.SetAppID(app.id)
+		m.ClearSealedAppSecret()
+		return nil
+	}
+	look := s.lookAtPage(app, page.ID, string(page.Token))
+	look.tasks, look.person = page.Tasks, g.token
+	return s.connectLooked(ctx, look, page.ID, n)
+}
+
+// connectLooked links a page with whose token look looks.
+func (s *Service) connectLooked(ctx context.Context, look *pageLook, page string, n newcomer) (Result, error) {
+	if s.publicURL == "" {
+		return Result{}, causeway.FailWith(causeway.PlatformNotConfigured, causeway.ReasonNoPublicURL).With("settings", "--public-url")
+	}
+	done, err := s.turns.take(ctx, page)
+	if err != nil {
+		return Result{}, err
+	}
+	defer done()
+	if err := look.identify(ctx); err != nil {
+		return Result{}, (&causeway.Error{Problem: *look.problem}).At(n.field...).Because(err)
+	}
+	if look.profile.ID != page {
+		return Result{}, causeway.Fail(causeway.InvalidPageToken).At(n.field...)
+	}
+	return s.link(context.WithoutCancel(ctx), look, n)
+}
+
+// PageTokenInput is what somebody enters to connect a page by a token made by hand.
+type PageTokenInput struct {
+	CampaignID  causeway.ID
+	PageID      string
+	AccessToken string
+	AppSecret   *string // of the token's app; needed unless that is this server's
+	Options     Options
+}
+
+// ConnectFacebookPageWithToken links a page by a page's token that was made by hand, in a
+// person's own app or this server's. For an own app its webhook is registered at an
+// address of the connection's own. Else it promises what ConnectTelegramBot does.
+func (s *Service) ConnectFacebookPageWithToken(ctx context.Context, in PageTokenInput) (Result, error) {
+	viewer, err := auth.From(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := s.mayChange(ctx, in.CampaignID, "input", "campaignId"); err != nil {
+		return Result{}, err
+	}
+	if in.Options, err = in.Options.checked(); err != nil {
+		return Result{}, err
+	}
+	in.PageID, in.AccessToken = strings.TrimSpace(in.PageID), strings.TrimSpace(in.AccessToken)
+	switch {
+	case in.PageID == "":
+		return Result{}, causeway.Invalid(causeway.ReasonRequired, "input", "pageId")
+	case in.AccessToken == "":
+		return Result{}, causeway.Fail(causeway.InvalidPageToken).At("input", "accessToken")
+	}
+	app, err := s.appOfToken(ctx, in)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := s.checkPageToken(ctx, app, in); err != nil {
+		return Result{}, err
+	}
+	return s.connectLooked(ctx, s.lookAtPage(app, in.PageID, in.AccessToken), in.PageID, newcomer{
+		campaign: in.CampaignID, platform: platform.Messenger, token: in.AccessToken, by: viewer.Name,
+		options: in.Options, field: []string{"input", "accessToken"}, action: "connectFacebookPageWithToken",
+		also: func(m *ent.ConnectionMutation, id causeway.ID) error {
+			m.ClearSealedUserToken()
+			m.SetAppID(app.id)
+			if !app.own {
+				m.ClearSealedAppSecret()
+				return nil
+			}
+			sealed, err := s.keys.Seal([]byte(app.secret), id)
+			if err == nil {
+				m.SetSealedAppSecret(sealed)
+			}
+			return err
+		},
+	})
+}
+
+// appOfToken is the app that a pasted token belongs to, with its secret.
+func (s *Service) appOfToken(ctx context.Context, in PageTokenInput) (facebookApp, error) {
+	found, err := s.app().AppOf(ctx, messenger.Token(in.AccessToken))
+	if err != nil {
+		return facebookApp{}, pageTokenTrouble(err)
+	}
+	secret := ""
+	if in.AppSecret != nil {
+		secret = strings.TrimSpace(*in.AppSecret)
+	}
+	ours := found.ID == s.facebook.AppID && s.facebookLacks() == nil
+	switch {
+	case ours && (secret == "" || secret == s.facebook.AppSecret):
+		return s.app(), nil
+	case secret == "":
+		return facebookApp{}, causeway.Invalid(causeway.ReasonRequired, "input", "appSecret")
+	}
+	return facebookApp{App: s.appClient(found.ID, secret), id: found.ID, secret: secret, own: true}, nil
+}
+
+// checkPageToken makes sure, by asking as the app, that its secret is right and that the
+// token is the page's.
+func (s *Service) checkPageToken(ctx context.Context, app facebookApp, in PageTokenInput) error {
+	facts, err := app.DebugToken(ctx, messenger.Token(in.AccessToken))
+	if refused(err) {
+		refusal := platform.Refused(err)
+		return causeway.FailWith(causeway.InvalidPageToken, causeway.ReasonAppSecretWrong).
+			At("input", "appSecret").Platform(refusal.Code, refusal.Message).Because(err)
+	}
+	if err != nil {
+		return trouble(err)
+	}
+	wrong := func(reason causeway.Reason) *causeway.Error {
+		return causeway.FailWith(causeway.InvalidPageToken, reason).At("input", "accessToken")
+	}
+	switch {
+	case facts.Problem != nil:
+		return pageTokenTrouble(facts.Problem)
+	case facts.AppID != app.id:
+		return wrong(causeway.ReasonTokenOfOtherApp)
+	case facts.Type != "PAGE":
+		return wrong(causeway.ReasonTokenOfPerson)
+	case facts.ProfileID != "" && facts.ProfileID != in.PageID:
+		return wrong(causeway.ReasonTokenOfOtherPage).With("page", facts.ProfileID)
+	}
+	return nil
+}
+
+// pageTokenTrouble is what a pasted token's refusal says to who pasted it.
+func pageTokenTrouble(err error) *causeway.Error {
+	if !refused(err) {
+		return trouble(err)
+	}
+	refusal := platform.Refused(err)
+	return causeway.Fail(causeway.InvalidPageToken).At("input", "accessToken").
+		Platform(refusal.Code, refusal.Message).Because(err)
+}
