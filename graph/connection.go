@@ -10,11 +10,12 @@ import (
 )
 
 // account is the page or bot behind a connection, as the platform described it.
-func account(c *ent.Connection) model.ConnectedAccount {
+func (r *Resolver) account(c *ent.Connection) model.ConnectedAccount {
 	bot := &model.TelegramBot{
 		BotID:         c.AccountID,
 		Username:      optional(c.Profile.Username),
 		Name:          c.Profile.Name,
+		AvatarURL:     r.fileURL(c.ID, c.AvatarHash),
 		CanJoinGroups: c.Profile.CanJoinGroups,
 		PrivacyMode:   c.Profile.PrivacyMode,
 		Commands:      make([]*model.BotCommand, 0, len(c.Profile.Commands)),

@@ -34,8 +34,12 @@ type Resolver struct {
 	Feed          *feed.Feed
 	Bus           bus.Bus
 	Problems      *problem.Catalogue
-	Clock         causeway.Clock
-	Log           *slog.Logger
+	// FileURL is where the content of an attachment, or the picture of a contact or a
+	// connection, is served to whoever has the address: the same for all who ask within
+	// an hour.
+	FileURL func(id causeway.ID) string
+	Clock   causeway.Clock
+	Log     *slog.Logger
 }
 
 // orNull answers null for what does not exist or may not be seen.

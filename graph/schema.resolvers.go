@@ -34,7 +34,10 @@ import (
 
 // URL is the resolver for the url field.
 func (r *attachmentResolver) URL(ctx context.Context, obj *ent.Attachment) (*string, error) {
-	panic(fmt.Errorf("not implemented: URL - url"))
+	if !conversations.HasFile(obj) {
+		return nil, nil
+	}
+	return r.fileURL(obj.ID, obj.Hash), nil
 }
 
 // Actor is the resolver for the actor field.
@@ -114,7 +117,7 @@ func (r *campaignResolver) EventCursor(ctx context.Context, obj *ent.Campaign) (
 
 // Account is the resolver for the account field.
 func (r *connectionResolver) Account(ctx context.Context, obj *ent.Connection) (model.ConnectedAccount, error) {
-	return account(obj), nil
+	return r.account(obj), nil
 }
 
 // Problem is the resolver for the problem field.
@@ -172,7 +175,7 @@ func (r *connectionEventResolver) Connection(ctx context.Context, obj *model.Con
 
 // AvatarURL is the resolver for the avatarUrl field.
 func (r *contactResolver) AvatarURL(ctx context.Context, obj *ent.Contact) (*string, error) {
-	panic(fmt.Errorf("not implemented: AvatarURL - avatarUrl"))
+	return r.fileURL(obj.ID, obj.AvatarHash), nil
 }
 
 // Assignee is the resolver for the assignee field.
@@ -422,6 +425,7 @@ func (r *mutationResolver) SendMessage(ctx context.Context, input model.SendMess
 	id, err := r.Conversations.Reply(ctx, conversations.Reply{
 		Conversation: input.ConversationID,
 		Text:         deref(input.Text.Value()),
+		Files:        uploads(input.Attachments.Value()),
 		ReplyTo:      deref(input.ReplyToID.Value()),
 		Key:          deref(input.IdempotencyKey.Value()),
 	})

@@ -24,6 +24,7 @@ import (
 	"causeway/internal/conversation"
 	"causeway/internal/feed"
 	"causeway/internal/intake"
+	"causeway/internal/media"
 	"causeway/internal/platform"
 	"causeway/internal/platform/telegram"
 	"causeway/internal/presence"
@@ -58,6 +59,10 @@ type app struct {
 	conversations *conversation.Service
 	webhooks      *webhook.Handler
 	graphql       *transport.Handler
+	media         *media.Disk
+	files         http.Handler  // serves media
+	signer        *media.Signer // of media's addresses
+	outside       *http.Client  // for addresses that strangers write into messages
 	server        *http.Server
 	served        chan error // what Serve returned
 
@@ -141,6 +146,9 @@ func (a *app) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := a.openMedia(keys, clock); err != nil {
+		return err
+	}
 	if a.bus, err = a.openBus(); err != nil {
 		return err
 	}
@@ -165,10 +173,11 @@ func (a *app) build(ctx context.Context) error {
 	a.connections = connection.New(connection.Config{
 		Store: a.store, Feed: events, Intake: updates, Keys: keys, Bus: a.bus, Outbox: outbox{a}, Clock: clock, Log: a.log,
 		PublicURL: string(cfg.PublicURL), TelegramURL: string(cfg.TelegramAPIURL), Facebook: cfg.Facebook.app(),
-		CheckInterval: time.Duration(cfg.CheckInterval),
+		CheckInterval: time.Duration(cfg.CheckInterval), Media: a.media, Outside: a.outside,
 	})
 	a.conversations = conversation.New(conversation.Config{
 		Store: a.store, Feed: events, Bus: a.bus, Accounts: a.connections, Clock: clock, Log: a.log,
+		Media: a.media, MaxMedia: int64(cfg.MaxMedia),
 		Parsers: map[platform.Name]platform.Parser{platform.Telegram: telegram.Parser{}},
 		Limits:  map[platform.Name]platform.Limits{platform.Telegram: telegram.Limits()},
 	})
@@ -202,6 +211,7 @@ func (a *app) buildGraph(events *feed.Feed, clock causeway.Clock) error {
 	resolver := &graph.Resolver{
 		Viewers: viewers, Auth: a.auth, Campaigns: a.campaigns, Connections: a.connections, Conversations: a.conversations,
 		Presence: a.presence, Store: a.store, Feed: events, Bus: a.bus, Problems: problems, Clock: clock, Log: a.log,
+		FileURL: func(id causeway.ID) string { return a.signer.Address(a.address(), id, clock.Now()) },
 	}
 	a.graphql = transport.New(transport.Config{
 		Schema:       graph.NewSchema(resolver),
@@ -224,6 +234,7 @@ func (a *app) buildGraph(events *feed.Feed, clock causeway.Clock) error {
 		Recover:          resolver.Recover,
 		Extensions:       resolver.Extensions(),
 		Limits:           a.settings.Limits,
+		MaxUpload:        int64(a.settings.MaxUpload),
 		Sockets:          a.settings.Sockets,
 	})
 	return nil

@@ -82,6 +82,7 @@ func testSettings(data, telegramURL string) settings {
 		Listen: "127.0.0.1:0", PublicURL: ownAddress, Data: data, Database: databaseSQLite,
 		AdminToken: adminToken, TelegramAPIURL: webURL(telegramURL),
 		CheckInterval: duration(time.Hour), KeepWebhookLogs: duration(720 * time.Hour), KeepEvents: duration(168 * time.Hour),
+		MaxUpload:  64 << 20,
 		Playground: true, Introspection: true, LogLevel: logLevel(slog.LevelDebug), LogFormat: "text",
 	}
 }

@@ -48,7 +48,7 @@ func opensHouse(t *testing.T) *house {
 	s.lan.Reacts(first, "👍")
 	eventually(t, "the shop's customers are heard", func() error {
 		conversations := s.admin().gets(`query($c: ID!) { campaign(id: $c) { conversations { edges { node {
-			id messages { edges { node { text attachments { id } reactions { emoji } } } } } } } } }`, data{"c": s.campaign}).
+			id messages { edges { node { text attachments { id state } reactions { emoji } } } } } } } } }`, data{"c": s.campaign}).
 			at("campaign").nodes("conversations")
 		if len(conversations) != 1 {
 			return fmt.Errorf("%d conversations", len(conversations))
@@ -56,7 +56,7 @@ func opensHouse(t *testing.T) *house {
 		s.conversation = conversations[0].text("id")
 		messages := conversations[0].nodes("messages")
 		if len(messages) != 2 || messages[0].text("text") != "Do you have red umbrellas?" ||
-			len(messages[0].list("reactions")) != 1 || len(messages[1].list("attachments")) != 1 {
+			len(messages[0].list("reactions")) != 1 || len(messages[1].list("attachments")) != 1 || messages[1].list("attachments")[0].text("state") != "STORED" {
 			return fmt.Errorf("messages %v", messages)
 		}
 		return nil

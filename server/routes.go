@@ -30,6 +30,7 @@ func (a *app) routes() http.Handler {
 	mux.Handle(webhook.TelegramPath, a.webhooks)
 	mux.Handle(webhook.FacebookPath, a.webhooks)
 	mux.Handle(webhook.FacebookPath+"/", a.webhooks)
+	mux.Handle("/media/{id}", a.files)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "alive") })
 	mux.HandleFunc("GET /readyz", a.ready)
 	page := playground.Config{Endpoint: "/graphql"}

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/mail"
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,7 +30,7 @@ import (
 type settings struct {
 	Listen    address  `default:"localhost:8080" placeholder:"HOST:PORT" help:"Address to serve on; port 0 picks a free one. Default: ${default}."`
 	PublicURL webURL   `name:"public-url" placeholder:"URL" help:"https address at which platforms reach this server. Without it Telegram is polled and Messenger cannot be connected. http:// is accepted for loopback addresses only. Default: none."`
-	Data      string   `default:"data" placeholder:"FOLDER" help:"Folder for the database and the key file. Default: ${default}."`
+	Data      string   `default:"data" placeholder:"FOLDER" help:"Folder for the database, the key file and media; several servers share it. Default: ${default}."`
 	Database  database `default:"sqlite" placeholder:"DATABASE" help:"sqlite, in the data folder, or postgres://user:password@host:5432/name. Default: ${default}."`
 	NATS      natsURL  `name:"nats" placeholder:"URL" help:"nats://host:4222: several servers over one PostgreSQL. Default: none."`
 
@@ -41,6 +43,10 @@ type settings struct {
 	TelegramAPIURL webURL `name:"telegram-api-url" default:"https://api.telegram.org" placeholder:"URL" help:"Bot API server of Telegram. Default: ${default}."`
 
 	Facebook facebookApp `embed:"" prefix:"facebook-" group:"This server's Facebook app, for Messenger:"`
+
+	AllowPrivateMedia bool `help:"Let media be fetched from loopback and private addresses found in messages, for simulators; the platforms' own addresses are always allowed. Default: off."`
+	MaxMedia          size `default:"25MB" placeholder:"SIZE" help:"The most that is fetched of a file that a customer sends. Default: ${default}."`
+	MaxUpload         size `default:"64MB" placeholder:"SIZE" help:"The most that a request with files may have; platforms take less of one file. Default: ${default}."`
 
 	CheckInterval   duration `default:"1h" placeholder:"DURATION" help:"Time between health checks of a connection. Default: ${default}."`
 	AllowedOrigins  origins  `placeholder:"ORIGINS" help:"Comma-separated origins of web pages that may call from a browser. Default: this server's own."`
@@ -190,6 +196,7 @@ type (
 	database string
 	natsURL  string
 	duration time.Duration
+	size     int64
 	origins  []string
 	logLevel slog.Level
 
@@ -204,6 +211,7 @@ var (
 	_ encoding.TextUnmarshaler = (*database)(nil)
 	_ encoding.TextUnmarshaler = (*natsURL)(nil)
 	_ encoding.TextUnmarshaler = (*duration)(nil)
+	_ encoding.TextUnmarshaler = (*size)(nil)
 	_ encoding.TextUnmarshaler = (*origins)(nil)
 	_ encoding.TextUnmarshaler = (*logLevel)(nil)
 	_ encoding.TextUnmarshaler = (*graphVersion)(nil)
@@ -278,6 +286,22 @@ func (d *duration) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q is not a duration such as 90s, 1h or 720h", text)
 	}
 	*d = duration(parsed)
+	return nil
+}
+
+// UnmarshalText takes a number of bytes, or of KB, MB or GB, which are powers of two.
+func (b *size) UnmarshalText(text []byte) error {
+	number, unit := strings.ToUpper(strings.TrimSpace(string(text))), int64(1)
+	for name, of := range map[string]int64{"KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30} {
+		if cut, ok := strings.CutSuffix(number, name); ok {
+			number, unit = strings.TrimSpace(cut), of
+		}
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n <= 0 || n > math.MaxInt64/4/unit {
+		return fmt.Errorf("%q is not a size such as 25MB, 512KB or 1048576", text)
+	}
+	*b = size(n * unit)
 	return nil
 }
 

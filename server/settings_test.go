@@ -58,6 +58,9 @@ func TestABadSettingIsRefusedInOneSentence(t *testing.T) {
 		{"--allowed-origins", "https://app.example.com/page", "https://app.example.com"},
 		{"--playground", "maybe", "true"},
 		{"--introspection", "maybe", "true"},
+		{"--max-media", "much", "25MB"},
+		{"--max-media", "-1MB", "25MB"},
+		{"--max-upload", "9999999999GB", "25MB"},
 		{"--log-level", "loud", "info"},
 		{"--log-format", "xml", "json"},
 	} {
@@ -89,6 +92,7 @@ func TestSettingsComeFromTheEnvironmentToo(t *testing.T) {
 		"CAUSEWAY_ADMIN_PASSWORD": "a long password", "CAUSEWAY_ADMIN_TOKEN": "a-token-of-sixteen", "CAUSEWAY_TELEGRAM_API_URL": "http://localhost:8081",
 		"CAUSEWAY_CHECK_INTERVAL": "2h", "CAUSEWAY_ALLOWED_ORIGINS": "https://a.example.com, https://b.example.com/", "CAUSEWAY_PLAYGROUND": "false",
 		"CAUSEWAY_INTROSPECTION": "false", "CAUSEWAY_KEEP_WEBHOOK_LOGS": "1h", "CAUSEWAY_KEEP_EVENTS": "3h", "CAUSEWAY_LOG_LEVEL": "warn",
+		"CAUSEWAY_ALLOW_PRIVATE_MEDIA": "true", "CAUSEWAY_MAX_MEDIA": "10 mb", "CAUSEWAY_MAX_UPLOAD": "1048577",
 		"CAUSEWAY_LOG_FORMAT": "json", "CAUSEWAY_FACEBOOK_APP_ID": "1234", "CAUSEWAY_FACEBOOK_APP_SECRET": "an app's secret",
 		"CAUSEWAY_FACEBOOK_VERIFY_TOKEN": "a word", "CAUSEWAY_FACEBOOK_CONFIG_ID": "5678", "CAUSEWAY_FACEBOOK_GRAPH_URL": "http://localhost:8082/",
 		"CAUSEWAY_FACEBOOK_DIALOG_URL": "http://localhost:8083", "CAUSEWAY_FACEBOOK_GRAPH_VERSION": "v26.0",
@@ -107,6 +111,7 @@ func TestSettingsComeFromTheEnvironmentToo(t *testing.T) {
 		Facebook: facebookApp{AppID: "1234", AppSecret: "an app's secret", VerifyToken: "a word", ConfigID: "5678",
 			GraphURL: "http://localhost:8082", DialogURL: "http://localhost:8083", GraphVersion: "v26.0"},
 		AllowedOrigins: origins{"https://a.example.com", "https://b.example.com"}, KeepWebhookLogs: duration(time.Hour), KeepEvents: duration(3 * time.Hour),
+		AllowPrivateMedia: true, MaxMedia: 10 << 20, MaxUpload: 1<<20 + 1,
 		LogLevel: logLevel(slog.LevelWarn), LogFormat: "json", Limits: cmd.settings.Limits, Sockets: cmd.settings.Sockets,
 	}
 	if !reflect.DeepEqual(cmd.settings, want) {
@@ -131,6 +136,7 @@ func TestTheDefaultsAreTheContracts(t *testing.T) {
 		Facebook: facebookApp{GraphURL: "https://graph.facebook.com", DialogURL: "https://www.facebook.com", GraphVersion: "v25.0"},
 		Listen:   "localhost:8080", Data: "data", Database: "sqlite", TelegramAPIURL: "https://api.telegram.org", CheckInterval: duration(time.Hour),
 		Playground: true, Introspection: true, KeepWebhookLogs: duration(720 * time.Hour), KeepEvents: duration(168 * time.Hour), LogFormat: "text",
+		MaxMedia: 25 << 20, MaxUpload: 64 << 20,
 		Limits: cmd.settings.Limits, Sockets: cmd.settings.Sockets, // they are the transports' own
 	}
 	if !reflect.DeepEqual(cmd.settings, want) {
@@ -148,7 +154,7 @@ func TestHelpListsEverySetting(t *testing.T) {
 	defaults := map[string]string{
 		"listen": "localhost:8080", "public-url": "none", "data": "data", "database": "sqlite", "nats": "none", "secret-keys": "a file in the data folder",
 		"admin-email": "made up", "admin-password": "made up", "admin-token": "none", "telegram-api-url": "https://api.telegram.org",
-		"check-interval": "1h", "allowed-origins": "this server's own", "playground": "on", "introspection": "on",
+		"allow-private-media": "off", "max-media": "25MB", "max-upload": "64MB", "check-interval": "1h", "allowed-origins": "this server's own", "playground": "on", "introspection": "on",
 		"keep-webhook-logs": "720h", "keep-events": "168h", "log-level": "info", "log-format": "text",
 	}
 	groups := map[string]reflect.Type{"limit": reflect.TypeFor[transport.Limits](), "socket": reflect.TypeFor[transport.SocketLimits](),

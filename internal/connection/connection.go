@@ -31,6 +31,7 @@ import (
 	"causeway/internal/bus"
 	"causeway/internal/feed"
 	"causeway/internal/intake"
+	"causeway/internal/media"
 	"causeway/internal/platform"
 	"causeway/internal/platform/telegram"
 	"causeway/internal/secret"
@@ -74,8 +75,9 @@ type Config struct {
 	// Empty: updates are fetched.
 	PublicURL   string
 	TelegramURL string       // none: api.telegram.org
+	Media       media.Store  // keeps the accounts' pictures; none: they have none
 	HTTP        *http.Client // for calls to platforms; none: Go's own
-	Media       *http.Client // for addresses found in messages; none: nothing is fetched there
+	Outside     *http.Client // for addresses found in messages; none: nothing is fetched there
 	Facebook    Facebook
 
 	// CheckInterval is the time between health checks of a connection that works.
@@ -109,8 +111,9 @@ type Service struct {
 	log         *slog.Logger
 	publicURL   string
 	telegramURL string
+	media       media.Store
 	http        *http.Client
-	media       *http.Client
+	outside     *http.Client
 	facebook    Facebook
 	interval    time.Duration
 	pollTimeout time.Duration
@@ -136,7 +139,7 @@ func New(cfg Config) *Service {
 		store: cfg.Store, viewers: cfg.Store.NewReader(), feed: cfg.Feed, intake: cfg.Intake, keys: cfg.Keys, bus: cfg.Bus,
 		outbox: cfg.Outbox, clock: cfg.Clock, log: cfg.Log,
 		publicURL:   strings.TrimRight(cfg.PublicURL, "/"),
-		telegramURL: cfg.TelegramURL, http: cfg.HTTP, media: cfg.Media, facebook: cfg.Facebook,
+		telegramURL: cfg.TelegramURL, http: cfg.HTTP, outside: cfg.Outside, facebook: cfg.Facebook,
 		interval: cfg.CheckInterval, pollTimeout: cfg.PollTimeout,
 		turns:     newTurns(),
 		addresses: newAddresses(),

@@ -59,7 +59,7 @@ func (s *Service) appOf(row *ent.Connection) (facebookApp, error) {
 // page is a client for the page with this token, of app.
 func (s *Service) page(app facebookApp, page, token string) *messenger.Client {
 	return messenger.New(messenger.Config{
-		GraphURL: s.facebook.GraphURL, Version: s.facebook.Version, HTTP: s.http, Media: s.media,
+		GraphURL: s.facebook.GraphURL, Version: s.facebook.Version, HTTP: s.http, Media: s.outside,
 		AppSecret: app.secret, Clock: s.clock,
 	}, page, token)
 }

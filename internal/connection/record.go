@@ -93,6 +93,7 @@ func (s *Service) record(
 	if news || i.registered {
 		s.changed(i.of.id)
 	}
+	s.renewPicture(i.of.id)
 	return reportID, nil
 }
 
@@ -144,6 +145,9 @@ func (i *inspection) apply(row *ent.Connection, update *ent.ConnectionUpdateOne)
 	news = news || !slices.EqualFunc(warnings, row.Warnings, func(a, b causeway.Problem) bool { return same(&a, &b) }) ||
 		!reflect.DeepEqual(profile, row.Profile)
 	update.SetProfile(profile).SetWarnings(warnings).SetTokenValid(!i.invalid()).SetLastSyncedAt(now)
+	if profile.AvatarRef == "" {
+		update.ClearAvatarRef().ClearAvatarHash().ClearAvatarType()
+	}
 	if row.Name == row.Profile.Name {
 		update.SetName(profile.Name)
 	}

@@ -60,11 +60,15 @@ func (b *batch) attribute(u update, m *ent.Message, conv *conversationRow, chat 
 	if author == nil {
 		m.ContactID = &conv.ContactID
 		if m.Direction == message.DirectionInbound {
-			b.contact(u, chat.Contact).Blocked = false
+			c := b.contact(u, chat.Contact)
+			c.Blocked = false
+			b.askFor(c)
 		}
 		return
 	}
-	m.ContactID = &b.contact(u, *author).ID
+	c := b.contact(u, *author)
+	m.ContactID = &c.ID
+	b.askFor(c)
 }
 
 func (b *batch) buttonTapped(u update, e platform.ButtonTapped) {

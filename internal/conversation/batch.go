@@ -12,6 +12,7 @@ import (
 	"causeway/ent"
 	"causeway/ent/conversation"
 	"causeway/ent/message"
+	"causeway/ent/messagepart"
 	"causeway/ent/predicate"
 	"causeway/internal/platform"
 	"causeway/internal/store"
@@ -33,6 +34,8 @@ type batch struct {
 	reactions     []reactionChange
 	words         wordChanges
 	taps          []tap
+	files         bool // to be fetched
+	strangers     bool // to be asked for
 }
 
 // conversationRow and messageRow are rows as they will be after the batch. isNew ones
@@ -215,9 +218,45 @@ func (b *batch) loadMessages(w *wanted) error {
 		return nil
 	}
 	rows, err := b.tx.Message.Query().Where(message.Or(ors...)).All(b.tx.Context())
+	if err != nil {
+		return err
+	}
+	byID := map[causeway.ID]*messageRow{}
 	for _, m := range rows {
-		k := account{m.ConnectionID, m.AccountID}.key(*m.ExternalID)
-		b.messages[k] = &messageRow{Message: m}
+		byID[m.ID] = &messageRow{Message: m}
+		b.messages[account{m.ConnectionID, m.AccountID}.key(*m.ExternalID)] = byID[m.ID]
+	}
+	return b.loadParts(w, byID)
+}
+
+// loadParts reads the messages of ours that the platform speaks of by one of their
+// further parts.
+func (b *batch) loadParts(w *wanted, byID map[causeway.ID]*messageRow) error {
+	var ors []predicate.MessagePart
+	for _, a := range accounts(w.messages) {
+		var unknown []string
+		for _, id := range slices.Sorted(maps.Keys(w.messages[a])) {
+			if b.messages[a.key(id)] == nil {
+				unknown = append(unknown, id)
+			}
+		}
+		if len(unknown) > 0 {
+			ors = append(ors, messagepart.And(
+				messagepart.ConnectionID(a.connection), messagepart.AccountID(a.id), messagepart.ExternalIDIn(unknown...),
+			))
+		}
+	}
+	if len(ors) == 0 {
+		return nil
+	}
+	parts, err := b.tx.MessagePart.Query().Where(messagepart.Or(ors...)).WithMessage().All(b.tx.Context())
+	for _, p := range parts {
+		row := byID[p.MessageID]
+		if row == nil {
+			row = &messageRow{Message: p.Edges.Message}
+			byID[p.MessageID] = row
+		}
+		b.messages[account{p.ConnectionID, p.AccountID}.key(p.ExternalID)] = row
 	}
 	return err
 }

@@ -21,6 +21,7 @@ import (
 type contactRow struct {
 	*ent.Contact
 	stored *ent.Contact // nil for a new one
+	ask    bool         // the platform is to be asked who it is
 }
 
 // loadContacts reads the contacts and tells which of them the batch renames; those
@@ -44,7 +45,7 @@ func (b *batch) loadContacts(w *wanted) (renamed []causeway.ID, err error) {
 	b.keep(rows)
 	for _, c := range rows {
 		names := w.people[accountOf(c).key(c.ExternalID)]
-		if len(names) > 1 || len(names) == 1 && names[0] != c.Name {
+		if len(names) > 1 || len(names) == 1 && names[0] != c.Name && names[0] != c.ExternalID {
 			renamed = append(renamed, c.ID)
 		}
 	}
@@ -85,6 +86,7 @@ func (b *batch) contact(u update, p platform.Person) *contactRow {
 		Language:     optional(p.Language),
 		CreatedAt:    b.now,
 	}}
+	b.askFor(c)
 	b.contacts[k] = c
 	return c
 }
@@ -92,7 +94,7 @@ func (b *batch) contact(u update, p platform.Person) *contactRow {
 // refresh brings a contact up to date. What an update leaves out stays: a group's
 // updates do not tell a member's language, say.
 func (b *batch) refresh(c *contactRow, p platform.Person) {
-	if name := store.Clean(p.Name); name != "" && name != c.Name {
+	if name := store.Clean(p.Name); name != "" && name != c.Name && name != c.ExternalID { // which stands for none
 		b.rename(c, name)
 	}
 	if username := optional(p.Username); username != nil {
@@ -149,6 +151,9 @@ func (b *batch) updateContact(c *contactRow) error {
 	if c.Blocked != c.stored.Blocked {
 		u.SetBlocked(c.Blocked)
 	}
+	if c.ask {
+		askAgain(u, b.now)
+	}
 	if len(u.Mutation().Fields()) == 0 {
 		return nil
 	}
@@ -161,11 +166,13 @@ func (b *batch) insertContacts(fresh []*contactRow) error {
 	insert := b.tx.SQL().Insert(contact.Table).Columns(
 		contact.FieldID, contact.FieldCampaignID, contact.FieldConnectionID, contact.FieldAccountID,
 		contact.FieldPlatform, contact.FieldExternalID, contact.FieldName, contact.FieldUsername,
-		contact.FieldLanguage, contact.FieldBlocked, contact.FieldCreatedAt)
+		contact.FieldLanguage, contact.FieldBlocked, contact.FieldCreatedAt,
+		contact.FieldProfile, contact.FieldQueueKey, contact.FieldNextTryAt)
 	for _, c := range fresh {
 		insert.Values(c.ID, c.CampaignID, c.ConnectionID, c.AccountID,
 			string(c.Platform), c.ExternalID, c.Name, c.Username,
-			c.Language, c.Blocked, c.CreatedAt)
+			c.Language, c.Blocked, c.CreatedAt,
+			string(contact.ProfilePending), string(c.ID), b.now)
 	}
 	insert.OnConflict(
 		entsql.ConflictColumns(contact.FieldConnectionID, contact.FieldAccountID, contact.FieldExternalID),

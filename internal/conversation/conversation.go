@@ -10,6 +10,7 @@
 package conversation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -19,6 +20,7 @@ import (
 	"causeway/internal/auth"
 	"causeway/internal/bus"
 	"causeway/internal/feed"
+	"causeway/internal/media"
 	"causeway/internal/platform"
 	"causeway/internal/store"
 )
@@ -45,47 +47,75 @@ type Config struct {
 	Log      *slog.Logger
 	// Pace is how fast messages go out; its zero value is what Telegram bears.
 	Pace Pace
+	// Media keeps files and pictures. Nil: agents send none, and none is fetched.
+	Media media.Store
+	// MaxMedia is how many bytes a file that a customer sends may have; DefaultMaxMedia
+	// if it is zero.
+	MaxMedia int64
 }
+
+// DefaultMaxMedia is 25 MB, counted in powers of two: the most that Messenger lets its
+// customers send, and more than Telegram hands out.
+const DefaultMaxMedia = 25 << 20
 
 // Service keeps the conversations.
 type Service struct {
-	store   *store.Store
-	feed    *feed.Feed
-	bus     bus.Bus
-	parsers map[platform.Name]platform.Parser
-	limits  map[platform.Name]platform.Limits
-	clock   causeway.Clock
-	log     *slog.Logger
-	taps    *gestures
-	signs   *gestures // of agents: typing, seen
-	shown   shown
-	outbox  *outbox
+	store    *store.Store
+	feed     *feed.Feed
+	bus      bus.Bus
+	accounts Accounts
+	parsers  map[platform.Name]platform.Parser
+	limits   map[platform.Name]platform.Limits
+	media    media.Store
+	maxMedia int64
+	clock    causeway.Clock
+	log      *slog.Logger
+	taps     *gestures
+	signs    *gestures // of agents: typing, seen
+	shown    shown
+	outbox   *outbox
+	files    *fetcher
+	profiles *describer
 }
 
 // New makes the room. Close stops what it runs. Nothing is sent before Start.
 func New(cfg Config) *Service {
 	s := &Service{
-		store:   cfg.Store,
-		feed:    cfg.Feed,
-		bus:     cfg.Bus,
-		parsers: cfg.Parsers,
-		limits:  cfg.Limits,
-		clock:   cfg.Clock,
-		log:     cfg.Log,
-		taps:    startGestures(cfg.Accounts, cfg.Log),
-		signs:   startGestures(cfg.Accounts, cfg.Log),
+		store:    cfg.Store,
+		feed:     cfg.Feed,
+		bus:      cfg.Bus,
+		accounts: cfg.Accounts,
+		parsers:  cfg.Parsers,
+		limits:   cfg.Limits,
+		media:    cfg.Media,
+		maxMedia: cmp.Or(cfg.MaxMedia, DefaultMaxMedia),
+		clock:    cfg.Clock,
+		log:      cfg.Log,
+		taps:     startGestures(cfg.Accounts, cfg.Log),
+		signs:    startGestures(cfg.Accounts, cfg.Log),
 	}
-	s.outbox = newOutbox(s, cfg.Accounts, cfg.Pace)
+	s.outbox = newOutbox(s, cfg.Pace)
+	s.files = newFetcher(s)
+	s.profiles = newDescriber(s)
 	return s
 }
 
-// Start begins to send what is queued. It does nothing the second time, or after Close.
-func (s *Service) Start(ctx context.Context) error { return s.outbox.start(ctx) }
+// Start begins to send what is queued, and to fetch files and profiles. It does nothing
+// the second time, or after Close.
+func (s *Service) Start(ctx context.Context) error {
+	if err := s.outbox.start(ctx); err != nil {
+		return err
+	}
+	s.files.start()
+	s.profiles.queue.Start()
+	return nil
+}
 
-// Close lets messages that are being sent finish for ten seconds, ends what
-// platforms are told besides, and returns when nothing is under way. It may come twice, and before Start.
+// Close lets messages that are being sent finish for ten seconds, gives up what is being
+// fetched, ends what platforms are told besides, and returns when nothing is under way.
+// It may come twice, and before Start.
 func (s *Service) Close() error {
-	return errors.Join(s.outbox.close(), s.taps.close(), s.signs.close())
+	return errors.Join(s.outbox.close(), s.files.queue.Close(), s.profiles.queue.Close(), s.taps.close(), s.signs.close())
 }
 
 // Guard makes the reads of a viewers' client see only what belongs to the viewer's
@@ -97,6 +127,7 @@ func Guard(client *ent.Client) {
 	client.Message.Intercept(scoped)
 	client.Attachment.Intercept(scoped)
 	client.Reaction.Intercept(scoped)
+	client.MessagePart.Intercept(scoped)
 	client.Tag.Intercept(scoped)
 	client.Tagging.Intercept(scoped)
 	client.QuickReply.Intercept(scoped)

@@ -62,6 +62,9 @@ func (o *outbox) failed(why *causeway.Error, tried bool) *fate {
 func (o *outbox) after(ctx context.Context, l *letter, sent platform.Sent, err error) fate {
 	now := o.clock.Now()
 	if err == nil {
+		if _, last := l.next(); !last { // the rest goes out in its turn
+			return fate{status: message.StatusQueued, next: now, sent: &sent}
+		}
 		return fate{status: message.StatusSent, tried: true, sent: &sent}
 	}
 	wait := fate{status: message.StatusQueued, problem: l.Problem, next: now}
@@ -80,12 +83,12 @@ func (o *outbox) after(ctx context.Context, l *letter, sent platform.Sent, err e
 		wait.movedTo, wait.problem = r.MovedTo, o.problem(told(causeway.RecipientUnreachable))
 		return wait
 	case r.Kind == platform.RetryAfter:
-		wait.next = o.pacer.wait(l.ConnectionID, l.chat(), r.Wait)
+		wait.next = o.pacer.wait(l.lane(), r.Scope, r.Wait)
 		wait.problem = o.problem(told(causeway.RateLimited).CanRetry())
 		return wait
-	case r.Kind == platform.Unauthorized:
+	case ofConnection(r) != "":
 		wait.next, wait.check = now.Add(jittered(holdFor)), true
-		wait.problem = o.problem(told(causeway.TokenRevoked))
+		wait.problem = o.problem(told(ofConnection(r)))
 		return wait
 	case r.Kind == platform.Blocked:
 		f := o.failed(told(causeway.BlockedByContact), true)
@@ -99,10 +102,48 @@ func (o *outbox) after(ctx context.Context, l *letter, sent platform.Sent, err e
 		wait.next, wait.check = now.Add(jittered(soonerAtFirst(now.Sub(l.CreatedAt)))), true
 		wait.problem = o.problem(told(causeway.NetworkError).CanRetry())
 		return wait
-	case r.Kind == platform.Rejected:
-		return *o.failed(told(causeway.PlatformError), true)
+	case ofMessage(r) != "":
+		return *o.failed(told(ofMessage(r)), true)
 	default:
 		return o.again(l, told(causeway.PlatformError).CanRetry())
+	}
+}
+
+// ofConnection is what a refusal says of the connection, for which a message waits;
+// empty if it says nothing of it.
+func ofConnection(r *platform.Refusal) causeway.Code {
+	switch {
+	case r.Kind == platform.Unauthorized && r.Expired:
+		return causeway.TokenExpired
+	case r.Kind == platform.Unauthorized && r.RoleLost:
+		return causeway.PageRoleInsufficient
+	case r.Kind == platform.Unauthorized:
+		return causeway.TokenRevoked
+	case r.Kind == platform.PermissionMissing:
+		return causeway.PermissionsMissing
+	case r.Kind == platform.Restricted:
+		return causeway.AccountRestricted
+	default:
+		return ""
+	}
+}
+
+// ofMessage is what a refusal says of the message, which will not be taken as it is;
+// empty if it may be.
+func ofMessage(r *platform.Refusal) causeway.Code {
+	switch r.Kind {
+	case platform.TooLarge, platform.FileRejected:
+		return causeway.AttachmentRejected
+	case platform.WindowClosed:
+		return causeway.ReplyWindowClosed
+	case platform.ThreadTaken:
+		return causeway.ThreadOwnedByAnotherApp
+	case platform.NotLive:
+		return causeway.AppNotLive
+	case platform.Rejected:
+		return causeway.PlatformError
+	default:
+		return ""
 	}
 }
 
@@ -167,16 +208,31 @@ func (o *outbox) update(tx *store.Tx, l *letter, f fate) error {
 		}
 	}
 	if f.sent != nil {
-		setSent(u, f.sent)
+		if err := o.taken(tx, u, l, f.sent); err != nil {
+			return err
+		}
 	}
 	return u.Exec(tx.Context())
 }
 
-func setSent(u *ent.MessageUpdate, sent *platform.Sent) {
-	u.SetNillableExternalID(optional(sent.ID))
+// taken notes that the platform took the letter's next part. The message is known by
+// the first one's id, the others have rows of their own.
+func (o *outbox) taken(tx *store.Tx, u *ent.MessageUpdate, l *letter, sent *platform.Sent) error {
+	u.SetPartsSent(l.PartsSent + 1)
+	at := o.clock.Now()
 	if !sent.At.IsZero() {
-		u.SetSentAt(causeway.Stamp(sent.At))
+		at = causeway.Stamp(sent.At)
+		u.SetSentAt(at)
 	}
+	id := optional(sent.ID)
+	if l.PartsSent == 0 || id == nil {
+		u.SetNillableExternalID(id)
+		return nil
+	}
+	return tx.MessagePart.Create().
+		SetCampaignID(l.CampaignID).SetConnectionID(l.ConnectionID).SetAccountID(l.AccountID).
+		SetMessageID(l.ID).SetPlace(l.PartsSent).SetExternalID(*id).SetSentAt(at).
+		Exec(tx.Context())
 }
 
 // block notes that the other side does not want to hear from us.
@@ -216,19 +272,28 @@ func (o *outbox) move(tx *store.Tx, l *letter, f *fate) error {
 	return nil
 }
 
-// correct makes a message SENT that was given up while its call went on: the platform
-// took it.
+// correct notes that the platform took what was given up while its call went on. A
+// message that is whole with it is SENT; of another one the rest is left to whoever
+// sends it once more, since others may have gone out meanwhile.
 func (o *outbox) correct(ctx context.Context, l *letter, f fate) error {
 	return o.store.InTx(ctx, func(tx *store.Tx) error {
-		u := tx.Message.Update().
-			Where(message.ID(l.ID), message.StatusEQ(message.StatusFailed), message.ExternalIDIsNil()).
-			SetStatus(message.StatusSent).ClearProblem()
-		setSent(u, f.sent)
+		givenUp := message.And(message.ID(l.ID), message.StatusEQ(message.StatusFailed), message.PartsSent(l.PartsSent))
+		there, err := tx.Message.Query().Where(givenUp).Exist(tx.Context())
+		if err != nil || !there {
+			return err
+		}
+		u := tx.Message.Update().Where(givenUp)
+		if err := o.taken(tx, u, l, f.sent); err != nil {
+			return fmt.Errorf("note that a part of %s was sent: %w", l.ID, err)
+		}
+		if f.status == message.StatusSent {
+			u.SetStatus(message.StatusSent).ClearProblem()
+		}
 		n, err := u.Save(tx.Context())
 		if err != nil {
 			return fmt.Errorf("note that %s was sent: %w", l.ID, err)
 		}
-		if n > 0 {
+		if n > 0 && f.status == message.StatusSent {
 			o.feed.Append(tx, statusEvent(l.Message, message.StatusSent))
 		}
 		return nil

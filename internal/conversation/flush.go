@@ -137,8 +137,9 @@ func (b *batch) writeAttachments() error {
 
 func (b *batch) appendAttachments(creates []*ent.AttachmentCreate, m *messageRow) []*ent.AttachmentCreate {
 	for i, a := range m.attachments {
+		id := causeway.NewID(causeway.PrefixAttachment)
 		c := b.tx.Attachment.Create().
-			SetCampaignID(m.CampaignID).SetMessageID(m.ID).SetPlace(i).SetKind(a.Kind).
+			SetID(id).SetCampaignID(m.CampaignID).SetMessageID(m.ID).SetPlace(i).SetKind(a.Kind).
 			SetNillablePlatformRef(optional(a.Ref)).
 			SetNillableName(optional(a.Name)).SetNillableMimeType(optional(a.MimeType)).
 			SetNillableSize(positive(int(a.Size))).
@@ -146,7 +147,8 @@ func (b *batch) appendAttachments(creates []*ent.AttachmentCreate, m *messageRow
 			SetNillableDurationSeconds(positive(a.DurationSeconds)).
 			SetNillableLatitude(a.Latitude).SetNillableLongitude(a.Longitude)
 		if a.Ref != "" {
-			c.SetState(attachment.StatePending)
+			c.SetState(attachment.StatePending).SetQueueKey(string(id)).SetNextTryAt(b.now)
+			b.files = true
 		}
 		creates = append(creates, c)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"causeway"
 	"causeway/ent"
+	"causeway/ent/attachment"
 	"causeway/ent/message"
 	"causeway/internal/platform"
 	"causeway/internal/queue"
@@ -18,11 +19,13 @@ import (
 )
 
 const (
-	// sendDeadline bounds one call of the platform.
+	// sendDeadline bounds one call of the platform; one with a file has more time.
 	sendDeadline = 15 * time.Second
 	// sendLease is how long a message is one worker's: longer than a call, so that who
 	// has it still knows what came of it.
-	sendLease = 20 * time.Second
+	sendLease = sendDeadline + afterCall
+	// afterCall is what a lease has left when the call's time is over.
+	afterCall = 5 * time.Second
 	// sendWorkers is how many messages are sent at the same time. They wait for
 	// platforms mostly.
 	sendWorkers = 128
@@ -41,15 +44,18 @@ const (
 // at a time, and of others at the same time. What came of it is written down in a
 // transaction of its own after each call, and that there is a call before it: a message
 // whose call nobody lived to write down may have gone out, and is not sent again.
+//
+// A text and its files are one message, and each of them a call of its own: between two
+// calls the message is handed back, so that what was taken is written down and is not
+// sent again, whatever happens to the rest.
 type outbox struct {
 	*Service
-	accounts Accounts
-	queue    *queue.Queue
-	pacer    *pacer
+	queue *queue.Queue
+	pacer *pacer
 }
 
-func newOutbox(s *Service, accounts Accounts, pace Pace) *outbox {
-	o := &outbox{Service: s, accounts: accounts, pacer: newPacer(s.clock, pace)}
+func newOutbox(s *Service, pace Pace) *outbox {
+	o := &outbox{Service: s, pacer: newPacer(s.clock, pace)}
 	o.queue = queue.New(queue.Config{
 		Store: s.store, Clock: s.clock, Log: s.log,
 		Table:     queue.Table{Name: message.Table, Waiting: "status = 'QUEUED'", Order: message.FieldSeq},
@@ -83,6 +89,14 @@ type letter struct {
 	*ent.Message
 	item queue.Item
 	conv *ent.Conversation // with its contact and connection
+	// parts are what it is made of; PartsSent of them the platform has taken.
+	parts []part
+}
+
+// lane is where the letter goes, as the pacer knows it.
+func (l *letter) lane() lane {
+	conn := l.conv.Edges.Connection
+	return lane{app: string(conn.Platform) + " " + deref(conn.AppID), connection: l.ConnectionID, chat: l.chat()}
 }
 
 // chat is what the platform counts messages by: a group's topics are one chat.
@@ -107,11 +121,12 @@ func (o *outbox) read(ctx context.Context, item queue.Item) (*letter, error) {
 	m, err := o.store.Reader().Message.Query().Where(message.ID(item.ID)).
 		WithConversation(func(q *ent.ConversationQuery) { q.WithContact().WithConnection() }).
 		WithReplyTo().
+		WithAttachments(func(q *ent.AttachmentQuery) { q.Order(attachment.ByPlace()) }).
 		Only(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", item.ID, err)
 	}
-	return &letter{Message: m, item: item, conv: m.Edges.Conversation}, nil
+	return &letter{Message: m, item: item, conv: m.Edges.Conversation, parts: partsOf(m)}, nil
 }
 
 // deliver sends a message if it may be sent now.
@@ -119,7 +134,7 @@ func (o *outbox) deliver(ctx context.Context, l *letter) error {
 	if f := o.before(l); f != nil {
 		return o.write(ctx, l, *f)
 	}
-	if at, asked := o.pacer.turn(l.ConnectionID, l.chat(), l.ID); !at.IsZero() {
+	if at, asked := o.pacer.turn(l.lane(), l.ID); !at.IsZero() {
 		why := l.Problem
 		if asked {
 			why = o.problem(causeway.Fail(causeway.RateLimited).CanRetry())
@@ -166,26 +181,37 @@ func (o *outbox) before(l *letter) *fate {
 	return &fate{status: message.StatusQueued, problem: blocked, next: now.Add(jittered(holdFor))}
 }
 
-// announce writes down that the platform is about to be called.
+// announce writes down that the platform is about to be called, and keeps the message
+// in this worker's hands for as long as that may take.
 func (o *outbox) announce(ctx context.Context, l *letter) error {
-	return o.store.InTx(ctx, func(tx *store.Tx) error {
-		if err := o.queue.Fence(tx, l.item); err != nil {
+	until := l.item.LeasedUntil
+	if p, _ := l.next(); p.file != nil {
+		until = o.clock.Now().Add(p.callTime() + afterCall)
+	}
+	item := l.item
+	err := o.store.InTx(ctx, func(tx *store.Tx) (err error) {
+		if item, err = o.queue.Prolong(tx, l.item, until); err != nil {
 			return err
 		}
 		return tx.Message.Update().Where(message.ID(l.ID)).SetSendingAt(o.clock.Now()).Exec(tx.Context())
 	})
+	if err == nil {
+		l.item = item
+	}
+	return err
 }
 
 func (o *outbox) send(ctx context.Context, l *letter) (platform.Sent, error) {
-	ctx, cancel := context.WithTimeout(ctx, sendDeadline)
+	out, err := o.outgoing(ctx, l)
+	if err != nil {
+		return platform.Sent{}, err
+	}
+	p, _ := l.next()
+	ctx, cancel := context.WithTimeout(ctx, p.callTime())
 	defer cancel()
 	account, err := o.accounts.Open(ctx, l.ConnectionID)
 	if err != nil {
 		return platform.Sent{}, err
-	}
-	out := platform.Outgoing{Chat: l.conv.Chat, Text: deref(l.Text)}
-	if answered := l.Edges.ReplyTo; answered != nil {
-		out.ReplyTo = deref(answered.ExternalID)
 	}
 	return account.Send(ctx, out)
 }

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"causeway"
+	"causeway/internal/platform"
 )
 
 // Pace is how fast messages go out, per second and per process. Zero is what Telegram
@@ -40,6 +41,14 @@ type pacer struct {
 
 	mu       sync.Mutex
 	accounts map[causeway.ID]*accountPace
+	apps     map[string]time.Time // until when a platform asked an app to wait
+}
+
+// lane is the way a message goes: by an app of a platform's, a connection and a chat.
+type lane struct {
+	app        string
+	connection causeway.ID
+	chat       string
 }
 
 // accountPace is one connection's. A booked message has its time already when it is
@@ -65,16 +74,19 @@ func newPacer(clock causeway.Clock, pace Pace) *pacer {
 	if pace.Chat == 0 {
 		pace.Chat = 1
 	}
-	return &pacer{clock: clock, pace: pace, accounts: map[causeway.ID]*accountPace{}}
+	return &pacer{clock: clock, pace: pace, accounts: map[causeway.ID]*accountPace{}, apps: map[string]time.Time{}}
 }
 
 // turn is when a message may go out; zero if it may now. Then its call has begun, and
 // whoever makes it calls done. asked tells that the platform wants the wait.
-func (p *pacer) turn(connection causeway.ID, chat string, message causeway.ID) (at time.Time, asked bool) {
+func (p *pacer) turn(by lane, message causeway.ID) (at time.Time, asked bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.clock.Now()
-	a, c := p.of(connection, chat, now)
+	a, c := p.of(by, now)
+	if until := p.apps[by.app]; until.After(a.until) {
+		a.until = until
+	}
 	if c.until.After(now) && !c.until.Before(a.until) {
 		return c.until, true
 	}
@@ -109,41 +121,52 @@ func (p *pacer) done(connection causeway.ID) {
 	p.accounts[connection].calls--
 }
 
-// wait is told what the platform asked for in a chat, and tells until when the chat
-// waits. When another chat of the account waits as well, all of them do: the platform
-// does not say which it means.
-func (p *pacer) wait(connection causeway.ID, chat string, d time.Duration) time.Time {
+// wait is told what the platform asked for when something was sent, and tells until
+// when that waits: the chat, the account, or all accounts of the app, as the platform
+// says. Where it does not say, it is the chat, and when another chat of the account
+// waits as well, all of them do.
+func (p *pacer) wait(by lane, scope platform.RefusalScope, d time.Duration) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if d <= 0 {
 		d = unsaid
 	}
 	now := p.clock.Now()
-	a, c := p.of(connection, chat, now)
-	c.until = causeway.Stamp(now.Add(d))
-	for other, o := range a.chats {
-		if other != chat && o.until.After(now) && c.until.After(a.until) {
-			a.until = c.until
+	a, c := p.of(by, now)
+	until := causeway.Stamp(now.Add(d))
+	switch scope {
+	case platform.ScopeApp:
+		p.apps[by.app] = until
+	case platform.ScopeAccount:
+		a.until = until
+	case platform.ScopeChat:
+		c.until = until
+	case platform.ScopeUnknown:
+		c.until = until
+		for other, o := range a.chats {
+			if other != by.chat && o.until.After(now) && until.After(a.until) {
+				a.until = until
+			}
 		}
 	}
-	return c.until
+	return until
 }
 
 // of finds or makes the paces of an account and a chat.
-func (p *pacer) of(connection causeway.ID, chat string, now time.Time) (*accountPace, *chatPace) {
-	a := p.accounts[connection]
+func (p *pacer) of(by lane, now time.Time) (*accountPace, *chatPace) {
+	a := p.accounts[by.connection]
 	if a == nil {
 		a = &accountPace{
 			limiter: rate.NewLimiter(p.pace.Account, accountBurst),
 			chats:   map[string]*chatPace{}, booked: map[causeway.ID]time.Time{},
 		}
-		p.accounts[connection] = a
+		p.accounts[by.connection] = a
 	}
-	c := a.chats[chat]
+	c := a.chats[by.chat]
 	if c == nil {
 		a.forget(now)
 		c = &chatPace{limiter: rate.NewLimiter(p.pace.Chat, chatBurst)}
-		a.chats[chat] = c
+		a.chats[by.chat] = c
 	}
 	c.used = now
 	return a, c

@@ -66,6 +66,12 @@ func (s *Service) applyUpdates(tx *store.Tx, updates []update) error {
 		return err
 	}
 	s.feed.Append(tx, b.events()...)
+	if b.files {
+		tx.AfterCommit(s.files.queue.Wake)
+	}
+	if b.strangers {
+		tx.AfterCommit(s.profiles.queue.Wake)
+	}
 	for _, t := range b.taps {
 		tx.AfterCommit(func() { s.taps.enqueue(t.answer()) })
 	}

@@ -25,7 +25,9 @@ import (
 type Reply struct {
 	Conversation causeway.ID
 	Text         string
-	ReplyTo      causeway.ID // the message of the conversation that it answers; empty if none
+	// Files go out after the text, each as the kind that fits it.
+	Files   []Upload
+	ReplyTo causeway.ID // the message of the conversation that it answers; empty if none
 	// Key is the client's own name for this message within the conversation; empty if
 	// it has none.
 	Key string
@@ -36,33 +38,66 @@ const maxKey = 200
 
 // Reply stores a message of the viewer's, QUEUED, and tells its id; the outbox sends
 // it. Of several calls with one key, also at the same time, the first stores a message
-// and all others tell its id. Refusals name the input at fault: NOT_FOUND, CONFLICT for
-// an archived campaign, INVALID_INPUT, MESSAGE_TOO_LONG, NOT_CONNECTED,
-// BLOCKED_BY_CONTACT.
+// and all others tell its id. Files are read, and kept, before anything is stored, and
+// not where the message would be refused without them. Refusals name the input at fault:
+// NOT_FOUND, CONFLICT for an archived campaign, INVALID_INPUT, MESSAGE_TOO_LONG,
+// ATTACHMENT_REJECTED, NOT_CONNECTED, BLOCKED_BY_CONTACT.
 func (s *Service) Reply(ctx context.Context, r Reply) (causeway.ID, error) {
 	viewer, err := auth.From(ctx)
 	if err != nil {
 		return "", err
 	}
-	var id causeway.ID
+	id, files, err := s.withFiles(ctx, r)
+	if err != nil || id != "" {
+		return id, err
+	}
 	err = s.store.InTx(ctx, func(tx *store.Tx) error {
-		conv, err := s.writable(tx, r.Conversation, "input", "conversationId")
-		if err != nil {
+		var conv *ent.Conversation
+		if conv, id, err = s.mayReply(tx, r); err != nil || id != "" {
 			return err
 		}
-		if id, err = repeated(tx, r); err != nil || id != "" {
-			return err
-		}
-		if err := s.sendable(tx, conv, r); err != nil {
-			return err
-		}
-		id, err = s.queueReply(tx, conv, viewer, r)
+		id, err = s.queueReply(tx, conv, viewer, r, files)
 		return err
 	})
 	if err != nil {
 		return "", err
 	}
 	return id, nil
+}
+
+// mayReply locks the reply's conversation, if the message may be stored in it, and
+// tells the one that was stored under its key already.
+func (s *Service) mayReply(tx *store.Tx, r Reply) (*ent.Conversation, causeway.ID, error) {
+	conv, err := s.writable(tx, r.Conversation, "input", "conversationId")
+	if err != nil {
+		return nil, "", err
+	}
+	id, err := repeated(tx, r)
+	if err != nil || id != "" {
+		return conv, id, err
+	}
+	return conv, "", s.sendable(tx, conv, r)
+}
+
+// withFiles keeps the reply's files, if it has some and the message may be stored; the
+// id is that of the message that was stored under its key already.
+func (s *Service) withFiles(ctx context.Context, r Reply) (id causeway.ID, files []kept, err error) {
+	if len(r.Files) == 0 {
+		return "", nil, nil
+	}
+	if s.media == nil {
+		return "", nil, errNoMedia
+	}
+	var conv *ent.Conversation
+	err = s.store.InTx(ctx, func(tx *store.Tx) error {
+		conv, id, err = s.mayReply(tx, r)
+		return err
+	})
+	if err != nil || id != "" {
+		return id, nil, err
+	}
+	files, err = s.keepFiles(ctx, s.limits[conv.Platform], r.Files)
+	return "", files, err
 }
 
 // writable locks a conversation of a campaign in which the viewer may work.
@@ -105,8 +140,11 @@ func repeated(tx *store.Tx, r Reply) (causeway.ID, error) {
 
 // sendable says why a reply is not to be stored, if it is not.
 func (s *Service) sendable(tx *store.Tx, conv *ent.Conversation, r Reply) error {
-	if strings.TrimSpace(store.Clean(r.Text)) == "" {
+	if said(r.Text) == "" && len(r.Files) == 0 {
 		return causeway.Invalid(causeway.ReasonRequired, "input", "text")
+	}
+	if len(r.Files) > maxFiles {
+		return causeway.Invalid(causeway.ReasonTooManyFiles, "input", "attachments").With("max", strconv.Itoa(maxFiles))
 	}
 	if most := s.limits[conv.Platform].Text; most > 0 && units(store.Clean(r.Text)) > most {
 		return causeway.FailWith(causeway.MessageTooLong, causeway.ReasonTooLongToSend).
@@ -129,6 +167,15 @@ func (s *Service) sendable(tx *store.Tx, conv *ent.Conversation, r Reply) error 
 	return nil
 }
 
+// said is a text as it is stored; empty if it says nothing.
+func said(text string) string {
+	text = store.Clean(text)
+	if strings.TrimSpace(text) == "" {
+		return ""
+	}
+	return text
+}
+
 // units is a text's length as platforms count it.
 func units(text string) int {
 	n := 0
@@ -139,15 +186,15 @@ func units(text string) int {
 }
 
 // queueReply stores the message as the newest of its conversation.
-func (s *Service) queueReply(tx *store.Tx, conv *ent.Conversation, viewer *auth.Viewer, r Reply) (causeway.ID, error) {
+func (s *Service) queueReply(tx *store.Tx, conv *ent.Conversation, viewer *auth.Viewer, r Reply, files []kept) (causeway.ID, error) {
 	ctx, now := tx.Context(), s.clock.Now()
 	id := causeway.NewID(causeway.PrefixMessage)
-	text := store.Clean(r.Text)
+	text := said(r.Text)
 	create := tx.Message.Create().
 		SetID(id).SetCampaignID(conv.CampaignID).SetConnectionID(conv.ConnectionID).SetAccountID(conv.AccountID).
 		SetConversationID(conv.ID).SetSeq(conv.LastSeq + 1).
 		SetDirection(message.DirectionOutbound).SetAuthorKind(message.AuthorKindAgent).SetAuthorID(viewer.UserID).
-		SetText(text).SetStatus(message.StatusQueued).
+		SetNillableText(optional(text)).SetStatus(message.StatusQueued).
 		SetNillableIdempotencyKey(optional(r.Key)).
 		SetSentAt(now).SetCreatedAt(now).
 		SetQueueKey(string(conv.ID)).SetQueuedAt(now).SetNextTryAt(now)
@@ -156,6 +203,9 @@ func (s *Service) queueReply(tx *store.Tx, conv *ent.Conversation, viewer *auth.
 	}
 	if err := create.Exec(ctx); err != nil {
 		return "", fmt.Errorf("queue a reply in %s: %w", conv.ID, err)
+	}
+	if err := storeFiles(tx, id, conv, files); err != nil {
+		return "", fmt.Errorf("store the files of %s: %w", id, err)
 	}
 	if err := s.addNewest(tx, conv, id, text, now); err != nil {
 		return "", err
@@ -187,7 +237,8 @@ func (s *Service) addNewest(tx *store.Tx, conv *ent.Conversation, id causeway.ID
 }
 
 // Retry puts a FAILED message of an agent's back into the queue: the same message, in
-// its place, whose attempts go on. NOT_FOUND and CONFLICT name id.
+// its place, whose attempts go on, from the first part on that the platform is not known
+// to have taken. NOT_FOUND and CONFLICT name id.
 func (s *Service) Retry(ctx context.Context, id causeway.ID) error {
 	if _, err := auth.From(ctx); err != nil {
 		return err

@@ -18,8 +18,11 @@ type File struct {
 	Hash     string
 	MimeType string // as Blob.MimeType; what it says decides how the file is served
 	Name     string // as the stranger wrote it; may be empty
-	Size     int64  // bytes; content of another size is damaged and is not served
+	Size     int64  // bytes; content of another size is damaged and is not served; or AnySize
 }
+
+// AnySize as a File's Size: the content is served as long as it is.
+const AnySize = -1
 
 // HandlerConfig is what the handler works with. Signer, Store and Find are needed.
 type HandlerConfig struct {
@@ -115,7 +118,7 @@ func (h *handler) open(ctx context.Context, id causeway.ID) (File, io.ReadSeekCl
 		return File{}, nil, err
 	}
 	size, err := content.Seek(0, io.SeekEnd)
-	if err == nil && size != file.Size {
+	if err == nil && file.Size != AnySize && size != file.Size {
 		err = fmt.Errorf("content %s has %d bytes and should have %d", file.Hash, size, file.Size)
 	}
 	if err == nil {

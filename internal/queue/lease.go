@@ -60,6 +60,19 @@ func (q *Queue) Fence(tx *store.Tx, items ...Item) error {
 	return nil
 }
 
+// Prolong keeps an item that is this worker's for it until a time, if that is later
+// than its lease's end, and returns it as it is from the commit on. It is fenced like
+// by Fence.
+func (q *Queue) Prolong(tx *store.Tx, item Item, until time.Time) (Item, error) {
+	until = causeway.Stamp(until)
+	if !until.After(item.LeasedUntil) {
+		return item, q.Fence(tx, item)
+	}
+	err := q.change(tx, 1, q.table.prolong, until, []string{string(item.ID)}, item.LeasedUntil)
+	item.LeasedUntil = until
+	return item, err
+}
+
 // takeUp ends all leases where there can be no other worker than those that this queue
 // is about to start. The tries stay counted.
 func (q *Queue) takeUp(ctx context.Context) error {
@@ -74,7 +87,7 @@ func (q *Queue) takeUp(ctx context.Context) error {
 
 // Retry hands an item back to be tried again at a time; until then its key waits.
 func (q *Queue) Retry(tx *store.Tx, item Item, at time.Time) error {
-	return q.handBack(tx, 1, q.table.retry, causeway.Stamp(at), []string{string(item.ID)}, item.LeasedUntil)
+	return q.change(tx, 1, q.table.retry, causeway.Stamp(at), []string{string(item.ID)}, item.LeasedUntil)
 }
 
 // Release hands back items that were not tried, for anyone to claim at once; the
@@ -83,11 +96,11 @@ func (q *Queue) Release(tx *store.Tx, items ...Item) error {
 	if len(items) == 0 {
 		return nil
 	}
-	return q.handBack(tx, len(items), q.table.release, ids(items), items[0].LeasedUntil)
+	return q.change(tx, len(items), q.table.release, ids(items), items[0].LeasedUntil)
 }
 
-// handBack executes a statement that must change exactly n rows.
-func (q *Queue) handBack(tx *store.Tx, n int, statement string, args ...any) error {
+// change executes a statement on leases that must change exactly n rows.
+func (q *Queue) change(tx *store.Tx, n int, statement string, args ...any) error {
 	for i, arg := range args {
 		if values, ok := arg.([]string); ok {
 			list, err := q.table.list(values)
@@ -99,11 +112,11 @@ func (q *Queue) handBack(tx *store.Tx, n int, statement string, args ...any) err
 	}
 	done, err := tx.ExecContext(tx.Context(), statement, args...)
 	if err != nil {
-		return fmt.Errorf("hand back: %w", err)
+		return fmt.Errorf("change a lease: %w", err)
 	}
 	changed, err := done.RowsAffected()
 	if err != nil {
-		return fmt.Errorf("hand back: %w", err)
+		return fmt.Errorf("change a lease: %w", err)
 	}
 	if int(changed) != n {
 		return ErrLeaseLost

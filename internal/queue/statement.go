@@ -20,6 +20,7 @@ type statements struct {
 	fence   string // ids, lease → id
 	retry   string // next try, ids, lease
 	release string // ids, lease
+	prolong string // until, ids, lease
 	takeUp  string
 }
 
@@ -45,6 +46,7 @@ func newStatements(of string, t Table) statements {
 		fence:   r.Replace(fenceRows + lock),
 		retry:   r.Replace(retryRows),
 		release: r.Replace(releaseRows),
+		prolong: r.Replace(prolongRows),
 		takeUp:  r.Replace(takeUpRows),
 	}
 }
@@ -97,6 +99,9 @@ WHERE {id among 2} AND {waiting} AND leased_until = $3`
 
 const releaseRows = `UPDATE {table} SET attempts = attempts - 1, leased_until = NULL
 WHERE {id among 1} AND {waiting} AND leased_until = $2`
+
+const prolongRows = `UPDATE {table} SET leased_until = $1
+WHERE {id among 2} AND {waiting} AND leased_until = $3`
 
 const takeUpRows = `UPDATE {table} SET leased_until = NULL WHERE {waiting} AND leased_until IS NOT NULL`
 

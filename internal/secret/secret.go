@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -49,6 +50,7 @@ type Ring struct {
 type key struct {
 	id   [keyIDSize]byte // the first bytes of the key's SHA-256
 	aead cipher.AEAD     // makes its own nonce and puts it in front
+	root []byte          // what other keys are derived from; the key itself cannot be had from it
 }
 
 // Parse reads the keys of a ring: 32 bytes each in base64 (standard or URL-safe,
@@ -105,7 +107,11 @@ func newKey(raw []byte) (key, error) {
 	if err != nil {
 		return key{}, err
 	}
-	k := key{aead: aead}
+	root, err := hkdf.Extract(sha256.New, raw, nil)
+	if err != nil {
+		return key{}, err
+	}
+	k := key{aead: aead, root: root}
 	sum := sha256.Sum256(raw)
 	copy(k.id[:], sum[:])
 	return k, nil
@@ -145,6 +151,15 @@ func (r *Ring) Open(sealed []byte, rowID causeway.ID) ([]byte, error) {
 		return nil, ErrDamaged
 	}
 	return plain, nil
+}
+
+// Derive makes 32 bytes for a purpose, such as signing addresses, that tell nothing of
+// the keys. They are those of the ring's last key: of every server that has it at its
+// end, and the same while a new first key is brought in. They change when that key
+// leaves the ring.
+func (r *Ring) Derive(purpose string) ([]byte, error) {
+	last := r.keys[len(r.keys)-1]
+	return hkdf.Expand(sha256.New, last.root, "causeway: "+purpose, keySize)
 }
 
 // NeedsRotation tells whether sealed was made otherwise than Seal would make it now:

@@ -146,6 +146,32 @@ func TestKeysAreReadInEveryUsualSpelling(t *testing.T) {
 	}
 }
 
+func TestWhatIsDerivedStaysWhileKeysAreRotated(t *testing.T) {
+	t.Parallel()
+	derive := func(purpose string, keys ...string) string {
+		t.Helper()
+		derived, err := ring(t, keys...).Derive(purpose)
+		if err != nil || len(derived) != 32 {
+			t.Fatalf("Derive: %d bytes, %v", len(derived), err)
+		}
+		return string(derived)
+	}
+	before := derive("media", keyText(1))
+	if derive("media", keyText(2), keyText(1)) != before {
+		t.Error("a new key in front changes what is derived")
+	}
+	for what, other := range map[string]string{
+		"for another purpose": derive("mail", keyText(1)), "of another key": derive("media", keyText(2)),
+	} {
+		if other == before {
+			t.Errorf("the same is derived %s", what)
+		}
+	}
+	if strings.Contains(before, strings.Repeat("\x01", 4)) {
+		t.Error("what is derived shows the key")
+	}
+}
+
 func TestABadKeyIsRefusedByPositionAndNotRepeated(t *testing.T) {
 	t.Parallel()
 	short := base64.StdEncoding.EncodeToString([]byte("sixteen bytes ok"))
