@@ -109,6 +109,7 @@ const (
 	ReasonLoginPending        Reason = "login_pending"         // CONFLICT: the Facebook window is still open
 	ReasonLoginUnknown        Reason = "login_unknown"         // LOGIN_EXPIRED: the answer belongs to no sign-in that is waiting here
 	ReasonLoginUsed           Reason = "login_used"            // LOGIN_EXPIRED: Facebook's answer was already taken
+	ReasonOriginNotAllowed    Reason = "origin_not_allowed"    // INVALID_INPUT: no login may be started from this origin
 	ReasonPageUnpublished     Reason = "page_unpublished"      // PAGE_NOT_PUBLISHED {page}: this page
 	ReasonPageTaskMissing     Reason = "page_task_missing"     // PAGE_ROLE_INSUFFICIENT {page}: whoever signed in has no Messages task on it
 	ReasonTokenOfOtherApp     Reason = "token_of_other_app"    // INVALID_PAGE_TOKEN: it was made with an app other than the one entered

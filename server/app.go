@@ -58,6 +58,7 @@ type app struct {
 	connections   *connection.Service
 	conversations *conversation.Service
 	webhooks      *webhook.Handler
+	callback      *connection.Callback
 	graphql       *transport.Handler
 	media         *media.Disk
 	files         http.Handler  // serves media
@@ -173,7 +174,8 @@ func (a *app) build(ctx context.Context) error {
 	a.connections = connection.New(connection.Config{
 		Store: a.store, Feed: events, Intake: updates, Keys: keys, Bus: a.bus, Outbox: outbox{a}, Clock: clock, Log: a.log,
 		PublicURL: string(cfg.PublicURL), TelegramURL: string(cfg.TelegramAPIURL), Facebook: cfg.Facebook.app(),
-		CheckInterval: time.Duration(cfg.CheckInterval), Media: a.media, Outside: a.outside,
+		Origins: append([]string{a.url}, cfg.AllowedOrigins...), CheckInterval: time.Duration(cfg.CheckInterval),
+		Media: a.media, Outside: a.outside,
 	})
 	a.conversations = conversation.New(conversation.Config{
 		Store: a.store, Feed: events, Bus: a.bus, Accounts: a.connections, Clock: clock, Log: a.log,
@@ -206,6 +208,7 @@ func (a *app) buildGraph(events *feed.Feed, clock causeway.Clock) error {
 	if err != nil {
 		return err
 	}
+	a.callback = connection.NewCallback(a.connections, problems)
 	viewers := a.store.NewReader()
 	guard(viewers)
 	resolver := &graph.Resolver{

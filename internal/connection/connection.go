@@ -33,6 +33,7 @@ import (
 	"causeway/internal/intake"
 	"causeway/internal/media"
 	"causeway/internal/platform"
+	"causeway/internal/platform/messenger"
 	"causeway/internal/platform/telegram"
 	"causeway/internal/secret"
 	"causeway/internal/store"
@@ -79,6 +80,9 @@ type Config struct {
 	HTTP        *http.Client // for calls to platforms; none: Go's own
 	Outside     *http.Client // for addresses found in messages; none: nothing is fetched there
 	Facebook    Facebook
+	// Origins are those of web pages that may open a Facebook login, beside the public
+	// address's own.
+	Origins []string
 
 	// CheckInterval is the time between health checks of a connection that works.
 	CheckInterval time.Duration
@@ -115,6 +119,7 @@ type Service struct {
 	http        *http.Client
 	outside     *http.Client
 	facebook    Facebook
+	origins     []string
 	interval    time.Duration
 	pollTimeout time.Duration
 
@@ -139,7 +144,8 @@ func New(cfg Config) *Service {
 		store: cfg.Store, viewers: cfg.Store.NewReader(), feed: cfg.Feed, intake: cfg.Intake, keys: cfg.Keys, bus: cfg.Bus,
 		outbox: cfg.Outbox, clock: cfg.Clock, log: cfg.Log,
 		publicURL:   strings.TrimRight(cfg.PublicURL, "/"),
-		telegramURL: cfg.TelegramURL, http: cfg.HTTP, media: cfg.Media, outside: cfg.Outside, facebook: cfg.Facebook,
+		telegramURL: cfg.TelegramURL, http: cfg.HTTP, media: cfg.Media, outside: cfg.Outside,
+		facebook: cfg.Facebook, origins: cfg.Origins,
 		interval: cfg.CheckInterval, pollTimeout: cfg.PollTimeout,
 		turns:     newTurns(),
 		addresses: newAddresses(),
@@ -185,6 +191,7 @@ func (s *Service) Start() error {
 	bell := s.bus.Subscribe(Topic)
 	s.work.Go(func() { s.listen(bell) })
 	s.work.Go(s.checkHealth)
+	s.work.Go(s.sweepLogins)
 	if s.delivery(platform.Telegram) == entconnection.DeliveryPolling {
 		s.work.Go(s.supervise)
 	}
@@ -239,6 +246,16 @@ func (s *Service) delivery(on platform.Name) entconnection.Delivery {
 // bot is a client for the bot with this token.
 func (s *Service) bot(token string) *telegram.Client {
 	return telegram.New(s.telegramURL, token, s.http)
+}
+
+// app is a client of this server's own Facebook app.
+func (s *Service) app() *messenger.App { return s.appClient(s.facebook.AppID, s.facebook.AppSecret) }
+
+func (s *Service) appClient(id, secret string) *messenger.App {
+	return messenger.NewApp(messenger.AppConfig{
+		ID: id, Secret: secret, GraphURL: s.facebook.GraphURL, DialogURL: s.facebook.DialogURL, Version: s.facebook.Version,
+		HTTP: s.http, Clock: s.clock,
+	})
 }
 
 // botOf is a client for a connection that has a token.

@@ -9,7 +9,6 @@ import (
 
 	"causeway"
 	"causeway/ent"
-	entfacebooklogin "causeway/ent/facebooklogin"
 	"causeway/internal/auth"
 	"causeway/internal/platform"
 	"causeway/internal/platform/messenger"
@@ -45,7 +44,7 @@ func (s *Service) ConnectFacebookPages(ctx context.Context, in PagesInput) ([]Pa
 	if in.Options, err = in.Options.checked(); err != nil {
 		return nil, err
 	}
-	g, err := s.granted(ctx, in.CampaignID, in.LoginID)
+	login, person, err := s.grantedLogin(ctx, in.CampaignID, in.LoginID, "input", "loginId")
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +64,7 @@ func (s *Service) ConnectFacebookPages(ctx context.Context, in PagesInput) ([]Pa
 		connecting.Go(func() {
 			defer func() { <-slots }()
 			r := &results[i]
-			r.Result, r.Err = s.connectPage(ctx, g, r.PageID, newcomer{
+			r.Result, r.Err = s.connectPage(ctx, login, person, r.PageID, newcomer{
 				campaign: in.CampaignID, options: in.Options, action: "connectFacebookPages",
 				field: []string{"input", "pageIds"},
 			})
@@ -83,12 +82,12 @@ func (s *Service) ChangeFacebookPage(ctx context.Context, id, login causeway.ID,
 	if err != nil {
 		return Result{}, err
 	}
-	g, err := s.granted(ctx, row.CampaignID, login)
+	granted, person, err := s.grantedLogin(ctx, row.CampaignID, login, "input", "loginId")
 	if err != nil {
 		return Result{}, err
 	}
 	return s.exchange(ctx, row, func() (Result, error) {
-		return s.connectPage(ctx, g, page, newcomer{
+		return s.connectPage(ctx, granted, person, page, newcomer{
 			campaign: row.CampaignID, options: Options{Enabled: row.Enabled}, action: "changeFacebookPage",
 			field: []string{"input", "pageId"}, into: row.ID,
 		})
@@ -127,77 +126,48 @@ func (s *Service) exchange(ctx context.Context, row *ent.Connection, change func
 	return result, nil
 }
 
-// grant is what a finished login lets be connected.
-type grant struct {
-	person string // who logged in
-	token  messenger.Token
-	pages  []messenger.Page
-}
-
-// granted asks Facebook for the pages of a finished login of the viewer's in a campaign.
-// A login that is somebody else's, or of another campaign, is NOT_FOUND; one that is not
-// finished answers its own problem.
-func (s *Service) granted(ctx context.Context, campaign, id causeway.ID) (*grant, error) {
-	viewer, err := auth.From(ctx)
-	if err != nil {
-		return nil, err
-	}
-	path := []string{"input", "loginId"}
-	login, err := s.store.Reader().FacebookLogin.Get(ctx, id)
-	if ent.IsNotFound(err) || err == nil && (login.UserID != viewer.UserID || login.CampaignID != campaign) {
-		return nil, causeway.Missing(path...)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", id, err)
-	}
-	switch {
-	case login.Status == entfacebooklogin.StatusFailed && login.Problem != nil:
-		return nil, (&causeway.Error{Problem: *login.Problem}).At(path...)
-	case !s.clock.Now().Before(login.ExpiresAt), sealed(login.SealedToken) == nil && login.Status != entfacebooklogin.StatusPending:
-		return nil, causeway.Fail(causeway.LoginExpired).At(path...)
-	case login.Status != entfacebooklogin.StatusAuthorized:
-		return nil, causeway.FailWith(causeway.Conflict, causeway.ReasonLoginPending).At(path...).CanRetry()
-	}
-	token, err := s.keys.Open(sealed(login.SealedToken), login.ID)
-	if err != nil {
-		return nil, fmt.Errorf("open the token of %s: %w", id, err)
-	}
-	g := &grant{token: messenger.Token(token)}
-	if login.UserName != nil {
-		g.person = *login.UserName
-	}
-	if g.pages, err = s.app().Pages(ctx, g.token); err != nil {
-		return nil, trouble(err).At(path...)
-	}
-	return g, nil
-}
-
-// connectPage links one page of a login. n says everything but what the page itself does.
-func (s *Service) connectPage(ctx context.Context, g *grant, id string, n newcomer) (Result, error) {
-	at := slices.IndexFunc(g.pages, func(p messenger.Page) bool { return p.ID == id })
+// connectPage links one page of a finished login, with a token of its own that is had
+// from the person's. n says everything but what the page itself does.
+func (s *Service) connectPage(ctx context.Context, login *ent.FacebookLogin, person messenger.Token, id string, n newcomer) (Result, error) {
+	at := slices.IndexFunc(login.Pages, func(p platform.Profile) bool { return p.ID == id })
 	if at < 0 {
 		return Result{}, causeway.Fail(causeway.PageNotInList).At(n.field...)
 	}
-	page := g.pages[at]
-	if page.Token == "" || !page.May(messenger.TaskMessaging) {
-		return Result{}, causeway.FailWith(causeway.PageRoleInsufficient, causeway.ReasonPageTaskMissing).
-			With("page", page.Name).At(n.field...)
+	page := login.Pages[at]
+	if unfit := unfit(page); unfit != nil {
+		return Result{}, unfit.At(n.field...)
 	}
-	n.platform, n.token, n.by = platform.Messenger, string(page.Token), g.person
-	app := s.app()
+	app := s.serverApp()
+	token, err := app.PageToken(ctx, person, id)
+	if err != nil {
+		return Result{}, trouble(err).At(n.field...)
+	}
+	if token == "" {
+		page.Unspoken = true
+		return Result{}, unfit(page).At(n.field...)
+	}
+	n.platform, n.token, n.by = platform.Messenger, string(token), deref(login.UserName)
 	n.also = func(m *ent.ConnectionMutation, id causeway.ID) error {
-		sealed, err := s.keys.Seal([]byte(g.token), id)
+		sealed, err := s.keys.Seal([]byte(person), id)
 		if err != nil {
 			return err
 		}
 		m.SetSealedUserToken(sealed)
+		m.SetAuthorizerID(deref(login.FacebookUserID))
 		m.SetAppID(app.id)
 		m.ClearSealedAppSecret()
 		return nil
 	}
-	look := s.lookAtPage(app, page.ID, string(page.Token))
-	look.tasks, look.person = page.Tasks, g.token
-	return s.connectLooked(ctx, look, page.ID, n)
+	look := s.lookAtPage(app, id, string(token))
+	look.tasks, look.person = page.Tasks, person
+	return s.connectLooked(ctx, look, id, n)
+}
+
+func deref(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
 }
 
 // connectLooked links a page with whose token look looks.
@@ -261,6 +231,7 @@ func (s *Service) ConnectFacebookPageWithToken(ctx context.Context, in PageToken
 		options: in.Options, field: []string{"input", "accessToken"}, action: "connectFacebookPageWithToken",
 		also: func(m *ent.ConnectionMutation, id causeway.ID) error {
 			m.ClearSealedUserToken()
+			m.ClearAuthorizerID()
 			m.SetAppID(app.id)
 			if !app.own {
 				m.ClearSealedAppSecret()
@@ -288,11 +259,11 @@ func (s *Service) appOfToken(ctx context.Context, in PageTokenInput) (facebookAp
 	ours := found.ID == s.facebook.AppID && s.facebookLacks() == nil
 	switch {
 	case ours && (secret == "" || secret == s.facebook.AppSecret):
-		return s.app(), nil
+		return s.serverApp(), nil
 	case secret == "":
 		return facebookApp{}, causeway.Invalid(causeway.ReasonRequired, "input", "appSecret")
 	}
-	return facebookApp{App: s.appClient(found.ID, secret), id: found.ID, secret: secret, own: true}, nil
+	return s.ownApp(found.ID, secret), nil
 }
 
 // checkPageToken makes sure, by asking as the app, that its secret is right and that the

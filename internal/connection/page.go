@@ -23,37 +23,26 @@ type facebookApp struct {
 	own        bool // a person's own
 }
 
-// app is this server's app.
-func (s *Service) app() facebookApp {
-	return facebookApp{
-		App: s.appClient(s.facebook.AppID, s.facebook.AppSecret),
-		id:  s.facebook.AppID, secret: s.facebook.AppSecret,
-	}
+// serverApp is this server's app.
+func (s *Service) serverApp() facebookApp {
+	return facebookApp{App: s.app(), id: s.facebook.AppID, secret: s.facebook.AppSecret}
 }
 
-func (s *Service) appClient(id, secret string) *messenger.App {
-	return messenger.NewApp(messenger.AppConfig{
-		ID: id, Secret: secret, GraphURL: s.facebook.GraphURL, DialogURL: s.facebook.DialogURL, Version: s.facebook.Version,
-		HTTP: s.http, Clock: s.clock,
-	})
+// ownApp is a person's own app.
+func (s *Service) ownApp(id, secret string) facebookApp {
+	return facebookApp{App: s.appClient(id, secret), id: id, secret: secret, own: true}
 }
 
 // appOf is the app that a page is connected through.
 func (s *Service) appOf(row *ent.Connection) (facebookApp, error) {
 	if sealed(row.SealedAppSecret) == nil {
-		return s.app(), nil
+		return s.serverApp(), nil
 	}
 	secret, err := s.opened(sealed(row.SealedAppSecret), row.ID)
 	if err != nil {
 		return facebookApp{}, fmt.Errorf("open the app secret of %s: %w", row.ID, err)
 	}
-	id := ""
-	if row.AppID != nil {
-		id = *row.AppID
-	}
-	return facebookApp{
-		App: s.appClient(id, string(secret)), id: id, secret: string(secret), own: true,
-	}, nil
+	return s.ownApp(deref(row.AppID), string(secret)), nil
 }
 
 // page is a client for the page with this token, of app.
@@ -158,8 +147,9 @@ func (i *pageLook) identify(ctx context.Context) error {
 	err = i.timed(platform.CheckAccount, func() error {
 		page, err := i.page.Page(ctx)
 		if err == nil {
-			i.profile = profileOf(page)
-			i.profile.Tasks = i.tasks
+			profile := profileOf(page)
+			profile.Tasks, profile.Unspoken = i.tasks, false
+			i.profile = &profile
 		}
 		return err
 	})
@@ -187,18 +177,6 @@ func (i *pageLook) unidentified(check platform.CheckName, err error, problem *ca
 	i.skip("Nothing can be asked without the token.",
 		platform.CheckPermissions, platform.CheckWebhookRegistration, platform.CheckRouting)
 	return err
-}
-
-// profileOf is a page as it is stored.
-func profileOf(p messenger.Page) *platform.Profile {
-	followers := p.Followers
-	if followers == nil {
-		followers = p.Fans
-	}
-	return &platform.Profile{
-		ID: p.ID, Name: p.Name, Username: p.Username, AvatarRef: p.Picture, Category: p.Category,
-		Followers: followers, Published: p.Published, Tasks: p.Tasks,
-	}
 }
 
 // judgeToken tells when the token's rights end: with the person's own, where that ends

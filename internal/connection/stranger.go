@@ -53,9 +53,9 @@ func (s *Service) dismissStrangers() {
 		switch {
 		case errors.Is(err, errWelcome), s.ctx.Err() != nil:
 		case err != nil:
-			s.log.Warn("a page that is not connected delivered", "page", page, "deliveries", deliveries, "error", err)
+			s.log.Warn("a page that is not connected delivers, and was not unsubscribed", "page", page, "deliveries", deliveries, "error", err)
 		default:
-			s.log.Info("a page that is not connected delivered", "page", page, "deliveries", deliveries)
+			s.log.Info("a page that is not connected delivered, and was unsubscribed", "page", page, "deliveries", deliveries)
 		}
 	}
 }
@@ -80,7 +80,7 @@ func (s *Service) dismiss(page string) error {
 	if !errors.Is(err, causeway.Fail(causeway.NotFound)) {
 		return err
 	}
-	return nil
+	return s.app().UnsubscribePage(ctx, page)
 }
 
 // strangers are pages that delivered and are not connected.
