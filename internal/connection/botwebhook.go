@@ -31,9 +31,9 @@ func newWebhookKey() string { return secret.RandomToken(webhookKeyBytes) }
 // newWebhookSecret is what Telegram proves itself with.
 func newWebhookSecret() string { return secret.RandomToken(32) }
 
-// WebhookURL is the address Telegram posts a connection's updates to; empty where they
+// botWebhookURL is the address Telegram posts a connection's updates to; empty where they
 // are fetched.
-func (s *Service) WebhookURL(key string) string {
+func (s *Service) botWebhookURL(key string) string {
 	if s.publicURL == "" {
 		return ""
 	}
@@ -104,7 +104,6 @@ func (i *botLook) arrangeFetching(ctx context.Context) {
 	}
 	if i.own {
 		if err := i.timed(platform.CheckWebhookRegistration, func() error { return i.bot.DeleteWebhook(ctx, false) }); err != nil {
-			i.registerError = err
 			i.notRegistered(err, "Telegram did not remove the webhook, so that updates cannot be fetched.")
 			return
 		}
@@ -127,7 +126,6 @@ func (i *botLook) arrangeWebhook(ctx context.Context) error {
 			tookOver = hostOf(i.webhook.URL)
 		}
 		if err := i.register(ctx); err != nil {
-			i.registerError = err
 			i.notRegistered(err, "Telegram did not register the webhook.")
 			return nil
 		}
@@ -151,7 +149,7 @@ func (i *botLook) registrationDue() bool {
 	if i.of.connecting || !i.of.registered {
 		return true
 	}
-	return i.own && (i.webhook.URL != i.svc.WebhookURL(i.of.key) || len(i.lacking()) > 0)
+	return i.own && (i.webhook.URL != i.svc.botWebhookURL(i.of.key) || len(i.lacking()) > 0)
 }
 
 // lacking are the kinds of updates that are understood here and not delivered.
@@ -168,7 +166,7 @@ func (i *botLook) lacking() []string {
 func (i *botLook) register(ctx context.Context) error {
 	return i.timed(platform.CheckWebhookRegistration, func() error {
 		webhook := telegram.SetWebhook{
-			URL: i.svc.WebhookURL(i.of.key), Secret: i.of.secret, AllowedUpdates: telegram.AllowedUpdates(),
+			URL: i.svc.botWebhookURL(i.of.key), Secret: i.of.secret, AllowedUpdates: telegram.AllowedUpdates(),
 		}
 		err := i.bot.SetWebhook(ctx, webhook)
 		refusal := platform.Refused(err)
@@ -185,7 +183,7 @@ func (i *botLook) register(ctx context.Context) error {
 // judgeWebhook tells from what is registered whether updates reach us. tookOver is
 // the host of the program that lost them just now.
 func (i *botLook) judgeWebhook(tookOver string) {
-	switch wanted := i.svc.WebhookURL(i.of.key); {
+	switch wanted := i.svc.botWebhookURL(i.of.key); {
 	case i.webhook.URL == "":
 		i.broken(entconnection.WebhookStatusInactive, causeway.Fail(causeway.WebhookNotRegistered), "No webhook is registered at Telegram.")
 		return

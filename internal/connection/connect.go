@@ -298,7 +298,12 @@ func (s *Service) replace(
 		SetSealedWebhookSecret(c.secret).
 		SetWebhookStatus(entconnection.WebhookStatusInactive).
 		ClearWebhookProblem().
+		ClearSubscribedFields().
+		ClearPermissions().
 		ClearWarnings().
+		ClearTokenExpiresAt().
+		ClearTokenRefreshAt().
+		ClearDataAccessExpiresAt().
 		ClearRegisteredAt().
 		SetPollOffset(0).
 		SetPlatformPending(0).

@@ -248,13 +248,13 @@ func (s *Service) ConnectFacebookPageWithToken(ctx context.Context, in PageToken
 
 // appOfToken is the app that a pasted token belongs to, with its secret.
 func (s *Service) appOfToken(ctx context.Context, in PageTokenInput) (facebookApp, error) {
-	found, err := s.app().AppOf(ctx, messenger.Token(in.AccessToken))
+	secret, asking := strings.TrimSpace(deref(in.AppSecret)), s.app()
+	if secret != "" { // the app may want to see that it is known
+		asking = s.appClient("", secret)
+	}
+	found, err := asking.AppOf(ctx, messenger.Token(in.AccessToken))
 	if err != nil {
 		return facebookApp{}, pageTokenTrouble(err)
-	}
-	secret := ""
-	if in.AppSecret != nil {
-		secret = strings.TrimSpace(*in.AppSecret)
 	}
 	ours := found.ID == s.facebook.AppID && s.facebookLacks() == nil
 	switch {

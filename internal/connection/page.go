@@ -171,11 +171,12 @@ func (i *pageLook) identify(ctx context.Context) error {
 // unidentified fails one check and skips those that follow.
 func (i *pageLook) unidentified(check platform.CheckName, err error, problem *causeway.Error, seen string) error {
 	i.fail(check, problem, seen)
+	why := "Nothing can be asked without the page."
 	if check == platform.CheckToken {
-		i.skip("Nothing can be asked without the token.", platform.CheckAccount)
+		why = "Nothing can be asked without the token."
+		i.skip(why, platform.CheckAccount)
 	}
-	i.skip("Nothing can be asked without the token.",
-		platform.CheckPermissions, platform.CheckWebhookRegistration, platform.CheckRouting)
+	i.skip(why, platform.CheckPermissions, platform.CheckWebhookRegistration, platform.CheckRouting)
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"causeway"
+	"causeway/ent"
 	entconnection "causeway/ent/connection"
 	"causeway/internal/platform"
 	"causeway/internal/platform/messenger"
@@ -16,9 +17,9 @@ import (
 // connection's key, for a person's own.
 const facebookPath = "/webhooks/facebook"
 
-// FacebookWebhookURL is the address that Facebook posts a page's updates to: by the
+// facebookWebhookURL is the address that Facebook posts a page's updates to: by the
 // connection's key for a person's own app; empty without a public address.
-func (s *Service) FacebookWebhookURL(key string, ownApp bool) string {
+func (s *Service) facebookWebhookURL(key string, ownApp bool) string {
 	switch {
 	case s.publicURL == "":
 		return ""
@@ -27,6 +28,23 @@ func (s *Service) FacebookWebhookURL(key string, ownApp bool) string {
 	default:
 		return s.publicURL + facebookPath
 	}
+}
+
+// VerifyToken is what a platform shows when it looks at a connection's webhook address,
+// for who sets up the app by hand; empty where none is shown, and of a connection that is
+// disconnected.
+func (s *Service) VerifyToken(row *ent.Connection) (string, error) {
+	if row.Platform != platform.Messenger || row.DisconnectedAt != nil {
+		return "", nil
+	}
+	if sealed(row.SealedAppSecret) == nil {
+		return s.facebook.VerifyToken, nil
+	}
+	token, err := s.opened(sealed(row.SealedWebhookSecret), row.ID)
+	if err != nil {
+		return "", fmt.Errorf("open the verify token of %s: %w", row.ID, err)
+	}
+	return string(token), nil
 }
 
 // deliver sees to it that the app's webhook leads here and that the page is subscribed,
@@ -78,7 +96,7 @@ func lackingFields(has []string) []string {
 // arrangeApp makes sure that the app's webhook is ours. It tells the host that lost it
 // just now, and whether there is anything left to look at.
 func (i *pageLook) arrangeApp(ctx context.Context) (tookOver string, ok bool) {
-	wanted := i.svc.FacebookWebhookURL(i.of.key, i.app.own)
+	wanted := i.svc.facebookWebhookURL(i.of.key, i.app.own)
 	found, err := i.appWebhook(ctx)
 	if err != nil {
 		i.unread(err, "Facebook did not say where the app's webhooks go.")
@@ -156,8 +174,8 @@ func (i *pageLook) arrangePage(ctx context.Context) (fields []string, ok bool) {
 		i.notRegistered(err, "Facebook did not subscribe the page to the app.")
 		return nil, false
 	}
-	i.registered = true
 	fields, subscribed, err = i.pageFields(ctx)
+	i.registered = err != nil || subscribed
 	if err == nil && subscribed {
 		return fields, true
 	}
@@ -184,5 +202,15 @@ func (i *pageLook) pageFields(ctx context.Context) (fields []string, subscribed 
 	return fields, subscribed, err
 }
 
-// leave unsubscribes the page.
-func (i *pageLook) leave(ctx context.Context) error { return i.page.Unsubscribe(ctx) }
+// leave unsubscribes the page from the app, unless somebody connected it through the same
+// one meanwhile.
+func (i *pageLook) leave(ctx context.Context) error {
+	taken, err := i.svc.store.Reader().Connection.Query().
+		Where(entconnection.PlatformEQ(platform.Messenger), entconnection.AccountID(i.of.account),
+			entconnection.DisconnectedAtIsNil(), entconnection.AppID(i.app.id)).
+		Exist(ctx)
+	if err != nil || taken {
+		return err
+	}
+	return i.page.Unsubscribe(ctx)
+}

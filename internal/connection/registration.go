@@ -4,14 +4,27 @@ import (
 	"net/url"
 
 	"causeway"
+	"causeway/ent"
 	entconnection "causeway/ent/connection"
 	"causeway/internal/platform"
 )
+
+// WebhookAddress is where a connection's platform posts updates to; empty without a
+// public address.
+func (s *Service) WebhookAddress(row *ent.Connection) string {
+	if row.Platform == platform.Messenger {
+		return s.facebookWebhookURL(row.WebhookKey, sealed(row.SealedAppSecret) != nil)
+	}
+	return s.botWebhookURL(row.WebhookKey)
+}
 
 // unread fails the check because the platform did not say what is registered: evidence
 // neither for nor against it.
 func (i *inspection) unread(err error, seen string) {
 	problem := trouble(err)
+	if i.of.connecting {
+		i.registerError = err // what was asked for was not done
+	}
 	if !i.of.registered {
 		i.hookStatus, i.hookProblem = entconnection.WebhookStatusInactive, i.stamped(problem)
 	}
@@ -28,6 +41,7 @@ func (i *inspection) broken(status entconnection.WebhookStatus, problem *causewa
 // notRegistered fails the check because the platform did not do what registering
 // takes.
 func (i *inspection) notRegistered(err error, seen string) {
+	i.registerError = err
 	problem := trouble(err)
 	if refused(err) && !unauthorized(err) {
 		problem = subscriptionFailed(err)

@@ -24,7 +24,8 @@ const (
 )
 
 // refreshAt is when a token that ends is renewed: a week before, or at half its life
-// where that is short; a day from now where that is over.
+// where that is short; where that is over, when it was going to be tried again, or a day
+// from now.
 func (s *Service) refreshAt(row *ent.Connection, ends time.Time, fresh bool) time.Time {
 	now := s.clock.Now()
 	since := row.ConnectedAt
@@ -40,6 +41,9 @@ func (s *Service) refreshAt(row *ent.Connection, ends time.Time, fresh bool) tim
 	}
 	if !at.After(now) {
 		at = now.Add(renewAgain)
+		if next := row.TokenRefreshAt; next != nil && !fresh && next.After(now) {
+			at = *next
+		}
 	}
 	return causeway.Stamp(at)
 }

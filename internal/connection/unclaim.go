@@ -80,7 +80,11 @@ func putBack(update *ent.ConnectionUpdateOne, was *ent.Connection, now time.Time
 		SetNillableRegisteredAt(was.RegisteredAt).
 		SetNillableTokenExpiresAt(was.TokenExpiresAt).
 		SetNillableTokenRefreshAt(was.TokenRefreshAt).
+		SetNillableDataAccessExpiresAt(was.DataAccessExpiresAt).
+		SetPermissions(was.Permissions).
+		SetSubscribedFields(was.SubscribedFields).
 		SetNillableAppID(was.AppID).
+		SetNillableAuthorizerID(was.AuthorizerID).
 		SetNextCheckAt(now).
 		ClearLeasedUntil()
 	setProblem(update, was.Problem)
