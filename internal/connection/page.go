@@ -83,6 +83,7 @@ type pageLook struct {
 	person messenger.Token
 
 	facts messenger.TokenFacts
+	heard []string // the kinds of events that the app's webhook gets
 }
 
 var _ examiner = (*pageLook)(nil)

@@ -65,6 +65,8 @@ func (i *pageLook) deliver(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
+	// Only what both the app and the page are subscribed to is delivered.
+	fields = slices.DeleteFunc(fields, func(f string) bool { return !slices.Contains(i.heard, f) })
 	i.hookStatus, i.subscribed = entconnection.WebhookStatusActive, fields
 	seen := fmt.Sprintf("Facebook delivers %s to %s.", counted(len(fields), "kind")+" of events", hostOf(i.svc.publicURL))
 	lacking := lackingFields(fields)
@@ -103,6 +105,7 @@ func (i *pageLook) arrangeApp(ctx context.Context) (tookOver string, ok bool) {
 		return "", false
 	}
 	ours := found.Callback == wanted
+	i.heard = found.Fields
 	due := i.of.connecting || !i.of.registered
 	switch {
 	case ours && (len(lackingFields(found.Fields)) == 0 || !due):
@@ -121,6 +124,7 @@ func (i *pageLook) arrangeApp(ctx context.Context) (tookOver string, ok bool) {
 		i.notRegistered(err, "Facebook did not take this server's address for the app's webhooks.")
 		return "", false
 	}
+	i.heard = messenger.Fields()
 	if found.Callback != "" && !ours {
 		return hostOf(found.Callback), true
 	}

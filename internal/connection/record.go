@@ -156,13 +156,16 @@ func (i *inspection) apply(row *ent.Connection, update *ent.ConnectionUpdateOne)
 
 // applyExpiry notes when the token's rights end.
 func (i *inspection) applyExpiry(row *ent.Connection, update *ent.ConnectionUpdateOne) (news bool) {
-	update.ClearTokenExpiresAt().ClearDataAccessExpiresAt().ClearTokenRefreshAt()
 	if at := i.expiry.token; at != nil {
 		update.SetTokenExpiresAt(causeway.Stamp(*at))
 		update.SetTokenRefreshAt(i.svc.refreshAt(row, *at, i.of.connecting))
+	} else {
+		update.ClearTokenExpiresAt().ClearTokenRefreshAt()
 	}
 	if at := i.expiry.data; at != nil {
 		update.SetDataAccessExpiresAt(causeway.Stamp(*at))
+	} else {
+		update.ClearDataAccessExpiresAt()
 	}
 	return !sameTime(stamped(i.expiry.token), row.TokenExpiresAt) || !sameTime(stamped(i.expiry.data), row.DataAccessExpiresAt)
 }

@@ -54,7 +54,11 @@ func (i *inspection) notRegistered(err error, seen string) {
 // subscriptionFailed is the platform's no to a registration, in its own words.
 func subscriptionFailed(err error) *causeway.Error {
 	refusal := platform.Refused(err)
-	return causeway.Fail(causeway.WebhookSubscriptionFailed).Platform(refusal.Code, refusal.Message).Because(err)
+	failed := causeway.Fail(causeway.WebhookSubscriptionFailed)
+	if refusal.Code == "2200" { // Facebook's, of a callback that did not answer its challenge
+		failed = causeway.FailWith(causeway.WebhookSubscriptionFailed, causeway.ReasonCallbackNotVerified)
+	}
+	return failed.Platform(refusal.Code, refusal.Message).Because(err)
 }
 
 // hostOf is as much of an address as may be told: the rest can hold secrets.
