@@ -21,9 +21,12 @@ import (
 type house struct {
 	*program
 	campaign, connection, conversation string
+	tag, quickReply                    string
 	began                              string // the feed's position before anything happened
 	bot                                *simulator.Bot
 	lan                                *simulator.Customer
+	facebook                           *facebook
+	login                              string // the manager's, at Facebook
 
 	elsewhere               string // a campaign of other people
 	foreign, agent, manager person
@@ -33,7 +36,8 @@ type house struct {
 // opensHouse starts the program with a shop.
 func opensHouse(t *testing.T) *house {
 	t.Helper()
-	s := &house{program: begin(t)}
+	f := opensFacebook(t)
+	s := &house{program: begin(t, f.ours), facebook: f}
 	s.campaign, s.elsewhere = s.program.campaign("Shop"), s.program.campaign("Elsewhere")
 	s.foreign = s.user("Fay", s.elsewhere, "AGENT")
 	s.agent = s.user("Ana", s.campaign, "AGENT")
@@ -61,7 +65,42 @@ func opensHouse(t *testing.T) *house {
 		}
 		return nil
 	})
+	s.tag, s.quickReply = s.agent.saves(s.campaign, "VIP"), s.agent.savesQuickReply(s.campaign, "hello", "", "Hello!")
+	s.agent.tags(s.conversation, s.tag)
+	s.login = s.manager.logsIn(f, s.campaign, f.pages...)
 	return s
+}
+
+// saves makes a tag.
+func (who person) saves(campaign, name string) string {
+	who.p.t.Helper()
+	return who.does(`mutation($c: ID!, $n: String!) { saveTag(input: {campaignId: $c, name: $n}) { tag { id } userErrors { code message } } }`,
+		data{"c": campaign, "n": name}).at("tag").text("id")
+}
+
+// tags puts a tag on a conversation.
+func (who person) tags(conversation, tag string) {
+	who.p.t.Helper()
+	who.does(`mutation($v: ID!, $t: ID!) { tagConversation(input: {id: $v, addTagIds: [$t]}) { conversation { id } userErrors { code message } } }`,
+		data{"v": conversation, "t": tag})
+}
+
+// savesQuickReply makes a quick reply, of every language if none is given.
+func (who person) savesQuickReply(campaign, shortcut, language, text string) string {
+	who.p.t.Helper()
+	variables := data{"c": campaign, "s": shortcut, "t": text}
+	if language != "" {
+		variables["l"] = language
+	}
+	return who.does(`mutation($c: ID!, $s: String!, $l: String, $t: String!) { saveQuickReply(input: {campaignId: $c, shortcut: $s, language: $l, text: $t}) { quickReply { id } userErrors { code message } } }`,
+		variables).at("quickReply").text("id")
+}
+
+// types says that somebody types, or ceased to.
+func (who person) types(conversation string, typing bool) {
+	who.p.t.Helper()
+	who.does(`mutation($v: ID!, $t: Boolean!) { setTyping(conversationId: $v, typing: $t) { userErrors { code message } } }`,
+		data{"v": conversation, "t": typing})
 }
 
 // id is who this is.
@@ -80,7 +119,7 @@ const (
 )
 
 func (s *house) ids() data {
-	return data{"c": s.campaign, "n": s.connection, "v": s.conversation, "u": s.agentID, "a": s.began}
+	return data{"c": s.campaign, "n": s.connection, "v": s.conversation, "u": s.agentID, "a": s.began, "tag": s.tag, "quick": s.quickReply, "l": s.login}
 }
 
 // joins makes a user a member.
@@ -178,6 +217,7 @@ func (s *house) firstWord(who person, query string, variables data) string {
 			return err.Error()
 		case <-writing.C:
 			s.lan.Writes(s.bot, "Is anybody there?")
+			s.agent.types(s.conversation, true)
 		}
 	}
 }
