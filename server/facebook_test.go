@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -327,5 +328,42 @@ func TestALoginWhoseOpenerIsGoneSaysWhatHappened(t *testing.T) {
 	}
 	if complaints := popup.Complaints(); len(complaints) > 0 {
 		t.Errorf("the browser complains: %q", errors.New(strings.Join(complaints, ", ")))
+	}
+}
+
+// facebookSecrets are tokens and codes as the simulated Facebook makes them.
+var facebookSecrets = regexp.MustCompile(`(EAA|AQ)[0-9A-Za-z_-]{60,}`)
+
+func TestNoSecretOfALoginIsEverWrittenDownOrTold(t *testing.T) {
+	t.Parallel()
+	f := opensFacebook(t)
+	p := begin(t, f.ours)
+	campaign := p.campaign("Shop")
+	mai := p.user("Mai", campaign, "MANAGER")
+	told := &strings.Builder{}
+	login := mai.logsIn(f, campaign, f.pages...)
+	for _, edge := range []string{"access_token", "debug_token", "me", "permissions", "accounts"} {
+		for _, failure := range []simulator.GraphFailure{{HTML: true}, {Lost: true}, simulator.Refusing(190, 460)} {
+			f.FailNext(edge, failure)
+			f.FailNext("POST "+edge, failure)
+			failed, dialog := mai.startsLogin(campaign)
+			told.WriteString(f.agrees(t, dialog, f.pages))
+			told.WriteString(mai.asks(`query($l: ID!) { facebookLogin(id: $l) { status problem { code message platformCode platformMessage } } }`, data{"l": failed}).Body)
+			f.Works()
+		}
+	}
+	told.WriteString(mai.asks(`query($l: ID!) { facebookLogin(id: $l) { id status userName expiresAt permissions { name } problem { message }
+		pages { pageId name username avatarUrl category tasks } lostConnections { id } } }`, data{"l": login}).Body)
+	if n := strings.Count(told.String(), `"FAILED"`); n < 15 || !strings.Contains(told.String(), `"AUTHORIZED"`) {
+		t.Errorf("%d logins failed: %s", n, told)
+	}
+	p.stop()
+	for where, content := range map[string]string{"the database": string(p.files(t)), "the log": p.log.String(), "a page or a response": told.String()} {
+		if found := facebookSecrets.FindString(content); found != "" {
+			t.Errorf("%s holds %s", where, found)
+		}
+		if strings.Contains(content, f.app.Secret()) {
+			t.Errorf("%s holds the app's secret", where)
+		}
 	}
 }
