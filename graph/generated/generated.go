@@ -5202,6 +5202,7 @@ type ConnectFacebookPagesPayload {
   results: [ConnectFacebookPageResult!]!
   userErrors: [Problem!]!
 }
+"""What became of one page."""
 type ConnectFacebookPageResult {
   pageId: String!
   """Null if this page was not connected; userErrors says why."""

@@ -98,6 +98,7 @@ type Check struct {
 	DurationMs float64  `json:"durationMs"`
 }
 
+// What became of one page.
 type ConnectFacebookPageResult struct {
 	PageID string `json:"pageId"`
 	// Null if this page was not connected; userErrors says why.

@@ -21,7 +21,7 @@ func (s *Service) Open(ctx context.Context, connectionID causeway.ID) (platform.
 		return nil, fmt.Errorf("open the account of %s: %w", connectionID, err)
 	}
 	if row.Platform == platform.Messenger {
-		page, _, _, err := s.pageOf(row)
+		page, err := s.openPage(row)
 		if err != nil {
 			return nil, err
 		}

@@ -11,7 +11,7 @@
 // A Service may be used from many goroutines. Connecting and disconnecting one
 // account take turns within a process; among processes the database's constraints
 // decide. Locks, in this order: a turn, then nothing else; the mutexes of turns,
-// addresses and pollers are never held across a call or a transaction.
+// addresses, pages and pollers are never held across a call or a transaction.
 package connection
 
 import (
@@ -127,6 +127,7 @@ type Service struct {
 	addresses addresses
 	strangers strangers
 	pollers   pollers
+	pages     openPages
 	checkNow  chan struct{} // holds a token when a check became due
 
 	ctx     context.Context
@@ -151,6 +152,7 @@ func New(cfg Config) *Service {
 		addresses: newAddresses(),
 		strangers: newStrangers(),
 		pollers:   newPollers(),
+		pages:     newOpenPages(),
 		checkNow:  make(chan struct{}, 1),
 	}
 	if s.clock == nil {

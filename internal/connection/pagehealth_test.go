@@ -2,6 +2,7 @@ package connection_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -240,12 +241,16 @@ func TestARenewalThatFailsIsTriedOnceADay(t *testing.T) {
 	tries := func() int { return len(w.fb.Calls("access_token")) }
 	for day := 1; day <= 3; day++ {
 		w.eventually(func() string {
-			if tries() < day {
-				return "it was not tried"
+			if tries() < day || !w.row(id).TokenRefreshAt.After(w.clock.Now()) {
+				return fmt.Sprintf("it was tried %d times, and will be at %s", tries(), w.row(id).TokenRefreshAt)
 			}
 			return ""
 		})
-		for range 22 { // hours, each with a check
+		next := *w.row(id).TokenRefreshAt
+		if in := next.Sub(w.clock.Now()); in < 23*time.Hour || in > 25*time.Hour {
+			t.Fatalf("it is tried again in %s", in)
+		}
+		for w.clock.Now().Add(2 * time.Hour).Before(next) {
 			before := w.row(id).LastSyncedAt
 			w.clock.turn(time.Hour)
 			w.eventually(func() string {
@@ -258,7 +263,7 @@ func TestARenewalThatFailsIsTriedOnceADay(t *testing.T) {
 		if tries() != day {
 			t.Fatalf("within %d days it was tried %d times", day, tries())
 		}
-		w.clock.turn(2 * time.Hour)
+		w.clock.turn(next.Sub(w.clock.Now()))
 	}
 	w.is(id, entconnection.StatusActive, "")
 	w.fb.Works()
