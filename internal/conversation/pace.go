@@ -28,8 +28,8 @@ const (
 	// unsaid is how long a platform is left alone that asks to wait and does not say
 	// how long.
 	unsaid = 5 * time.Second
-	// slowest is the longest time between an account's messages.
-	slowest = 5 * time.Second
+	// longestPause is the longest time between an account's messages.
+	longestPause = 5 * time.Second
 	// remembered is how many chats or bookings an account has before old ones are
 	// looked for and forgotten.
 	remembered = 4096
@@ -124,13 +124,13 @@ func (p *pacer) done(connection causeway.ID) {
 }
 
 // slow leaves so much time between an account's messages from now on, because its
-// platform's quotas are nearly used up. What is longer than slowest is waited out: there
+// platform's quotas are nearly used up. What is longer than longestPause is waited out: there
 // is nothing left of them.
 func (p *pacer) slow(connection causeway.ID, d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	a, now := p.accounts[connection], p.clock.Now()
-	if d > slowest {
+	if d > longestPause {
 		a.until = causeway.Stamp(now.Add(d))
 		return
 	}
