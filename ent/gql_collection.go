@@ -1066,6 +1066,11 @@ func (_q *ContactQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 				selectedFields = append(selectedFields, contact.FieldBlocked)
 				fieldSeen[contact.FieldBlocked] = struct{}{}
 			}
+		case "blockedAt":
+			if _, ok := fieldSeen[contact.FieldBlockedAt]; !ok {
+				selectedFields = append(selectedFields, contact.FieldBlockedAt)
+				fieldSeen[contact.FieldBlockedAt] = struct{}{}
+			}
 		case "createdAt":
 			if _, ok := fieldSeen[contact.FieldCreatedAt]; !ok {
 				selectedFields = append(selectedFields, contact.FieldCreatedAt)
@@ -3129,6 +3134,16 @@ func (_q *WebhookLogQuery) collectField(ctx context.Context, oneNode bool, opCtx
 			if _, ok := fieldSeen[webhooklog.FieldAttempts]; !ok {
 				selectedFields = append(selectedFields, webhooklog.FieldAttempts)
 				fieldSeen[webhooklog.FieldAttempts] = struct{}{}
+			}
+		case "attemptsBefore":
+			if _, ok := fieldSeen[webhooklog.FieldAttemptsBefore]; !ok {
+				selectedFields = append(selectedFields, webhooklog.FieldAttemptsBefore)
+				fieldSeen[webhooklog.FieldAttemptsBefore] = struct{}{}
+			}
+		case "appliedBefore":
+			if _, ok := fieldSeen[webhooklog.FieldAppliedBefore]; !ok {
+				selectedFields = append(selectedFields, webhooklog.FieldAppliedBefore)
+				fieldSeen[webhooklog.FieldAppliedBefore] = struct{}{}
 			}
 		case "leasedUntil":
 			if _, ok := fieldSeen[webhooklog.FieldLeasedUntil]; !ok {

@@ -9449,6 +9449,7 @@ type ContactMutation struct {
 	username             *string
 	language             *string
 	blocked              *bool
+	blocked_at           *time.Time
 	created_at           *time.Time
 	avatar_ref           *string
 	avatar_hash          *string
@@ -9925,6 +9926,55 @@ func (m *ContactMutation) OldBlocked(ctx context.Context) (v bool, err error) {
 // ResetBlocked resets all changes to the "blocked" field.
 func (m *ContactMutation) ResetBlocked() {
 	m.blocked = nil
+}
+
+// SetBlockedAt sets the "blocked_at" field.
+func (m *ContactMutation) SetBlockedAt(t time.Time) {
+	m.blocked_at = &t
+}
+
+// BlockedAt returns the value of the "blocked_at" field in the mutation.
+func (m *ContactMutation) BlockedAt() (r time.Time, exists bool) {
+	v := m.blocked_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBlockedAt returns the old "blocked_at" field's value of the Contact entity.
+// If the Contact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactMutation) OldBlockedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBlockedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBlockedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBlockedAt: %w", err)
+	}
+	return oldValue.BlockedAt, nil
+}
+
+// ClearBlockedAt clears the value of the "blocked_at" field.
+func (m *ContactMutation) ClearBlockedAt() {
+	m.blocked_at = nil
+	m.clearedFields[contact.FieldBlockedAt] = struct{}{}
+}
+
+// BlockedAtCleared returns if the "blocked_at" field was cleared in this mutation.
+func (m *ContactMutation) BlockedAtCleared() bool {
+	_, ok := m.clearedFields[contact.FieldBlockedAt]
+	return ok
+}
+
+// ResetBlockedAt resets all changes to the "blocked_at" field.
+func (m *ContactMutation) ResetBlockedAt() {
+	m.blocked_at = nil
+	delete(m.clearedFields, contact.FieldBlockedAt)
 }
 
 // SetCreatedAt sets the "created_at" field.
@@ -10569,7 +10619,7 @@ func (m *ContactMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ContactMutation) Fields() []string {
-	fields := make([]string, 0, 20)
+	fields := make([]string, 0, 21)
 	if m.campaign_id != nil {
 		fields = append(fields, contact.FieldCampaignID)
 	}
@@ -10596,6 +10646,9 @@ func (m *ContactMutation) Fields() []string {
 	}
 	if m.blocked != nil {
 		fields = append(fields, contact.FieldBlocked)
+	}
+	if m.blocked_at != nil {
+		fields = append(fields, contact.FieldBlockedAt)
 	}
 	if m.created_at != nil {
 		fields = append(fields, contact.FieldCreatedAt)
@@ -10656,6 +10709,8 @@ func (m *ContactMutation) Field(name string) (ent.Value, bool) {
 		return m.Language()
 	case contact.FieldBlocked:
 		return m.Blocked()
+	case contact.FieldBlockedAt:
+		return m.BlockedAt()
 	case contact.FieldCreatedAt:
 		return m.CreatedAt()
 	case contact.FieldAvatarRef:
@@ -10705,6 +10760,8 @@ func (m *ContactMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldLanguage(ctx)
 	case contact.FieldBlocked:
 		return m.OldBlocked(ctx)
+	case contact.FieldBlockedAt:
+		return m.OldBlockedAt(ctx)
 	case contact.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	case contact.FieldAvatarRef:
@@ -10798,6 +10855,13 @@ func (m *ContactMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetBlocked(v)
+		return nil
+	case contact.FieldBlockedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBlockedAt(v)
 		return nil
 	case contact.FieldCreatedAt:
 		v, ok := value.(time.Time)
@@ -10939,6 +11003,9 @@ func (m *ContactMutation) ClearedFields() []string {
 	if m.FieldCleared(contact.FieldLanguage) {
 		fields = append(fields, contact.FieldLanguage)
 	}
+	if m.FieldCleared(contact.FieldBlockedAt) {
+		fields = append(fields, contact.FieldBlockedAt)
+	}
 	if m.FieldCleared(contact.FieldAvatarRef) {
 		fields = append(fields, contact.FieldAvatarRef)
 	}
@@ -10979,6 +11046,9 @@ func (m *ContactMutation) ClearField(name string) error {
 		return nil
 	case contact.FieldLanguage:
 		m.ClearLanguage()
+		return nil
+	case contact.FieldBlockedAt:
+		m.ClearBlockedAt()
 		return nil
 	case contact.FieldAvatarRef:
 		m.ClearAvatarRef()
@@ -11035,6 +11105,9 @@ func (m *ContactMutation) ResetField(name string) error {
 		return nil
 	case contact.FieldBlocked:
 		m.ResetBlocked()
+		return nil
+	case contact.FieldBlockedAt:
+		m.ResetBlockedAt()
 		return nil
 	case contact.FieldCreatedAt:
 		m.ResetCreatedAt()
@@ -25583,6 +25656,9 @@ type WebhookLogMutation struct {
 	next_try_at        *time.Time
 	attempts           *int
 	addattempts        *int
+	attempts_before    *int
+	addattempts_before *int
+	applied_before     *bool
 	leased_until       *time.Time
 	clearedFields      map[string]struct{}
 	connection         *causeway.ID
@@ -26444,6 +26520,98 @@ func (m *WebhookLogMutation) ResetAttempts() {
 	m.addattempts = nil
 }
 
+// SetAttemptsBefore sets the "attempts_before" field.
+func (m *WebhookLogMutation) SetAttemptsBefore(i int) {
+	m.attempts_before = &i
+	m.addattempts_before = nil
+}
+
+// AttemptsBefore returns the value of the "attempts_before" field in the mutation.
+func (m *WebhookLogMutation) AttemptsBefore() (r int, exists bool) {
+	v := m.attempts_before
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAttemptsBefore returns the old "attempts_before" field's value of the WebhookLog entity.
+// If the WebhookLog object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WebhookLogMutation) OldAttemptsBefore(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAttemptsBefore is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAttemptsBefore requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAttemptsBefore: %w", err)
+	}
+	return oldValue.AttemptsBefore, nil
+}
+
+// AddAttemptsBefore adds i to the "attempts_before" field.
+func (m *WebhookLogMutation) AddAttemptsBefore(i int) {
+	if m.addattempts_before != nil {
+		*m.addattempts_before += i
+	} else {
+		m.addattempts_before = &i
+	}
+}
+
+// AddedAttemptsBefore returns the value that was added to the "attempts_before" field in this mutation.
+func (m *WebhookLogMutation) AddedAttemptsBefore() (r int, exists bool) {
+	v := m.addattempts_before
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAttemptsBefore resets all changes to the "attempts_before" field.
+func (m *WebhookLogMutation) ResetAttemptsBefore() {
+	m.attempts_before = nil
+	m.addattempts_before = nil
+}
+
+// SetAppliedBefore sets the "applied_before" field.
+func (m *WebhookLogMutation) SetAppliedBefore(b bool) {
+	m.applied_before = &b
+}
+
+// AppliedBefore returns the value of the "applied_before" field in the mutation.
+func (m *WebhookLogMutation) AppliedBefore() (r bool, exists bool) {
+	v := m.applied_before
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAppliedBefore returns the old "applied_before" field's value of the WebhookLog entity.
+// If the WebhookLog object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WebhookLogMutation) OldAppliedBefore(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAppliedBefore is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAppliedBefore requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAppliedBefore: %w", err)
+	}
+	return oldValue.AppliedBefore, nil
+}
+
+// ResetAppliedBefore resets all changes to the "applied_before" field.
+func (m *WebhookLogMutation) ResetAppliedBefore() {
+	m.applied_before = nil
+}
+
 // SetLeasedUntil sets the "leased_until" field.
 func (m *WebhookLogMutation) SetLeasedUntil(t time.Time) {
 	m.leased_until = &t
@@ -26608,7 +26776,7 @@ func (m *WebhookLogMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *WebhookLogMutation) Fields() []string {
-	fields := make([]string, 0, 18)
+	fields := make([]string, 0, 20)
 	if m.campaign_id != nil {
 		fields = append(fields, webhooklog.FieldCampaignID)
 	}
@@ -26660,6 +26828,12 @@ func (m *WebhookLogMutation) Fields() []string {
 	if m.attempts != nil {
 		fields = append(fields, webhooklog.FieldAttempts)
 	}
+	if m.attempts_before != nil {
+		fields = append(fields, webhooklog.FieldAttemptsBefore)
+	}
+	if m.applied_before != nil {
+		fields = append(fields, webhooklog.FieldAppliedBefore)
+	}
 	if m.leased_until != nil {
 		fields = append(fields, webhooklog.FieldLeasedUntil)
 	}
@@ -26705,6 +26879,10 @@ func (m *WebhookLogMutation) Field(name string) (ent.Value, bool) {
 		return m.NextTryAt()
 	case webhooklog.FieldAttempts:
 		return m.Attempts()
+	case webhooklog.FieldAttemptsBefore:
+		return m.AttemptsBefore()
+	case webhooklog.FieldAppliedBefore:
+		return m.AppliedBefore()
 	case webhooklog.FieldLeasedUntil:
 		return m.LeasedUntil()
 	}
@@ -26750,6 +26928,10 @@ func (m *WebhookLogMutation) OldField(ctx context.Context, name string) (ent.Val
 		return m.OldNextTryAt(ctx)
 	case webhooklog.FieldAttempts:
 		return m.OldAttempts(ctx)
+	case webhooklog.FieldAttemptsBefore:
+		return m.OldAttemptsBefore(ctx)
+	case webhooklog.FieldAppliedBefore:
+		return m.OldAppliedBefore(ctx)
 	case webhooklog.FieldLeasedUntil:
 		return m.OldLeasedUntil(ctx)
 	}
@@ -26880,6 +27062,20 @@ func (m *WebhookLogMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetAttempts(v)
 		return nil
+	case webhooklog.FieldAttemptsBefore:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAttemptsBefore(v)
+		return nil
+	case webhooklog.FieldAppliedBefore:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAppliedBefore(v)
+		return nil
 	case webhooklog.FieldLeasedUntil:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -26907,6 +27103,9 @@ func (m *WebhookLogMutation) AddedFields() []string {
 	if m.addattempts != nil {
 		fields = append(fields, webhooklog.FieldAttempts)
 	}
+	if m.addattempts_before != nil {
+		fields = append(fields, webhooklog.FieldAttemptsBefore)
+	}
 	return fields
 }
 
@@ -26923,6 +27122,8 @@ func (m *WebhookLogMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedPosition()
 	case webhooklog.FieldAttempts:
 		return m.AddedAttempts()
+	case webhooklog.FieldAttemptsBefore:
+		return m.AddedAttemptsBefore()
 	}
 	return nil, false
 }
@@ -26959,6 +27160,13 @@ func (m *WebhookLogMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddAttempts(v)
+		return nil
+	case webhooklog.FieldAttemptsBefore:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAttemptsBefore(v)
 		return nil
 	}
 	return fmt.Errorf("unknown WebhookLog numeric field %s", name)
@@ -27070,6 +27278,12 @@ func (m *WebhookLogMutation) ResetField(name string) error {
 		return nil
 	case webhooklog.FieldAttempts:
 		m.ResetAttempts()
+		return nil
+	case webhooklog.FieldAttemptsBefore:
+		m.ResetAttemptsBefore()
+		return nil
+	case webhooklog.FieldAppliedBefore:
+		m.ResetAppliedBefore()
 		return nil
 	case webhooklog.FieldLeasedUntil:
 		m.ResetLeasedUntil()

@@ -140,11 +140,11 @@ func init() {
 	// contact.DefaultBlocked holds the default value on creation for the blocked field.
 	contact.DefaultBlocked = contactDescBlocked.Default.(bool)
 	// contactDescQueueOrder is the schema descriptor for queue_order field.
-	contactDescQueueOrder := contactFields[16].Descriptor()
+	contactDescQueueOrder := contactFields[17].Descriptor()
 	// contact.DefaultQueueOrder holds the default value on creation for the queue_order field.
 	contact.DefaultQueueOrder = contactDescQueueOrder.Default.(int64)
 	// contactDescAttempts is the schema descriptor for attempts field.
-	contactDescAttempts := contactFields[18].Descriptor()
+	contactDescAttempts := contactFields[19].Descriptor()
 	// contact.DefaultAttempts holds the default value on creation for the attempts field.
 	contact.DefaultAttempts = contactDescAttempts.Default.(int)
 	// contactDescID is the schema descriptor for id field.
@@ -329,6 +329,14 @@ func init() {
 	webhooklogDescAttempts := webhooklogFields[16].Descriptor()
 	// webhooklog.DefaultAttempts holds the default value on creation for the attempts field.
 	webhooklog.DefaultAttempts = webhooklogDescAttempts.Default.(int)
+	// webhooklogDescAttemptsBefore is the schema descriptor for attempts_before field.
+	webhooklogDescAttemptsBefore := webhooklogFields[17].Descriptor()
+	// webhooklog.DefaultAttemptsBefore holds the default value on creation for the attempts_before field.
+	webhooklog.DefaultAttemptsBefore = webhooklogDescAttemptsBefore.Default.(int)
+	// webhooklogDescAppliedBefore is the schema descriptor for applied_before field.
+	webhooklogDescAppliedBefore := webhooklogFields[18].Descriptor()
+	// webhooklog.DefaultAppliedBefore holds the default value on creation for the applied_before field.
+	webhooklog.DefaultAppliedBefore = webhooklogDescAppliedBefore.Default.(bool)
 	// webhooklogDescID is the schema descriptor for id field.
 	webhooklogDescID := webhooklogMixinFields0[0].Descriptor()
 	// webhooklog.DefaultID holds the default value on creation for the id field.

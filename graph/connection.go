@@ -7,6 +7,7 @@ import (
 	"causeway/ent/connection"
 	"causeway/graph/model"
 	connections "causeway/internal/connection"
+	"causeway/internal/intake"
 	"causeway/internal/platform"
 )
 
@@ -99,4 +100,16 @@ func (r *Resolver) cards(ctx context.Context, cards []connections.Card) []*model
 		})
 	}
 	return shown
+}
+
+// chosen are the logs that a filter of the schema chooses.
+func chosen(f model.WebhookLogFilter) intake.Filter {
+	filter := intake.Filter{ReceivedAfter: f.ReceivedAfter.Value(), ReceivedBefore: f.ReceivedBefore.Value()}
+	if status := f.Status.Value(); status != nil {
+		filter.Status = *status
+	}
+	if event := f.EventType.Value(); event != nil {
+		filter.Event = *event
+	}
+	return filter
 }

@@ -26,6 +26,7 @@ import (
 	"causeway/internal/intake"
 	"causeway/internal/media"
 	"causeway/internal/platform"
+	"causeway/internal/platform/messenger"
 	"causeway/internal/platform/telegram"
 	"causeway/internal/presence"
 	"causeway/internal/problem"
@@ -180,8 +181,8 @@ func (a *app) build(ctx context.Context) error {
 	a.conversations = conversation.New(conversation.Config{
 		Store: a.store, Feed: events, Bus: a.bus, Accounts: a.connections, Clock: clock, Log: a.log,
 		Media: a.media, MaxMedia: int64(cfg.MaxMedia),
-		Parsers: map[platform.Name]platform.Parser{platform.Telegram: telegram.Parser{}},
-		Limits:  map[platform.Name]platform.Limits{platform.Telegram: telegram.Limits()},
+		Parsers: map[platform.Name]platform.Parser{platform.Messenger: messenger.Parser{}, platform.Telegram: telegram.Parser{}},
+		Limits:  map[platform.Name]platform.Limits{platform.Messenger: messenger.Limits(), platform.Telegram: telegram.Limits()},
 	})
 	a.onStop(a.conversations.Close)
 	if err := a.conversations.Start(ctx); err != nil {
@@ -195,7 +196,8 @@ func (a *app) build(ctx context.Context) error {
 	a.onStop(a.connections.Close)
 	a.webhooks = webhook.New(webhook.Config{
 		Connections: endpoints{a.connections}, Pages: endpoints{a.connections},
-		Facebook: webhook.FacebookApp{Secret: cfg.Facebook.AppSecret, VerifyToken: cfg.Facebook.VerifyToken}, Intake: updates, Rejected: a.connections, Clock: clock, Log: a.log,
+		Facebook: webhook.FacebookApp{Secret: cfg.Facebook.AppSecret, VerifyToken: cfg.Facebook.VerifyToken},
+		Intake:   updates, Tests: a.connections, Rejected: a.connections, Clock: clock, Log: a.log,
 	})
 	a.onStop(a.webhooks.Close)
 	a.webhooks.Start()

@@ -282,6 +282,26 @@ func rights() []right {
 			foreign:   "NOT_FOUND@input.connectionId", agent: forbidden, manager: works, admin: works,
 		},
 		{
+			operation: "Mutation.testWebhook", query: `mutation($n: ID!) { testWebhook(connectionId: $n) { report { passed } log { id } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@connectionId", agent: forbidden, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.replayWebhook", query: `mutation($log: ID!) { replayWebhook(id: $log) { log { id } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@id", agent: forbidden, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.replayWebhooks", query: `mutation($n: ID!) { replayWebhooks(connectionId: $n, filter: {status: FAILED}) { replayedCount userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@connectionId", agent: forbidden, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.clearWebhookQueue", query: `mutation($n: ID!) { clearWebhookQueue(connectionId: $n) { clearedCount connection { id } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@connectionId", agent: forbidden, manager: works, admin: works,
+		},
+		{
 			operation: "Mutation.disconnect", query: `mutation($n: ID!) { disconnect(connectionId: $n) { connection { id } openConversations userErrors { code field } } }`,
 			variables: ids,
 			foreign:   "NOT_FOUND@connectionId", agent: forbidden, manager: works, admin: works,
@@ -411,7 +431,7 @@ func TestAnArchivedCampaignIsReadOnly(t *testing.T) {
 		admin.does(`mutation($n: ID!) { disconnect(connectionId: $n) { userErrors { code } } }`, data{"n": connection})
 	}
 	admin.does(archive, data{"c": s.campaign})
-	inside := []string{"updateCampaign", "startFacebookLogin", "setCampaignMember", "removeCampaignMember", "connectTelegramBot", "testConnection", "disconnect", "archiveCampaign", "sendMessage", "retryMessage",
+	inside := []string{"updateCampaign", "startFacebookLogin", "setCampaignMember", "removeCampaignMember", "connectTelegramBot", "testConnection", "testWebhook", "replayWebhook", "replayWebhooks", "clearWebhookQueue", "disconnect", "archiveCampaign", "sendMessage", "retryMessage",
 		"connectFacebookPages", "connectFacebookPageWithToken", "changeFacebookPage", "changeTelegramBot", "reconnect", "registerWebhook",
 		"addNote", "markConversationRead", "setTyping", "tagConversation", "saveTag", "saveQuickReply", "deleteTag", "deleteQuickReply"}
 	for _, r := range rights() {
@@ -420,7 +440,7 @@ func TestAnArchivedCampaignIsReadOnly(t *testing.T) {
 			continue
 		}
 		variables := data{"c": s.campaign, "n": s.connection, "u": s.agentID, "t": s.bot.Token(), "v": s.conversation, "m": answer, "tag": s.tag, "quick": s.quickReply,
-			"l": s.login, "page": s.page, "first": s.facebook.pages[0].ID(), "token": "EAAtoken"}
+			"l": s.login, "page": s.page, "first": s.facebook.pages[0].ID(), "token": "EAAtoken", "log": s.ids()["log"]}
 		if variables["doomed"] = s.tag; field == "deleteQuickReply" {
 			variables["doomed"] = s.quickReply
 		}

@@ -49,7 +49,7 @@ type settings struct {
 	MaxUpload         size `default:"64MB" placeholder:"SIZE" help:"The most that a request with files may have; platforms take less of one file. Default: ${default}."`
 
 	CheckInterval   duration `default:"1h" placeholder:"DURATION" help:"Time between health checks of a connection. Default: ${default}."`
-	AllowedOrigins  origins  `placeholder:"ORIGINS" help:"Comma-separated origins of web pages that may call from a browser. Default: this server's own."`
+	AllowedOrigins  origins  `placeholder:"ORIGINS" help:"Comma-separated origins of web pages that may call from a browser and open Facebook's login. Default: this server's own."`
 	Playground      bool     `default:"true" negatable:"" help:"Serve the playground at /. Default: on."`
 	Introspection   bool     `default:"true" negatable:"" help:"Let clients ask for the schema. Default: on."`
 	KeepWebhookLogs duration `default:"720h" placeholder:"DURATION" help:"How long webhook logs are kept. Default: ${default}."`
@@ -94,8 +94,8 @@ type commandLine struct {
 	settings
 
 	Serve struct {
-		Demo bool `help:"Serve on a throw-away database, with a simulated Telegram and customers who write now and then."`
-	} `cmd:"" default:"withargs" help:"Serve. This is what happens without a command. --demo serves on a throw-away database, with a simulated Telegram."`
+		Demo bool `help:"Serve on a throw-away database, with a simulated Telegram and Facebook, and customers who write now and then."`
+	} `cmd:"" default:"withargs" help:"Serve. This is what happens without a command. --demo serves on a throw-away database, with a simulated Telegram and Facebook."`
 	Token struct {
 		Email string `required:"" help:"Address of the user."`
 		Name  string `required:"" help:"What the token is for."`

@@ -325,6 +325,7 @@ var (
 		{Name: "username", Type: field.TypeString, Nullable: true},
 		{Name: "language", Type: field.TypeString, Nullable: true},
 		{Name: "blocked", Type: field.TypeBool, Default: false},
+		{Name: "blocked_at", Type: field.TypeTime, Nullable: true},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "avatar_ref", Type: field.TypeString, Nullable: true},
 		{Name: "avatar_hash", Type: field.TypeString, Nullable: true},
@@ -346,7 +347,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "contacts_connections_connection",
-				Columns:    []*schema.Column{ContactsColumns[20]},
+				Columns:    []*schema.Column{ContactsColumns[21]},
 				RefColumns: []*schema.Column{ConnectionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -355,12 +356,12 @@ var (
 			{
 				Name:    "contact_connection_id_account_id_external_id",
 				Unique:  true,
-				Columns: []*schema.Column{ContactsColumns[20], ContactsColumns[2], ContactsColumns[4]},
+				Columns: []*schema.Column{ContactsColumns[21], ContactsColumns[2], ContactsColumns[4]},
 			},
 			{
 				Name:    "contact_profile_pending",
 				Unique:  false,
-				Columns: []*schema.Column{ContactsColumns[15], ContactsColumns[16]},
+				Columns: []*schema.Column{ContactsColumns[16], ContactsColumns[17]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "profile = 'PENDING'",
 				},
@@ -1055,6 +1056,8 @@ var (
 		{Name: "queue_key", Type: field.TypeString},
 		{Name: "next_try_at", Type: field.TypeTime},
 		{Name: "attempts", Type: field.TypeInt, Default: 0},
+		{Name: "attempts_before", Type: field.TypeInt, Default: 0},
+		{Name: "applied_before", Type: field.TypeBool, Default: false},
 		{Name: "leased_until", Type: field.TypeTime, Nullable: true},
 		{Name: "connection_id", Type: field.TypeString},
 	}
@@ -1066,7 +1069,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "webhook_logs_connections_connection",
-				Columns:    []*schema.Column{WebhookLogsColumns[18]},
+				Columns:    []*schema.Column{WebhookLogsColumns[20]},
 				RefColumns: []*schema.Column{ConnectionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -1075,7 +1078,7 @@ var (
 			{
 				Name:    "webhook_log_update",
 				Unique:  true,
-				Columns: []*schema.Column{WebhookLogsColumns[18], WebhookLogsColumns[2], WebhookLogsColumns[3]},
+				Columns: []*schema.Column{WebhookLogsColumns[20], WebhookLogsColumns[2], WebhookLogsColumns[3]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "status <> 'DUPLICATE'",
 				},
@@ -1083,12 +1086,12 @@ var (
 			{
 				Name:    "webhooklog_connection_id_position",
 				Unique:  false,
-				Columns: []*schema.Column{WebhookLogsColumns[18], WebhookLogsColumns[13]},
+				Columns: []*schema.Column{WebhookLogsColumns[20], WebhookLogsColumns[13]},
 			},
 			{
 				Name:    "webhooklog_connection_id_status_position",
 				Unique:  false,
-				Columns: []*schema.Column{WebhookLogsColumns[18], WebhookLogsColumns[8], WebhookLogsColumns[13]},
+				Columns: []*schema.Column{WebhookLogsColumns[20], WebhookLogsColumns[8], WebhookLogsColumns[13]},
 			},
 			{
 				Name:    "webhook_log_waiting",

@@ -98,6 +98,12 @@ type Check struct {
 	DurationMs float64  `json:"durationMs"`
 }
 
+type ClearWebhookQueuePayload struct {
+	ClearedCount int             `json:"clearedCount"`
+	Connection   *ent.Connection `json:"connection,omitempty"`
+	UserErrors   []*Problem      `json:"userErrors"`
+}
+
 // What became of one page.
 type ConnectFacebookPageResult struct {
 	PageID string `json:"pageId"`
@@ -369,6 +375,16 @@ type RemoveCampaignMemberPayload struct {
 	UserErrors []*Problem    `json:"userErrors"`
 }
 
+type ReplayWebhookPayload struct {
+	Log        *ent.WebhookLog `json:"log,omitempty"`
+	UserErrors []*Problem      `json:"userErrors"`
+}
+
+type ReplayWebhooksPayload struct {
+	ReplayedCount int        `json:"replayedCount"`
+	UserErrors    []*Problem `json:"userErrors"`
+}
+
 // Whether a message sent now would be let through, and until when.
 type ReplyPolicy struct {
 	// Whether sendMessage takes a message. One that would have to wait (connection INACTIVE, rate limit) is taken, and problem says why it waits.
@@ -528,6 +544,13 @@ type TestConnectionInput struct {
 
 type TestConnectionPayload struct {
 	Report     *ent.TestReport `json:"report,omitempty"`
+	UserErrors []*Problem      `json:"userErrors"`
+}
+
+type TestWebhookPayload struct {
+	Report *ent.TestReport `json:"report,omitempty"`
+	// The log entry that the test event made.
+	Log        *ent.WebhookLog `json:"log,omitempty"`
 	UserErrors []*Problem      `json:"userErrors"`
 }
 
@@ -707,6 +730,7 @@ const (
 	CheckNameAccount             CheckName = "ACCOUNT"
 	CheckNamePermissions         CheckName = "PERMISSIONS"
 	CheckNameWebhookRegistration CheckName = "WEBHOOK_REGISTRATION"
+	CheckNameWebhookDelivery     CheckName = "WEBHOOK_DELIVERY"
 	CheckNamePrivacyMode         CheckName = "PRIVACY_MODE"
 	// Which app may answer: conversation routing of the page.
 	CheckNameRouting CheckName = "ROUTING"
@@ -717,13 +741,14 @@ var AllCheckName = []CheckName{
 	CheckNameAccount,
 	CheckNamePermissions,
 	CheckNameWebhookRegistration,
+	CheckNameWebhookDelivery,
 	CheckNamePrivacyMode,
 	CheckNameRouting,
 }
 
 func (e CheckName) IsValid() bool {
 	switch e {
-	case CheckNameToken, CheckNameAccount, CheckNamePermissions, CheckNameWebhookRegistration, CheckNamePrivacyMode, CheckNameRouting:
+	case CheckNameToken, CheckNameAccount, CheckNamePermissions, CheckNameWebhookRegistration, CheckNameWebhookDelivery, CheckNamePrivacyMode, CheckNameRouting:
 		return true
 	}
 	return false

@@ -17,6 +17,7 @@ package connection
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -88,6 +89,12 @@ type Config struct {
 	CheckInterval time.Duration
 	// PollTimeout is how long one fetch waits at the platform for an update.
 	PollTimeout time.Duration
+	// Roots are whom this server trusts to sign its own public address's certificate when
+	// it tries that address; none: whom the machine trusts.
+	Roots *x509.CertPool
+	// TestWithin is how long a test event to the own public address may take; 10 s if it
+	// is zero.
+	TestWithin time.Duration
 }
 
 // Facebook is this server's app at Facebook. Without id, secret and verify token there
@@ -122,6 +129,8 @@ type Service struct {
 	origins     []string
 	interval    time.Duration
 	pollTimeout time.Duration
+	self        *http.Client // to the own public address
+	testWithin  time.Duration
 
 	turns     turns
 	addresses addresses
@@ -148,6 +157,7 @@ func New(cfg Config) *Service {
 		telegramURL: cfg.TelegramURL, http: cfg.HTTP, media: cfg.Media, outside: cfg.Outside,
 		facebook: cfg.Facebook, origins: cfg.Origins,
 		interval: cfg.CheckInterval, pollTimeout: cfg.PollTimeout,
+		self: newOwnClient(cfg.Roots), testWithin: cfg.TestWithin,
 		turns:     newTurns(),
 		addresses: newAddresses(),
 		strangers: newStrangers(),
@@ -173,7 +183,11 @@ func New(cfg Config) *Service {
 	if s.pollTimeout <= 0 {
 		s.pollTimeout = defaultPollTimeout
 	}
+	if s.testWithin <= 0 {
+		s.testWithin = testWithin
+	}
 	Guard(s.viewers)
+	intake.Guard(s.viewers)
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	return s
 }

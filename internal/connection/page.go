@@ -86,7 +86,10 @@ type pageLook struct {
 	heard []string // the kinds of events that the app's webhook gets
 }
 
-var _ examiner = (*pageLook)(nil)
+var (
+	_ examiner  = (*pageLook)(nil)
+	_ rehearser = (*pageLook)(nil)
+)
 
 func (s *Service) lookAtPage(app facebookApp, page, token string) *pageLook {
 	return &pageLook{inspection: s.inspect(), page: s.page(app, page, token), app: app, token: messenger.Token(token)}

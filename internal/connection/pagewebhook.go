@@ -3,6 +3,7 @@ package connection
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -204,6 +205,17 @@ func (i *pageLook) pageFields(ctx context.Context) (fields []string, subscribed 
 		return err
 	})
 	return fields, subscribed, err
+}
+
+// testEvent is a change of a kind that Facebook does not have.
+func (i *pageLook) testEvent() testEvent {
+	body := fmt.Appendf(nil, `{"object":"page","entry":[{"id":%q,"time":%d,"changes":[{"field":"causeway_test","value":{}}]}]}`,
+		i.of.account, i.svc.clock.Now().UnixMilli())
+	return testEvent{
+		address: i.svc.facebookWebhookURL(i.of.key, i.app.own),
+		header:  http.Header{messenger.SignatureHeader: {messenger.Sign(i.app.secret, body)}},
+		body:    body,
+	}
 }
 
 // leave unsubscribes the page from the app, unless somebody connected it through the same

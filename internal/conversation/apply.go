@@ -3,9 +3,12 @@ package conversation
 import (
 	"fmt"
 	"slices"
+	"time"
 
+	"causeway"
 	"causeway/ent"
 	"causeway/ent/message"
+	"causeway/ent/reaction"
 	"causeway/internal/platform"
 )
 
@@ -19,7 +22,7 @@ func (b *batch) apply(u update) error {
 	case platform.MessageEdited:
 		return b.messageEdited(u, e)
 	case platform.Reacted:
-		b.reacted(u, e)
+		return b.reacted(u, e)
 	case platform.Noted:
 		b.noted(u, e)
 	case platform.Reachable:
@@ -61,7 +64,9 @@ func (b *batch) attribute(u update, m *ent.Message, conv *conversationRow, chat 
 		m.ContactID = &conv.ContactID
 		if m.Direction == message.DirectionInbound {
 			c := b.contact(u, chat.Contact)
-			c.Blocked = false
+			if c.Blocked && c.asOf(m.SentAt) {
+				c.Blocked = false
+			}
 			b.askFor(c)
 		}
 		return
@@ -135,17 +140,43 @@ func (b *batch) messageEdited(u update, e platform.MessageEdited) error {
 	return nil
 }
 
-func (b *batch) reacted(u update, e platform.Reacted) {
+// reacted replaces what a person had put on a message, unless that is newer.
+func (b *batch) reacted(u update, e platform.Reacted) error {
 	m := b.known(u, e.MessageID)
 	if m == nil {
-		return
+		return nil
+	}
+	c := b.contact(u, e.Author)
+	newer, err := b.reactedAfter(m, c, e.At)
+	if err != nil {
+		return fmt.Errorf("read reactions: %w", err)
+	}
+	if newer {
+		return nil
 	}
 	emoji := slices.Clone(e.Emoji)
 	slices.Sort(emoji)
 	b.reactions = append(b.reactions, reactionChange{
-		message: m, contact: b.contact(u, e.Author), emoji: slices.Compact(emoji), at: e.At,
+		message: m, contact: c, emoji: slices.Compact(emoji), at: e.At,
 	})
 	b.updated = append(b.updated, messageChange{message: m, change: changeReactions})
+	return nil
+}
+
+// reactedAfter tells whether something is known of what a person put on a message after
+// a moment. That everything was taken off leaves no trace beyond its batch.
+func (b *batch) reactedAfter(m *messageRow, c *contactRow, at time.Time) (bool, error) {
+	for _, r := range slices.Backward(b.reactions) {
+		if r.message == m && r.contact == c {
+			return r.at.After(at), nil
+		}
+	}
+	if m.isNew || c.stored == nil {
+		return false, nil
+	}
+	return b.tx.Reaction.Query().
+		Where(reaction.MessageID(m.ID), reaction.ContactID(c.ID), reaction.AtGT(causeway.Stamp(at))).
+		Exist(b.tx.Context())
 }
 
 func (b *batch) noted(u update, e platform.Noted) {
@@ -169,13 +200,14 @@ func systemNote(text string) *ent.Message {
 	}
 }
 
-// reachable records whether the other side can be written to. The note is written
-// only where that changed, or where nothing was known of the chat.
+// reachable records whether the other side can be written to, unless something later is
+// known. The note is written only where that changed, or where nothing was known of the
+// chat.
 func (b *batch) reachable(u update, e platform.Reachable) {
 	_, before := b.conversations[u.account().key(e.Chat.ID)]
 	conv := b.conversation(u, e.Chat)
 	c := b.contact(u, e.Chat.Contact)
-	if before && c.Blocked == !e.Reachable {
+	if latest := c.asOf(e.At); before && (!latest || c.Blocked == !e.Reachable) {
 		return
 	}
 	c.Blocked = !e.Reachable

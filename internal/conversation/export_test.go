@@ -5,3 +5,6 @@ var (
 	EndQueued   = endQueued
 	HurryQueued = hurryQueued
 )
+
+// FileName is what is kept of a file's name.
+var FileName = fileName

@@ -18,8 +18,9 @@ var _ func(*store.Tx, []*ent.WebhookLog) ([]intake.Outcome, error) = (*Service)(
 // Apply understands stored updates and applies them in the order given, all in tx:
 // contacts, conversations, messages, counters and their events. What the platform
 // gives an id (messages, taps, service messages) is not added again, however often it
-// comes; reactions and blocks are as the last update says they are. An outcome
-// stands for each log: its own error where it does not parse. An error of Apply is
+// comes; reactions and blocks are as the latest update says they are, by the platform's
+// clock. Of a log that was applied before and is replayed, only what has an id and is
+// missing is added: the rest was true in its time. An outcome stands for each log: its own error where it does not parse. An error of Apply is
 // trouble with the database, and nothing of tx may be kept.
 func (s *Service) Apply(tx *store.Tx, logs []*ent.WebhookLog) ([]intake.Outcome, error) {
 	platforms, err := platformsOf(tx, logs)
@@ -32,6 +33,9 @@ func (s *Service) Apply(tx *store.Tx, logs []*ent.WebhookLog) ([]intake.Outcome,
 		events, err := s.parse(platforms[log.ConnectionID], log)
 		outcomes[i] = intake.Outcome{Ignored: len(events) == 0 && err == nil, Err: err}
 		for _, event := range events {
+			if log.AppliedBefore && !identified(event) {
+				continue
+			}
 			updates = append(updates, update{log: log, platform: platforms[log.ConnectionID], event: event})
 		}
 	}

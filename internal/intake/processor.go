@@ -76,7 +76,7 @@ func NewProcessor(cfg ProcessorConfig) *Processor {
 		Store:     cfg.Store,
 		Clock:     cfg.Clock,
 		Log:       cfg.Log,
-		Table:     queue.Table{Name: "webhook_logs", Waiting: "status = 'PENDING'", Order: "position"},
+		Table:     queue.Table{Name: "webhook_logs", Waiting: "status = 'PENDING'", Order: "position", Before: "attempts_before"},
 		Batch:     cfg.Batch,
 		Workers:   cfg.Workers,
 		LeaseFor:  cfg.LeaseFor,

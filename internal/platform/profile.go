@@ -58,6 +58,7 @@ const (
 	CheckAccount             CheckName = "ACCOUNT"
 	CheckPermissions         CheckName = "PERMISSIONS"
 	CheckWebhookRegistration CheckName = "WEBHOOK_REGISTRATION"
+	CheckWebhookDelivery     CheckName = "WEBHOOK_DELIVERY"
 	CheckPrivacyMode         CheckName = "PRIVACY_MODE"
 	CheckRouting             CheckName = "ROUTING"
 )

@@ -12,9 +12,6 @@ import (
 	"causeway/internal/platform/messenger"
 )
 
-// signature is the header under which Facebook signs what it delivers.
-const signature = "X-Hub-Signature-256"
-
 // handshake answers Facebook's look at an address: its challenge for who knows the
 // verify token, else 403.
 func (h *Handler) handshake(w http.ResponseWriter, r *http.Request, key string, own bool) {
@@ -53,7 +50,7 @@ func (h *Handler) facebook(r *http.Request, key string, own bool) int {
 	if buffer == nil {
 		return http.StatusRequestEntityTooLarge
 	}
-	if !messenger.VerifySignature(secret, r.Header.Get(signature), buffer.Bytes()) {
+	if !messenger.VerifySignature(secret, r.Header.Get(messenger.SignatureHeader), buffer.Bytes()) {
 		h.reuse(buffer)
 		if own {
 			h.rejected.add(end.Connection)
@@ -75,6 +72,9 @@ func (h *Handler) facebook(r *http.Request, key string, own bool) int {
 	}
 	if len(entries) == 0 {
 		return http.StatusOK
+	}
+	for i := range entries {
+		h.mark(&entries[i], r.Header)
 	}
 	if err := h.cfg.Intake.AddBatch(r.Context(), intake.Batch{Entries: entries}); err != nil {
 		h.cfg.Log.WarnContext(r.Context(), "updates were not stored", "entries", len(entries), "error", causeway.CodeOf(err))

@@ -1,0 +1,19 @@
+package conversation
+
+import "causeway/internal/platform"
+
+// identified tells whether an event adds something that the platform gives an id, by
+// which a repeat is known. Any other event says how things stand at its moment: applied
+// once more, it would undo what happened since, or be told twice.
+func identified(event platform.Event) bool {
+	switch e := event.(type) {
+	case platform.MessageAdded:
+		return e.ID != ""
+	case platform.ButtonTapped:
+		return e.ID != ""
+	case platform.Noted:
+		return e.ID != ""
+	default:
+		return false
+	}
+}
