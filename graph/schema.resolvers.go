@@ -8,7 +8,6 @@ package graph
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 
 	"entgo.io/contrib/entgql"
 
@@ -88,7 +87,7 @@ func (r *campaignResolver) Conversations(ctx context.Context, obj *ent.Campaign,
 
 // Queues is the resolver for the queues field.
 func (r *campaignResolver) Queues(ctx context.Context, obj *ent.Campaign) ([]*ent.Queue, error) {
-	panic(fmt.Errorf("not implemented: Queues - queues"))
+	return r.queues(ctx, obj.ID)
 }
 
 // QuickReplies is the resolver for the quickReplies field.
@@ -137,7 +136,7 @@ func (r *connectionResolver) Warnings(ctx context.Context, obj *ent.Connection) 
 
 // Assignee is the resolver for the assignee field.
 func (r *connectionResolver) Assignee(ctx context.Context, obj *ent.Connection) (*ent.User, error) {
-	panic(fmt.Errorf("not implemented: Assignee - assignee"))
+	return person(ctx, obj.AssigneeID)
 }
 
 // Token is the resolver for the token field.
@@ -188,7 +187,7 @@ func (r *contactResolver) AvatarURL(ctx context.Context, obj *ent.Contact) (*str
 
 // Assignee is the resolver for the assignee field.
 func (r *conversationResolver) Assignee(ctx context.Context, obj *ent.Conversation) (*ent.User, error) {
-	panic(fmt.Errorf("not implemented: Assignee - assignee"))
+	return person(ctx, obj.AssigneeID)
 }
 
 // ReplyPolicy is the resolver for the replyPolicy field.
@@ -425,7 +424,9 @@ func (r *mutationResolver) ConnectFacebookPages(ctx context.Context, input model
 		CampaignID: input.CampaignID,
 		LoginID:    input.LoginID,
 		PageIDs:    input.PageIds,
-		Options:    connections.Options{Language: input.Language.Value(), Enabled: input.Enabled},
+		Options: connections.Options{
+			Language: input.Language.Value(), Enabled: input.Enabled, Queue: input.QueueID.Value(), Assignee: input.AssigneeID.Value(),
+		},
 	})
 	problems, err := r.userErrors(ctx, err)
 	if err != nil {
@@ -442,7 +443,10 @@ func (r *mutationResolver) ConnectFacebookPageWithToken(ctx context.Context, inp
 		PageID:      input.PageID,
 		AccessToken: input.AccessToken,
 		AppSecret:   input.AppSecret.Value(),
-		Options:     connections.Options{Name: input.Name.Value(), Language: input.Language.Value(), Enabled: input.Enabled},
+		Options: connections.Options{
+			Name: input.Name.Value(), Language: input.Language.Value(), Enabled: input.Enabled,
+			Queue: input.QueueID.Value(), Assignee: input.AssigneeID.Value(),
+		},
 	})
 	connection, report, problems, err := r.linked(ctx, result, err)
 	return &model.ConnectFacebookPageWithTokenPayload{Connection: connection, Report: report, UserErrors: problems}, err
@@ -457,6 +461,8 @@ func (r *mutationResolver) ConnectTelegramBot(ctx context.Context, input model.C
 		BotName:     input.BotName.Value(),
 		Language:    input.Language.Value(),
 		Enabled:     input.Enabled,
+		Queue:       input.QueueID.Value(),
+		Assignee:    input.AssigneeID.Value(),
 	})
 	connection, report, problems, err := r.linked(ctx, result, err)
 	return &model.ConnectTelegramBotPayload{Connection: connection, Report: report, UserErrors: problems}, err
@@ -464,7 +470,16 @@ func (r *mutationResolver) ConnectTelegramBot(ctx context.Context, input model.C
 
 // UpdateConnection is the resolver for the updateConnection field.
 func (r *mutationResolver) UpdateConnection(ctx context.Context, input model.UpdateConnectionInput) (*model.UpdateConnectionPayload, error) {
-	panic(fmt.Errorf("not implemented: UpdateConnection - updateConnection"))
+	err := r.Connections.Update(ctx, connections.Update{
+		ID: input.ID, Name: change(input.Name), Enabled: change(input.Enabled), Language: change(input.Language),
+		Queue: change(input.QueueID), Assignee: change(input.AssigneeID),
+	})
+	problems, err := r.userErrors(ctx, err)
+	if err != nil || len(problems) > 0 {
+		return &model.UpdateConnectionPayload{UserErrors: problems}, err
+	}
+	connection, err := read(ctx, input.ID, r.Viewers.Connection.Get)
+	return &model.UpdateConnectionPayload{Connection: connection, UserErrors: problems}, err
 }
 
 // ChangeFacebookPage is the resolver for the changeFacebookPage field.
@@ -605,17 +620,23 @@ func (r *mutationResolver) AddNote(ctx context.Context, input model.AddNoteInput
 
 // AssignConversation is the resolver for the assignConversation field.
 func (r *mutationResolver) AssignConversation(ctx context.Context, input model.AssignConversationInput) (*model.AssignConversationPayload, error) {
-	panic(fmt.Errorf("not implemented: AssignConversation - assignConversation"))
+	err := r.Conversations.Assign(ctx, conversations.Assignment{
+		Conversation: input.ID, Assignee: input.AssigneeID.Value(), Queue: input.QueueID.Value(),
+	})
+	conversation, problems, err := r.conversationPayload(ctx, input.ID, err)
+	return &model.AssignConversationPayload{Conversation: conversation, UserErrors: problems}, err
 }
 
 // TakeConversation is the resolver for the takeConversation field.
 func (r *mutationResolver) TakeConversation(ctx context.Context, id causeway.ID) (*model.TakeConversationPayload, error) {
-	panic(fmt.Errorf("not implemented: TakeConversation - takeConversation"))
+	conversation, problems, err := r.conversationPayload(ctx, id, r.Conversations.Take(ctx, id))
+	return &model.TakeConversationPayload{Conversation: conversation, UserErrors: problems}, err
 }
 
 // SetConversationStatus is the resolver for the setConversationStatus field.
 func (r *mutationResolver) SetConversationStatus(ctx context.Context, input model.SetConversationStatusInput) (*model.SetConversationStatusPayload, error) {
-	panic(fmt.Errorf("not implemented: SetConversationStatus - setConversationStatus"))
+	conversation, problems, err := r.conversationPayload(ctx, input.ID, r.Conversations.SetStatus(ctx, input.ID, input.Status))
+	return &model.SetConversationStatusPayload{Conversation: conversation, UserErrors: problems}, err
 }
 
 // MarkConversationRead is the resolver for the markConversationRead field.
@@ -644,17 +665,30 @@ func (r *mutationResolver) TagConversation(ctx context.Context, input model.TagC
 
 // CreateQueue is the resolver for the createQueue field.
 func (r *mutationResolver) CreateQueue(ctx context.Context, input model.CreateQueueInput) (*model.CreateQueuePayload, error) {
-	panic(fmt.Errorf("not implemented: CreateQueue - createQueue"))
+	id, err := r.Conversations.CreateQueue(ctx, conversations.NewQueue{
+		Campaign: input.CampaignID, Name: input.Name, Members: input.MemberIds.Value(), Assignment: input.Assignment,
+	})
+	queue, problems, err := r.queuePayload(ctx, id, err)
+	return &model.CreateQueuePayload{Queue: queue, UserErrors: problems}, err
 }
 
 // UpdateQueue is the resolver for the updateQueue field.
 func (r *mutationResolver) UpdateQueue(ctx context.Context, input model.UpdateQueueInput) (*model.UpdateQueuePayload, error) {
-	panic(fmt.Errorf("not implemented: UpdateQueue - updateQueue"))
+	err := r.Conversations.UpdateQueue(ctx, conversations.QueueChange{
+		ID: input.ID, Name: change(input.Name), Assignment: change(input.Assignment),
+		Members: causeway.Change[[]causeway.ID]{Given: input.MemberIds.IsSet(), Value: given(input.MemberIds.Value())},
+	})
+	queue, problems, err := r.queuePayload(ctx, input.ID, err)
+	return &model.UpdateQueuePayload{Queue: queue, UserErrors: problems}, err
 }
 
 // DeleteQueue is the resolver for the deleteQueue field.
 func (r *mutationResolver) DeleteQueue(ctx context.Context, id causeway.ID) (*model.DeleteQueuePayload, error) {
-	panic(fmt.Errorf("not implemented: DeleteQueue - deleteQueue"))
+	problems, err := r.userErrors(ctx, r.Conversations.DeleteQueue(ctx, id))
+	if err != nil || len(problems) > 0 {
+		return &model.DeleteQueuePayload{UserErrors: problems}, err
+	}
+	return &model.DeleteQueuePayload{DeletedID: &id, UserErrors: problems}, nil
 }
 
 // SaveQuickReply is the resolver for the saveQuickReply field.
@@ -757,12 +791,12 @@ func (r *queryResolver) FacebookLogin(ctx context.Context, id causeway.ID) (*ent
 
 // Members is the resolver for the members field.
 func (r *queueResolver) Members(ctx context.Context, obj *ent.Queue) ([]*ent.User, error) {
-	panic(fmt.Errorf("not implemented: Members - members"))
+	return load(ctx).queueMembers.Load(ctx, obj.ID)
 }
 
 // OpenConversations is the resolver for the openConversations field.
 func (r *queueResolver) OpenConversations(ctx context.Context, obj *ent.Queue) (int, error) {
-	panic(fmt.Errorf("not implemented: OpenConversations - openConversations"))
+	return load(ctx).openInQueue.Load(ctx, obj.ID)
 }
 
 // Language is the resolver for the language field.

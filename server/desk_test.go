@@ -51,6 +51,7 @@ func TestTheAuditLogTellsManagersWhoDidWhat(t *testing.T) {
 		"Ana saveQuickReply QuickReply ",
 		"Ana saveTag Tag VIP",
 		admin + " connectTelegramBot Connection Shop shop_bot",
+		admin + " createQueue Queue ",
 		admin + " setCampaignMember User Mai",
 		admin + " setCampaignMember User Ana",
 		admin + " createCampaign Campaign Umbrellas",

@@ -16,7 +16,7 @@ import (
 )
 
 // empty are the tables that hold nothing of the full campaign.
-var empty = []string{"feed_trims", "facebook_logins", "queues", "queue_members"}
+var empty = []string{"feed_trims", "facebook_logins", "notices", "notice_letters"}
 
 // everyID is every id that the database has of a campaign, by table; of people and
 // tokens, those that only the campaign's members know.
@@ -66,7 +66,7 @@ func TestAnAgentOfAnotherCampaignGetsNothingByAnyID(t *testing.T) {
 		ids = append(ids, of...)
 		visible := s.admin().seen(of)
 		switch table {
-		case "campaign_members", "feed_events", "feed_trims", "reactions", "message_parts", "queue_members": // no nodes
+		case "campaign_members", "feed_events", "feed_trims", "reactions", "message_parts", "queue_members", "notices", "notice_letters": // no nodes
 			if visible != 0 {
 				t.Errorf("%d %s are nodes now: say here who sees them", visible, table)
 			}
@@ -144,6 +144,7 @@ func (s *house) nothingByAnySubscription(ids []string) {
 		for _, field := range []string{"messageAdded", "messageUpdated", "conversationUpdated"} {
 			refused(`subscription($c: ID!, $id: ID) { `+field+`(campaignId: $c, conversationId: $id) { cursor } }`, data{"c": s.elsewhere, "id": id})
 		}
+		refused(`subscription($id: ID!) { presenceUpdated(campaignId: $id) { id } }`, data{"id": id})
 		refused(`subscription($id: ID!) { webhookReceived(connectionId: $id) { id } }`, data{"id": id})
 		refused(`subscription($id: ID!) { facebookLoginUpdated(id: $id) { id } }`, data{"id": id})
 		refused(`subscription($id: ID!) { typing(conversationId: $id) { typing } }`, data{"id": id})
@@ -176,6 +177,13 @@ func (s *house) nothingByAnyMutation(ids []string) {
 		{"replayWebhooks", `replayWebhooks(connectionId: $id, filter: {})`},
 		{"clearWebhookQueue", `clearWebhookQueue(connectionId: $id)`},
 		{"disconnect", `disconnect(connectionId: $id)`},
+		{"updateConnection", `updateConnection(input: {id: $id, name: "Mine"})`},
+		{"assignConversation", `assignConversation(input: {id: $id})`},
+		{"takeConversation", `takeConversation(id: $id)`},
+		{"setConversationStatus", `setConversationStatus(input: {id: $id, status: CLOSED})`},
+		{"createQueue", `createQueue(input: {campaignId: $id, name: "Mine"})`},
+		{"updateQueue", `updateQueue(input: {id: $id, name: "Mine"})`},
+		{"deleteQueue", `deleteQueue(id: $id)`},
 		{"addNote", `addNote(input: {conversationId: $id, text: "Mine"})`},
 		{"markConversationRead", `markConversationRead(id: $id)`},
 		{"setTyping", `setTyping(conversationId: $id)`},

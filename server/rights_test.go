@@ -28,6 +28,8 @@ func rights() []right {
 	ids := (*house).ids
 	var spare, token, answered string
 	var bystander, doomed, word string
+	var closing string // a queue
+	made := 0          // queues
 	return []right{
 		{
 			operation: "Query.node", query: `query($c: ID!) { node(id: $c) { id } }`, variables: ids,
@@ -104,6 +106,54 @@ func rights() []right {
 			foreign: notFound, agent: works, manager: works, admin: works,
 		},
 
+		{
+			operation: "Subscription.presenceUpdated", query: `subscription($c: ID!) { presenceUpdated(campaignId: $c) { presence } }`, variables: ids,
+			foreign: notFound, agent: works, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.setPresence", query: `mutation { setPresence(presence: AWAY) { user { presence } userErrors { code field } } }`,
+			foreign: works, agent: works, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.updateConnection", query: `mutation($n: ID!, $q: ID) { updateConnection(input: {id: $n, queueId: $q}) { connection { id } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@input.id", agent: forbidden, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.assignConversation", query: `mutation($v: ID!, $u: ID, $q: ID) { assignConversation(input: {id: $v, assigneeId: $u, queueId: $q}) { conversation { id } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@input.id", agent: works, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.takeConversation", query: `mutation($v: ID!) { takeConversation(id: $v) { conversation { id } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@id", agent: works, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.setConversationStatus", query: `mutation($v: ID!) { setConversationStatus(input: {id: $v, status: PENDING}) { conversation { id } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@input.id", agent: works, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.createQueue", query: `mutation($c: ID!, $w: String!) { createQueue(input: {campaignId: $c, name: $w}) { queue { id } userErrors { code field } } }`,
+			before:    func(*house) { made++ },
+			variables: func(s *house) data { return data{"c": s.campaign, "w": fmt.Sprint("Queue ", made)} },
+			foreign:   "NOT_FOUND@input.campaignId", agent: forbidden, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.updateQueue", query: `mutation($q: ID!) { updateQueue(input: {id: $q, assignment: LEAST_BUSY}) { queue { id } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@input.id", agent: forbidden, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.deleteQueue", query: `mutation($q: ID!) { deleteQueue(id: $q) { deletedId userErrors { code field } } }`,
+			before: func(s *house) {
+				made++
+				closing = s.program.queue(s.campaign, fmt.Sprint("Queue ", made), "MANUAL")
+			},
+			variables: func(*house) data { return data{"q": closing} },
+			foreign:   "NOT_FOUND@id", agent: forbidden, manager: works, admin: works,
+		},
 		{
 			operation: "Mutation.signIn", query: `mutation { signIn(input: {email: "fay@example.com", password: "a long password"}) { token userErrors { code field } } }`,
 			foreign: works, agent: works, manager: works, admin: works,
@@ -433,13 +483,14 @@ func TestAnArchivedCampaignIsReadOnly(t *testing.T) {
 	admin.does(archive, data{"c": s.campaign})
 	inside := []string{"updateCampaign", "startFacebookLogin", "setCampaignMember", "removeCampaignMember", "connectTelegramBot", "testConnection", "testWebhook", "replayWebhook", "replayWebhooks", "clearWebhookQueue", "disconnect", "archiveCampaign", "sendMessage", "retryMessage",
 		"connectFacebookPages", "connectFacebookPageWithToken", "changeFacebookPage", "changeTelegramBot", "reconnect", "registerWebhook",
-		"addNote", "markConversationRead", "setTyping", "tagConversation", "saveTag", "saveQuickReply", "deleteTag", "deleteQuickReply"}
+		"addNote", "markConversationRead", "setTyping", "tagConversation", "saveTag", "saveQuickReply", "deleteTag", "deleteQuickReply",
+		"updateConnection", "assignConversation", "takeConversation", "setConversationStatus", "createQueue", "updateQueue", "deleteQueue"}
 	for _, r := range rights() {
 		_, field, _ := strings.Cut(r.operation, ".")
 		if !slices.Contains(inside, field) {
 			continue
 		}
-		variables := data{"c": s.campaign, "n": s.connection, "u": s.agentID, "t": s.bot.Token(), "v": s.conversation, "m": answer, "tag": s.tag, "quick": s.quickReply,
+		variables := data{"q": s.queue, "w": "Late", "c": s.campaign, "n": s.connection, "u": s.agentID, "t": s.bot.Token(), "v": s.conversation, "m": answer, "tag": s.tag, "quick": s.quickReply,
 			"l": s.login, "page": s.page, "first": s.facebook.pages[0].ID(), "token": "EAAtoken", "log": s.ids()["log"]}
 		if variables["doomed"] = s.tag; field == "deleteQuickReply" {
 			variables["doomed"] = s.quickReply

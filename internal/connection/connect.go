@@ -32,6 +32,8 @@ type Options struct {
 	Name     *string // the account's own if not given
 	Language *string // BCP 47
 	Enabled  bool
+	Queue    *causeway.ID // that what is new enters
+	Assignee *causeway.ID // who gets what is new; goes before Queue
 }
 
 // checked are the options in the form they are stored in.
@@ -147,6 +149,9 @@ func (s *Service) tryClaim(ctx context.Context, n newcomer, i *inspection) (*cla
 		if err := auth.Writable(ctx, tx, n.campaign, "input", "campaignId"); err != nil {
 			return err
 		}
+		if err := checkEntry(tx, n.campaign, n.options.Queue, n.options.Assignee); err != nil {
+			return err
+		}
 		row, err := s.existing(ctx, tx, n, i.profile.ID)
 		switch {
 		case err != nil:
@@ -217,6 +222,8 @@ func (s *Service) begin(ctx context.Context, tx *store.Tx, n newcomer, i *inspec
 		SetName(name).
 		SetNillableLanguage(n.options.Language).
 		SetEnabled(n.options.Enabled).
+		SetNillableQueueID(n.options.Queue).
+		SetNillableAssigneeID(n.options.Assignee).
 		SetAuthorizedBy(n.by).
 		SetStatus(entconnection.StatusError).
 		SetProblem(i.stamped(causeway.Fail(causeway.WebhookNotRegistered))).
@@ -372,7 +379,7 @@ func (s *Service) link(ctx context.Context, e examiner, n newcomer) (Result, err
 		n.options.amend(update, c)
 		return n.keep(update.Mutation(), c.id)
 	})
-	if errors.Is(err, errStale) {
+	if errors.Is(err, errStale) || ent.IsConstraintError(err) { // the queue was deleted meanwhile
 		return Result{}, causeway.Fail(causeway.Conflict).CanRetry().Because(err)
 	}
 	if err != nil {
@@ -392,6 +399,12 @@ func (o Options) amend(update *ent.ConnectionUpdateOne, c *claim) {
 	}
 	if o.Language != nil {
 		update.SetLanguage(*o.Language)
+	}
+	if o.Queue != nil {
+		update.SetQueueID(*o.Queue)
+	}
+	if o.Assignee != nil {
+		update.SetAssigneeID(*o.Assignee)
 	}
 	if c.was != nil || !o.Enabled {
 		update.SetEnabled(o.Enabled)

@@ -18,6 +18,8 @@ type Input struct {
 	BotName     *string
 	Language    *string // BCP 47
 	Enabled     bool
+	Queue       *causeway.ID // that what is new enters
+	Assignee    *causeway.ID // who gets what is new; goes before Queue
 }
 
 // ConnectTelegramBot links a bot to a campaign of which the viewer is a manager. A
@@ -52,7 +54,7 @@ func (s *Service) ConnectTelegramBot(ctx context.Context, in Input) (Result, err
 	}
 	return s.link(context.WithoutCancel(ctx), look, newcomer{
 		campaign: in.CampaignID, platform: platform.Telegram, token: in.BotToken, by: viewer.Name, action: "connectTelegramBot",
-		options: Options{Name: in.BotName, Language: in.Language, Enabled: in.Enabled},
+		options: Options{Name: in.BotName, Language: in.Language, Enabled: in.Enabled, Queue: in.Queue, Assignee: in.Assignee},
 		field:   []string{"input", "botToken"},
 	})
 }

@@ -34,8 +34,9 @@ type batch struct {
 	reactions     []reactionChange
 	words         wordChanges
 	taps          []tap
-	files         bool // to be fetched
-	strangers     bool // to be asked for
+	arrived       []arrival // what is to be brought to somebody, in the order it came
+	files         bool      // to be fetched
+	strangers     bool      // to be asked for
 }
 
 // conversationRow and messageRow are rows as they will be after the batch. isNew ones
@@ -45,6 +46,7 @@ type conversationRow struct {
 	isNew, dirty bool
 	moved        bool // to another chat than the stored one
 	heard        bool // an event of it is to be sent
+	arrived      bool // it is among what is to be brought to somebody
 }
 
 type messageRow struct {

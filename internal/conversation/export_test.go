@@ -6,5 +6,14 @@ var (
 	HurryQueued = hurryQueued
 )
 
+// What routing asks, for EXPLAIN.
+var (
+	OldestIn = oldestIn
+	OpenWith = openWith
+)
+
+// WaitingIn is the statement that looks where conversations wait.
+const WaitingIn = waitingIn
+
 // FileName is what is kept of a file's name.
 var FileName = fileName

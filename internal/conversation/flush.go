@@ -42,6 +42,7 @@ func (b *batch) flush() error {
 		{"attachments", b.writeAttachments},
 		{"reactions", b.writeReactions},
 		{"search words", func() error { return b.words.write(b.tx) }},
+		{"who gets what arrived", b.route},
 		{"conversations", b.updateConversations},
 	}
 	for _, step := range steps {
@@ -66,7 +67,9 @@ func (b *batch) createConversation(c *conversationRow) *ent.ConversationCreate {
 	return b.tx.Conversation.Create().
 		SetID(c.ID).SetCampaignID(c.CampaignID).SetConnectionID(c.ConnectionID).SetAccountID(c.AccountID).
 		SetPlatform(c.Platform).SetContactID(c.ContactID).SetChat(c.Chat).SetNillableTitle(c.Title).
-		SetStatus(c.Status).SetLastMessageAt(c.LastMessageAt).SetCreatedAt(c.CreatedAt)
+		SetStatus(c.Status).SetNillableClosedAt(c.ClosedAt).
+		SetNillableAssigneeID(c.AssigneeID).SetNillableQueueID(c.QueueID).
+		SetLastMessageAt(c.LastMessageAt).SetCreatedAt(c.CreatedAt)
 }
 
 func (b *batch) insertMessages() error {
@@ -229,7 +232,8 @@ func (b *batch) updateConversations() error {
 			OnConflictColumns(conversation.FieldID).
 			Update(func(u *ent.ConversationUpsert) {
 				u.UpdateChat().UpdateTitle().UpdateUnreadCount().UpdateLastSeq().
-					UpdateLastMessageID().UpdateLastMessageAt()
+					UpdateLastMessageID().UpdateLastMessageAt().
+					UpdateStatus().UpdateClosedAt().UpdateAssigneeID().UpdateQueueID()
 			}).
 			Exec(b.tx.Context())
 	})
