@@ -141,7 +141,14 @@ func (r *connectionResolver) Assignee(ctx context.Context, obj *ent.Connection) 
 
 // Token is the resolver for the token field.
 func (r *connectionResolver) Token(ctx context.Context, obj *ent.Connection) (*model.TokenStatus, error) {
-	return &model.TokenStatus{Valid: obj.TokenValid, RefreshedAt: obj.TokenRefreshedAt}, nil
+	return &model.TokenStatus{
+		Valid: obj.TokenValid, ExpiresAt: obj.TokenExpiresAt, RefreshedAt: obj.TokenRefreshedAt, RefreshAt: obj.TokenRefreshAt,
+	}, nil
+}
+
+// Permissions is the resolver for the permissions field.
+func (r *connectionResolver) Permissions(ctx context.Context, obj *ent.Connection) ([]*platform.Permission, error) {
+	return pointers(obj.Permissions), nil
 }
 
 // Webhook is the resolver for the webhook field.
@@ -411,6 +418,40 @@ func (r *mutationResolver) StartFacebookLogin(ctx context.Context, input model.S
 	}, err
 }
 
+// ConnectFacebookPages is the resolver for the connectFacebookPages field.
+func (r *mutationResolver) ConnectFacebookPages(ctx context.Context, input model.ConnectFacebookPagesInput) (*model.ConnectFacebookPagesPayload, error) {
+	pages, err := r.Connections.ConnectFacebookPages(ctx, connections.PagesInput{
+		CampaignID: input.CampaignID,
+		LoginID:    input.LoginID,
+		PageIDs:    input.PageIds,
+		Options: connections.Options{
+			Language: input.Language.Value(), Enabled: input.Enabled, Queue: input.QueueID.Value(), Assignee: input.AssigneeID.Value(),
+		},
+	})
+	problems, err := r.userErrors(ctx, err)
+	if err != nil {
+		return nil, err
+	}
+	results, err := r.linkedPages(ctx, pages)
+	return &model.ConnectFacebookPagesPayload{Results: results, UserErrors: problems}, err
+}
+
+// ConnectFacebookPageWithToken is the resolver for the connectFacebookPageWithToken field.
+func (r *mutationResolver) ConnectFacebookPageWithToken(ctx context.Context, input model.ConnectFacebookPageWithTokenInput) (*model.ConnectFacebookPageWithTokenPayload, error) {
+	result, err := r.Connections.ConnectFacebookPageWithToken(ctx, connections.PageTokenInput{
+		CampaignID:  input.CampaignID,
+		PageID:      input.PageID,
+		AccessToken: input.AccessToken,
+		AppSecret:   input.AppSecret.Value(),
+		Options: connections.Options{
+			Name: input.Name.Value(), Language: input.Language.Value(), Enabled: input.Enabled,
+			Queue: input.QueueID.Value(), Assignee: input.AssigneeID.Value(),
+		},
+	})
+	connection, report, problems, err := r.linked(ctx, result, err)
+	return &model.ConnectFacebookPageWithTokenPayload{Connection: connection, Report: report, UserErrors: problems}, err
+}
+
 // ConnectTelegramBot is the resolver for the connectTelegramBot field.
 func (r *mutationResolver) ConnectTelegramBot(ctx context.Context, input model.ConnectTelegramBotInput) (*model.ConnectTelegramBotPayload, error) {
 	result, err := r.Connections.ConnectTelegramBot(ctx, connections.Input{
@@ -423,15 +464,7 @@ func (r *mutationResolver) ConnectTelegramBot(ctx context.Context, input model.C
 		Queue:       input.QueueID.Value(),
 		Assignee:    input.AssigneeID.Value(),
 	})
-	problems, err := r.userErrors(ctx, err)
-	if err != nil {
-		return nil, err
-	}
-	connection, err := read(ctx, result.Connection, r.Viewers.Connection.Get)
-	if err != nil {
-		return nil, err
-	}
-	report, err := read(ctx, result.Report, r.Viewers.TestReport.Get)
+	connection, report, problems, err := r.linked(ctx, result, err)
 	return &model.ConnectTelegramBotPayload{Connection: connection, Report: report, UserErrors: problems}, err
 }
 
@@ -449,6 +482,20 @@ func (r *mutationResolver) UpdateConnection(ctx context.Context, input model.Upd
 	return &model.UpdateConnectionPayload{Connection: connection, UserErrors: problems}, err
 }
 
+// ChangeFacebookPage is the resolver for the changeFacebookPage field.
+func (r *mutationResolver) ChangeFacebookPage(ctx context.Context, input model.ChangeFacebookPageInput) (*model.ChangeFacebookPagePayload, error) {
+	result, err := r.Connections.ChangeFacebookPage(ctx, input.ConnectionID, input.LoginID, input.PageID)
+	connection, report, problems, err := r.linked(ctx, result, err)
+	return &model.ChangeFacebookPagePayload{Connection: connection, Report: report, UserErrors: problems}, err
+}
+
+// ChangeTelegramBot is the resolver for the changeTelegramBot field.
+func (r *mutationResolver) ChangeTelegramBot(ctx context.Context, input model.ChangeTelegramBotInput) (*model.ChangeTelegramBotPayload, error) {
+	result, err := r.Connections.ChangeTelegramBot(ctx, input.ConnectionID, input.BotToken)
+	connection, report, problems, err := r.linked(ctx, result, err)
+	return &model.ChangeTelegramBotPayload{Connection: connection, Report: report, UserErrors: problems}, err
+}
+
 // TestConnection is the resolver for the testConnection field.
 func (r *mutationResolver) TestConnection(ctx context.Context, input model.TestConnectionInput) (*model.TestConnectionPayload, error) {
 	id, err := r.Connections.TestWith(ctx, input.ConnectionID, input.ConversationID.Value())
@@ -458,6 +505,13 @@ func (r *mutationResolver) TestConnection(ctx context.Context, input model.TestC
 	}
 	report, err := read(ctx, id, r.Viewers.TestReport.Get)
 	return &model.TestConnectionPayload{Report: report, UserErrors: problems}, err
+}
+
+// Reconnect is the resolver for the reconnect field.
+func (r *mutationResolver) Reconnect(ctx context.Context, connectionID causeway.ID) (*model.ReconnectPayload, error) {
+	result, err := r.Connections.Reconnect(ctx, connectionID)
+	connection, report, problems, err := r.linked(ctx, result, err)
+	return &model.ReconnectPayload{Connection: connection, Report: report, UserErrors: problems}, err
 }
 
 // Disconnect is the resolver for the disconnect field.
@@ -487,6 +541,13 @@ func (r *mutationResolver) TestWebhook(ctx context.Context, connectionID causewa
 	}
 	log, err := read(ctx, logID, r.Viewers.WebhookLog.Get)
 	return &model.TestWebhookPayload{Report: report, Log: log, UserErrors: problems}, err
+}
+
+// RegisterWebhook is the resolver for the registerWebhook field.
+func (r *mutationResolver) RegisterWebhook(ctx context.Context, connectionID causeway.ID) (*model.RegisterWebhookPayload, error) {
+	result, err := r.Connections.RegisterWebhook(ctx, connectionID)
+	connection, _, problems, err := r.linked(ctx, result, err)
+	return &model.RegisterWebhookPayload{Connection: connection, UserErrors: problems}, err
 }
 
 // ReplayWebhook is the resolver for the replayWebhook field.
@@ -826,6 +887,16 @@ func (r *typingEventResolver) User(ctx context.Context, obj *model.TypingEvent) 
 // AvatarURL is the resolver for the avatarUrl field.
 func (r *userResolver) AvatarURL(ctx context.Context, obj *ent.User) (*string, error) {
 	return nil, nil // nobody has given people pictures here
+}
+
+// VerifyToken is the resolver for the verifyToken field.
+func (r *webhookResolver) VerifyToken(ctx context.Context, obj *model.Webhook) (*string, error) {
+	manager, err := isManager(ctx, obj.Of.CampaignID)
+	if err != nil || !manager {
+		return nil, err
+	}
+	token, err := r.Connections.VerifyToken(obj.Of)
+	return optional(token), err
 }
 
 // PendingCount is the resolver for the pendingCount field.

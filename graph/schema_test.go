@@ -82,7 +82,7 @@ func TestEveryMutationHasOneInputAndANullablePayload(t *testing.T) {
 			t.Errorf("%s has no userErrors: [Problem!]!", title+"Payload")
 		}
 		for _, f := range schema.Types[title+"Payload"].Fields {
-			if f.Name != "userErrors" && f.Type.NonNull && f.Type.Name() != "Int" {
+			if f.Name != "userErrors" && f.Type.NonNull && f.Type.Elem == nil && f.Type.Name() != "Int" {
 				t.Errorf("%sPayload.%s: %s must be null beside userErrors", title, f.Name, f.Type)
 			}
 		}

@@ -27,6 +27,7 @@ import (
 	"causeway/internal/mail"
 	"causeway/internal/media"
 	"causeway/internal/platform"
+	"causeway/internal/platform/messenger"
 	"causeway/internal/platform/telegram"
 	"causeway/internal/presence"
 	"causeway/internal/problem"
@@ -183,14 +184,15 @@ func (a *app) build(ctx context.Context) error {
 	a.connections = connection.New(connection.Config{
 		Store: a.store, Feed: events, Intake: updates, Keys: keys, Bus: a.bus, Outbox: outbox{a}, Talk: outbox{a}, Clock: clock, Log: a.log,
 		PublicURL: string(cfg.PublicURL), TelegramURL: string(cfg.TelegramAPIURL), Facebook: cfg.Facebook.app(),
-		Origins: append([]string{a.url}, cfg.AllowedOrigins...), CheckInterval: time.Duration(cfg.CheckInterval), Media: a.media,
+		Origins: append([]string{a.url}, cfg.AllowedOrigins...), CheckInterval: time.Duration(cfg.CheckInterval),
+		Media: a.media, Outside: a.outside,
 		Mail: letters, Words: problems, Console: a.console(),
 	})
 	a.conversations = conversation.New(conversation.Config{
 		Store: a.store, Feed: events, Bus: a.bus, Accounts: a.connections, Clock: clock, Log: a.log,
 		Media: a.media, MaxMedia: int64(cfg.MaxMedia),
-		Parsers: map[platform.Name]platform.Parser{platform.Telegram: telegram.Parser{}},
-		Limits:  map[platform.Name]platform.Limits{platform.Telegram: telegram.Limits()},
+		Parsers: map[platform.Name]platform.Parser{platform.Messenger: messenger.Parser{}, platform.Telegram: telegram.Parser{}},
+		Limits:  map[platform.Name]platform.Limits{platform.Messenger: messenger.Limits(), platform.Telegram: telegram.Limits()},
 	})
 	a.onStop(a.conversations.Close)
 	if err := a.conversations.Start(ctx); err != nil {

@@ -46,6 +46,7 @@ func TestTheAuditLogTellsManagersWhoDidWhat(t *testing.T) {
 		"Ana saveTag  ",
 		"Ana addNote Message in a hurry",
 		"Mai updateCampaign Campaign Umbrellas",
+		"Mai connectFacebookPages Connection Shop A",
 		"Ana tagConversation Conversation Lan Nguyen",
 		"Ana saveQuickReply QuickReply ",
 		"Ana saveTag Tag VIP",

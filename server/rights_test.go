@@ -289,6 +289,44 @@ func rights() []right {
 			foreign:   "NOT_FOUND@input.campaignId", agent: forbidden, manager: works, admin: works,
 		},
 		{
+			operation: "Mutation.connectFacebookPages",
+			query: `mutation($c: ID!, $l: ID!, $first: String!) { connectFacebookPages(input: {campaignId: $c, loginId: $l, pageIds: [$first]}) {
+				results { connection { id } userErrors { code field } } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@input.campaignId", agent: forbidden, manager: works, admin: "NOT_FOUND@input.loginId", // who logged in connects
+		},
+		{
+			operation: "Mutation.connectFacebookPageWithToken",
+			query: `mutation($c: ID!, $first: String!, $token: String!) { connectFacebookPageWithToken(input: {campaignId: $c, pageId: $first, accessToken: $token}) {
+				connection { id } userErrors { code field } } }`,
+			variables: func(s *house) data {
+				return data{"c": s.campaign, "first": s.facebook.pages[0].ID(), "token": s.facebook.pages[0].Token(s.facebook.app, s.facebook.mai)}
+			},
+			foreign: "NOT_FOUND@input.campaignId", agent: forbidden, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.changeFacebookPage",
+			query: `mutation($page: ID!, $l: ID!, $first: String!) { changeFacebookPage(input: {connectionId: $page, loginId: $l, pageId: $first}) {
+				connection { id } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@input.connectionId", agent: forbidden, manager: works, admin: "NOT_FOUND@input.loginId",
+		},
+		{
+			operation: "Mutation.changeTelegramBot", query: `mutation($n: ID!, $t: String!) { changeTelegramBot(input: {connectionId: $n, botToken: $t}) { connection { id } userErrors { code field } } }`,
+			variables: func(s *house) data { return data{"n": s.connection, "t": s.bot.Token()} },
+			foreign:   "NOT_FOUND@input.connectionId", agent: forbidden, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.reconnect", query: `mutation($n: ID!) { reconnect(connectionId: $n) { connection { id } report { passed } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@connectionId", agent: forbidden, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.registerWebhook", query: `mutation($n: ID!) { registerWebhook(connectionId: $n) { connection { id } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@connectionId", agent: forbidden, manager: works, admin: works,
+		},
+		{
 			operation: "Mutation.testConnection", query: `mutation($n: ID!) { testConnection(input: {connectionId: $n}) { report { passed } userErrors { code field } } }`,
 			variables: ids,
 			foreign:   "NOT_FOUND@input.connectionId", agent: forbidden, manager: works, admin: works,
@@ -435,13 +473,16 @@ func TestAnArchivedCampaignIsReadOnly(t *testing.T) {
 	admin := s.admin()
 	archive := `mutation($c: ID!) { archiveCampaign(id: $c) { userErrors { code field message } } }`
 	busy := admin.asks(archive, data{"c": s.campaign}).Data.at("archiveCampaign").list("userErrors")
-	if len(busy) != 1 || busy[0].text("code") != "CONFLICT" || path(busy[0]) != "id" || !strings.Contains(busy[0].text("message"), "1") {
+	if len(busy) != 1 || busy[0].text("code") != "CONFLICT" || path(busy[0]) != "id" || !strings.Contains(busy[0].text("message"), "2") {
 		t.Errorf("archiving what is connected: %v", busy)
 	}
 	answer := s.agent.answers(s.conversation, "Yes")
-	admin.does(`mutation($n: ID!) { disconnect(connectionId: $n) { userErrors { code } } }`, data{"n": s.connection})
+	for _, connection := range []string{s.connection, s.page} {
+		admin.does(`mutation($n: ID!) { disconnect(connectionId: $n) { userErrors { code } } }`, data{"n": connection})
+	}
 	admin.does(archive, data{"c": s.campaign})
 	inside := []string{"updateCampaign", "startFacebookLogin", "setCampaignMember", "removeCampaignMember", "connectTelegramBot", "testConnection", "testWebhook", "replayWebhook", "replayWebhooks", "clearWebhookQueue", "disconnect", "archiveCampaign", "sendMessage", "retryMessage",
+		"connectFacebookPages", "connectFacebookPageWithToken", "changeFacebookPage", "changeTelegramBot", "reconnect", "registerWebhook",
 		"addNote", "markConversationRead", "setTyping", "tagConversation", "saveTag", "saveQuickReply", "deleteTag", "deleteQuickReply",
 		"updateConnection", "assignConversation", "takeConversation", "setConversationStatus", "createQueue", "updateQueue", "deleteQueue"}
 	for _, r := range rights() {
@@ -449,7 +490,8 @@ func TestAnArchivedCampaignIsReadOnly(t *testing.T) {
 		if !slices.Contains(inside, field) {
 			continue
 		}
-		variables := data{"q": s.queue, "w": "Late", "c": s.campaign, "n": s.connection, "u": s.agentID, "t": s.bot.Token(), "v": s.conversation, "m": answer, "tag": s.tag, "quick": s.quickReply, "log": s.ids()["log"]}
+		variables := data{"q": s.queue, "w": "Late", "c": s.campaign, "n": s.connection, "u": s.agentID, "t": s.bot.Token(), "v": s.conversation, "m": answer, "tag": s.tag, "quick": s.quickReply,
+			"l": s.login, "page": s.page, "first": s.facebook.pages[0].ID(), "token": "EAAtoken", "log": s.ids()["log"]}
 		if variables["doomed"] = s.tag; field == "deleteQuickReply" {
 			variables["doomed"] = s.quickReply
 		}

@@ -175,6 +175,9 @@ func (s *Service) checkBy(
 	if err != nil {
 		return "", fmt.Errorf("read %s: %w", id, err)
 	}
+	if s.renewDue(row) {
+		row = s.renewToken(ctx, row)
+	}
 	e, err := s.examiner(row)
 	if err != nil {
 		return "", err

@@ -56,10 +56,12 @@ type CheckName string
 const (
 	CheckToken               CheckName = "TOKEN"
 	CheckAccount             CheckName = "ACCOUNT"
+	CheckPermissions         CheckName = "PERMISSIONS"
 	CheckWebhookRegistration CheckName = "WEBHOOK_REGISTRATION"
 	CheckWebhookDelivery     CheckName = "WEBHOOK_DELIVERY"
 	CheckTestMessage         CheckName = "TEST_MESSAGE"
 	CheckPrivacyMode         CheckName = "PRIVACY_MODE"
+	CheckRouting             CheckName = "ROUTING"
 	CheckSending             CheckName = "SENDING"
 )
 
