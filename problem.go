@@ -159,7 +159,8 @@ type Problem struct {
 	PlatformCode    string            `json:"platformCode,omitempty"`
 	PlatformMessage string            `json:"platformMessage,omitempty"`
 	Retryable       bool              `json:"retryable,omitempty"`
-	OccurredAt      time.Time         `json:"occurredAt"` // zero until it is stored or answered
+	Told            bool              `json:"told,omitempty"` // by the platform of its own accord, not found by looking
+	OccurredAt      time.Time         `json:"occurredAt"`     // zero until it is stored or answered
 }
 
 // Error is a Problem on its way up through Go code: the problem for the person and

@@ -2,7 +2,6 @@ package conversation
 
 import (
 	"fmt"
-	"slices"
 
 	"causeway/ent"
 	"causeway/ent/message"
@@ -26,6 +25,18 @@ func (b *batch) apply(u update) error {
 		b.reachable(u, e)
 	case platform.ChatMoved:
 		return b.chatMoved(u, e)
+	case platform.Echoed:
+		b.echoed(u, e)
+	case platform.Delivered:
+		b.delivered(u, e)
+	case platform.Read:
+		b.read(u, e)
+	case platform.MessageDeleted:
+		return b.messageDeleted(u, e)
+	case platform.ThreadOwned:
+		b.threadOwned(u, e)
+	case platform.AccountNoticed:
+		b.notices = append(b.notices, notice{update: u, AccountNoticed: e})
 	default:
 		return fmt.Errorf("an event of type %T is not known here", u.event)
 	}
@@ -34,9 +45,12 @@ func (b *batch) apply(u update) error {
 
 func (b *batch) messageAdded(u update, e platform.MessageAdded) {
 	if b.known(u, e.ID) != nil {
+		b.again(u)
 		return
 	}
 	conv := b.conversation(u, e.Chat)
+	b.wrote(conv, e.SentAt)
+	b.overheard(conv, e.Standby, e.SentAt)
 	m := &ent.Message{
 		Direction:     message.DirectionInbound,
 		AuthorKind:    message.AuthorKindCustomer,
@@ -44,7 +58,9 @@ func (b *batch) messageAdded(u update, e platform.MessageAdded) {
 		Text:          optional(e.Content.Text),
 		AlbumID:       optional(e.AlbumID),
 		ForwardedFrom: optional(e.ForwardedFrom),
+		Payload:       optional(e.Payload),
 		ExternalID:    optional(e.ID),
+		Standby:       e.Standby,
 		SentAt:        e.SentAt,
 	}
 	b.attribute(u, m, conv, e.Chat, e.Author)
@@ -73,12 +89,15 @@ func (b *batch) attribute(u update, m *ent.Message, conv *conversationRow, chat 
 
 func (b *batch) buttonTapped(u update, e platform.ButtonTapped) {
 	if b.known(u, e.ID) != nil {
+		b.again(u)
 		return
 	}
 	if e.AnswerID != "" {
 		b.taps = append(b.taps, tap{connection: u.log.ConnectionID, answerID: e.AnswerID})
 	}
 	conv := b.conversation(u, e.Chat)
+	b.wrote(conv, e.At)
+	b.overheard(conv, e.Standby, e.At)
 	m := &ent.Message{
 		Direction:  message.DirectionInbound,
 		AuthorKind: message.AuthorKindCustomer,
@@ -86,6 +105,7 @@ func (b *batch) buttonTapped(u update, e platform.ButtonTapped) {
 		Text:       optional(e.Label),
 		Payload:    optional(e.Payload),
 		ExternalID: optional(e.ID),
+		Standby:    e.Standby,
 		SentAt:     e.At,
 	}
 	b.attribute(u, m, conv, e.Chat, e.Author)
@@ -110,7 +130,8 @@ func (b *batch) messageEdited(u update, e platform.MessageEdited) error {
 		b.known(u, e.ID).EditedAt = &at
 		return nil
 	}
-	if m.EditedAt != nil && at.Before(*m.EditedAt) {
+	if m.DeletedAt != nil || m.EditedAt != nil && at.Before(*m.EditedAt) {
+		b.again(u)
 		return nil
 	}
 	if _, ok := b.conversations[u.account().key(e.Chat.ID)]; ok {
@@ -122,6 +143,7 @@ func (b *batch) messageEdited(u update, e platform.MessageEdited) error {
 	}
 	text := optional(e.Content.Text)
 	if same && deref(m.Text) == deref(text) {
+		b.again(u)
 		return nil // Telegram tells of edits that a bot cannot see
 	}
 	// The message may lie in another conversation than its chat's: chats move.
@@ -135,21 +157,9 @@ func (b *batch) messageEdited(u update, e platform.MessageEdited) error {
 	return nil
 }
 
-func (b *batch) reacted(u update, e platform.Reacted) {
-	m := b.known(u, e.MessageID)
-	if m == nil {
-		return
-	}
-	emoji := slices.Clone(e.Emoji)
-	slices.Sort(emoji)
-	b.reactions = append(b.reactions, reactionChange{
-		message: m, contact: b.contact(u, e.Author), emoji: slices.Compact(emoji), at: e.At,
-	})
-	b.updated = append(b.updated, messageChange{message: m, change: changeReactions})
-}
-
 func (b *batch) noted(u update, e platform.Noted) {
 	if b.known(u, e.ID) != nil {
+		b.again(u)
 		return
 	}
 	conv := b.conversation(u, e.Chat)
