@@ -96,6 +96,7 @@ const (
 	ReasonTooLongToSend    Reason = "too_long_to_send"  // MESSAGE_TOO_LONG {max}: the platform takes max characters
 	ReasonTooManyFiles     Reason = "too_many_files"    // INVALID_INPUT {max}: more than max files in one message
 	ReasonNotFailed        Reason = "not_failed"        // CONFLICT: only a message that FAILED can be sent again
+	ReasonNoHandOver       Reason = "no_hand_over"      // CONFLICT: on this platform nobody else can answer in a chat
 	ReasonNameTaken        Reason = "name_taken"        // CONFLICT: another tag or queue of the campaign has this name
 	ReasonShortcutTaken    Reason = "shortcut_taken"    // CONFLICT: another quick reply has this shortcut and language
 	ReasonBadShortcut      Reason = "bad_shortcut"      // INVALID_INPUT: a shortcut is one word
@@ -109,6 +110,7 @@ const (
 	ReasonLoginPending        Reason = "login_pending"         // CONFLICT: the Facebook window is still open
 	ReasonLoginUnknown        Reason = "login_unknown"         // LOGIN_EXPIRED: the answer belongs to no sign-in that is waiting here
 	ReasonLoginUsed           Reason = "login_used"            // LOGIN_EXPIRED: Facebook's answer was already taken
+	ReasonOriginNotAllowed    Reason = "origin_not_allowed"    // INVALID_INPUT: no login may be started from this origin
 	ReasonPageUnpublished     Reason = "page_unpublished"      // PAGE_NOT_PUBLISHED {page}: this page
 	ReasonPageTaskMissing     Reason = "page_task_missing"     // PAGE_ROLE_INSUFFICIENT {page}: whoever signed in has no Messages task on it
 	ReasonTokenOfOtherApp     Reason = "token_of_other_app"    // INVALID_PAGE_TOKEN: it was made with an app other than the one entered

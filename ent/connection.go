@@ -69,6 +69,8 @@ type Connection struct {
 	DataAccessExpiresAt *time.Time `json:"data_access_expires_at,omitempty"`
 	// the long-lived token of the person who logged in, from which the page's is had again
 	SealedUserToken *[]byte `json:"-"`
+	// the platform's id of the person whose token it works with; empty if it is nobody's
+	AuthorizerID *string `json:"authorizer_id,omitempty"`
 	// the platform's app that the token belongs to
 	AppID *string `json:"app_id,omitempty"`
 	// of the person's own app; empty where it is this server's
@@ -213,7 +215,7 @@ func (*Connection) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullBool)
 		case connection.FieldPollOffset, connection.FieldPlatformPending, connection.FieldTotalReceived, connection.FieldErrorCount, connection.FieldRejectedCount, connection.FieldFailedChecks:
 			values[i] = new(sql.NullInt64)
-		case connection.FieldPlatform, connection.FieldAccountID, connection.FieldName, connection.FieldLanguage, connection.FieldAuthorizedBy, connection.FieldAvatarRef, connection.FieldAvatarHash, connection.FieldAvatarType, connection.FieldStatus, connection.FieldAppID, connection.FieldDelivery, connection.FieldWebhookKey, connection.FieldWebhookStatus:
+		case connection.FieldPlatform, connection.FieldAccountID, connection.FieldName, connection.FieldLanguage, connection.FieldAuthorizedBy, connection.FieldAvatarRef, connection.FieldAvatarHash, connection.FieldAvatarType, connection.FieldStatus, connection.FieldAuthorizerID, connection.FieldAppID, connection.FieldDelivery, connection.FieldWebhookKey, connection.FieldWebhookStatus:
 			values[i] = new(sql.NullString)
 		case connection.FieldTokenRefreshedAt, connection.FieldTokenExpiresAt, connection.FieldTokenRefreshAt, connection.FieldDataAccessExpiresAt, connection.FieldRegisteredAt, connection.FieldPollLeasedUntil, connection.FieldLastReceivedAt, connection.FieldConnectedAt, connection.FieldReconnectedAt, connection.FieldDisconnectedAt, connection.FieldLastSyncedAt, connection.FieldNextCheckAt, connection.FieldLeasedUntil:
 			values[i] = new(sql.NullTime)
@@ -392,6 +394,13 @@ func (_m *Connection) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field sealed_user_token", values[i])
 			} else if value != nil {
 				_m.SealedUserToken = value
+			}
+		case connection.FieldAuthorizerID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field authorizer_id", values[i])
+			} else if value.Valid {
+				_m.AuthorizerID = new(string)
+				*_m.AuthorizerID = value.String
 			}
 		case connection.FieldAppID:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -704,6 +713,11 @@ func (_m *Connection) String() string {
 	}
 	builder.WriteString(", ")
 	builder.WriteString("sealed_user_token=<sensitive>")
+	builder.WriteString(", ")
+	if v := _m.AuthorizerID; v != nil {
+		builder.WriteString("authorizer_id=")
+		builder.WriteString(*v)
+	}
 	builder.WriteString(", ")
 	if v := _m.AppID; v != nil {
 		builder.WriteString("app_id=")

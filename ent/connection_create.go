@@ -272,6 +272,20 @@ func (_c *ConnectionCreate) SetSealedUserToken(v []byte) *ConnectionCreate {
 	return _c
 }
 
+// SetAuthorizerID sets the "authorizer_id" field.
+func (_c *ConnectionCreate) SetAuthorizerID(v string) *ConnectionCreate {
+	_c.mutation.SetAuthorizerID(v)
+	return _c
+}
+
+// SetNillableAuthorizerID sets the "authorizer_id" field if the given value is not nil.
+func (_c *ConnectionCreate) SetNillableAuthorizerID(v *string) *ConnectionCreate {
+	if v != nil {
+		_c.SetAuthorizerID(*v)
+	}
+	return _c
+}
+
 // SetAppID sets the "app_id" field.
 func (_c *ConnectionCreate) SetAppID(v string) *ConnectionCreate {
 	_c.mutation.SetAppID(v)
@@ -869,6 +883,10 @@ func (_c *ConnectionCreate) createSpec() (*Connection, *sqlgraph.CreateSpec) {
 		_spec.SetField(connection.FieldSealedUserToken, field.TypeBytes, value)
 		_node.SealedUserToken = &value
 	}
+	if value, ok := _c.mutation.AuthorizerID(); ok {
+		_spec.SetField(connection.FieldAuthorizerID, field.TypeString, value)
+		_node.AuthorizerID = &value
+	}
 	if value, ok := _c.mutation.AppID(); ok {
 		_spec.SetField(connection.FieldAppID, field.TypeString, value)
 		_node.AppID = &value
@@ -1443,6 +1461,24 @@ func (u *ConnectionUpsert) UpdateSealedUserToken() *ConnectionUpsert {
 // ClearSealedUserToken clears the value of the "sealed_user_token" field.
 func (u *ConnectionUpsert) ClearSealedUserToken() *ConnectionUpsert {
 	u.SetNull(connection.FieldSealedUserToken)
+	return u
+}
+
+// SetAuthorizerID sets the "authorizer_id" field.
+func (u *ConnectionUpsert) SetAuthorizerID(v string) *ConnectionUpsert {
+	u.Set(connection.FieldAuthorizerID, v)
+	return u
+}
+
+// UpdateAuthorizerID sets the "authorizer_id" field to the value that was provided on create.
+func (u *ConnectionUpsert) UpdateAuthorizerID() *ConnectionUpsert {
+	u.SetExcluded(connection.FieldAuthorizerID)
+	return u
+}
+
+// ClearAuthorizerID clears the value of the "authorizer_id" field.
+func (u *ConnectionUpsert) ClearAuthorizerID() *ConnectionUpsert {
+	u.SetNull(connection.FieldAuthorizerID)
 	return u
 }
 
@@ -2313,6 +2349,27 @@ func (u *ConnectionUpsertOne) UpdateSealedUserToken() *ConnectionUpsertOne {
 func (u *ConnectionUpsertOne) ClearSealedUserToken() *ConnectionUpsertOne {
 	return u.Update(func(s *ConnectionUpsert) {
 		s.ClearSealedUserToken()
+	})
+}
+
+// SetAuthorizerID sets the "authorizer_id" field.
+func (u *ConnectionUpsertOne) SetAuthorizerID(v string) *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetAuthorizerID(v)
+	})
+}
+
+// UpdateAuthorizerID sets the "authorizer_id" field to the value that was provided on create.
+func (u *ConnectionUpsertOne) UpdateAuthorizerID() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateAuthorizerID()
+	})
+}
+
+// ClearAuthorizerID clears the value of the "authorizer_id" field.
+func (u *ConnectionUpsertOne) ClearAuthorizerID() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearAuthorizerID()
 	})
 }
 
@@ -3419,6 +3476,27 @@ func (u *ConnectionUpsertBulk) UpdateSealedUserToken() *ConnectionUpsertBulk {
 func (u *ConnectionUpsertBulk) ClearSealedUserToken() *ConnectionUpsertBulk {
 	return u.Update(func(s *ConnectionUpsert) {
 		s.ClearSealedUserToken()
+	})
+}
+
+// SetAuthorizerID sets the "authorizer_id" field.
+func (u *ConnectionUpsertBulk) SetAuthorizerID(v string) *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetAuthorizerID(v)
+	})
+}
+
+// UpdateAuthorizerID sets the "authorizer_id" field to the value that was provided on create.
+func (u *ConnectionUpsertBulk) UpdateAuthorizerID() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateAuthorizerID()
+	})
+}
+
+// ClearAuthorizerID clears the value of the "authorizer_id" field.
+func (u *ConnectionUpsertBulk) ClearAuthorizerID() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearAuthorizerID()
 	})
 }
 

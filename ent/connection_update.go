@@ -394,6 +394,26 @@ func (_u *ConnectionUpdate) ClearSealedUserToken() *ConnectionUpdate {
 	return _u
 }
 
+// SetAuthorizerID sets the "authorizer_id" field.
+func (_u *ConnectionUpdate) SetAuthorizerID(v string) *ConnectionUpdate {
+	_u.mutation.SetAuthorizerID(v)
+	return _u
+}
+
+// SetNillableAuthorizerID sets the "authorizer_id" field if the given value is not nil.
+func (_u *ConnectionUpdate) SetNillableAuthorizerID(v *string) *ConnectionUpdate {
+	if v != nil {
+		_u.SetAuthorizerID(*v)
+	}
+	return _u
+}
+
+// ClearAuthorizerID clears the value of the "authorizer_id" field.
+func (_u *ConnectionUpdate) ClearAuthorizerID() *ConnectionUpdate {
+	_u.mutation.ClearAuthorizerID()
+	return _u
+}
+
 // SetAppID sets the "app_id" field.
 func (_u *ConnectionUpdate) SetAppID(v string) *ConnectionUpdate {
 	_u.mutation.SetAppID(v)
@@ -1094,6 +1114,12 @@ func (_u *ConnectionUpdate) sqlSave(ctx context.Context) (_node int, err error) 
 	if _u.mutation.SealedUserTokenCleared() {
 		_spec.ClearField(connection.FieldSealedUserToken, field.TypeBytes)
 	}
+	if value, ok := _u.mutation.AuthorizerID(); ok {
+		_spec.SetField(connection.FieldAuthorizerID, field.TypeString, value)
+	}
+	if _u.mutation.AuthorizerIDCleared() {
+		_spec.ClearField(connection.FieldAuthorizerID, field.TypeString)
+	}
 	if value, ok := _u.mutation.AppID(); ok {
 		_spec.SetField(connection.FieldAppID, field.TypeString, value)
 	}
@@ -1764,6 +1790,26 @@ func (_u *ConnectionUpdateOne) SetSealedUserToken(v []byte) *ConnectionUpdateOne
 // ClearSealedUserToken clears the value of the "sealed_user_token" field.
 func (_u *ConnectionUpdateOne) ClearSealedUserToken() *ConnectionUpdateOne {
 	_u.mutation.ClearSealedUserToken()
+	return _u
+}
+
+// SetAuthorizerID sets the "authorizer_id" field.
+func (_u *ConnectionUpdateOne) SetAuthorizerID(v string) *ConnectionUpdateOne {
+	_u.mutation.SetAuthorizerID(v)
+	return _u
+}
+
+// SetNillableAuthorizerID sets the "authorizer_id" field if the given value is not nil.
+func (_u *ConnectionUpdateOne) SetNillableAuthorizerID(v *string) *ConnectionUpdateOne {
+	if v != nil {
+		_u.SetAuthorizerID(*v)
+	}
+	return _u
+}
+
+// ClearAuthorizerID clears the value of the "authorizer_id" field.
+func (_u *ConnectionUpdateOne) ClearAuthorizerID() *ConnectionUpdateOne {
+	_u.mutation.ClearAuthorizerID()
 	return _u
 }
 
@@ -2496,6 +2542,12 @@ func (_u *ConnectionUpdateOne) sqlSave(ctx context.Context) (_node *Connection, 
 	}
 	if _u.mutation.SealedUserTokenCleared() {
 		_spec.ClearField(connection.FieldSealedUserToken, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.AuthorizerID(); ok {
+		_spec.SetField(connection.FieldAuthorizerID, field.TypeString, value)
+	}
+	if _u.mutation.AuthorizerIDCleared() {
+		_spec.ClearField(connection.FieldAuthorizerID, field.TypeString)
 	}
 	if value, ok := _u.mutation.AppID(); ok {
 		_spec.SetField(connection.FieldAppID, field.TypeString, value)

@@ -816,6 +816,11 @@ func (_q *ConnectionQuery) collectField(ctx context.Context, oneNode bool, opCtx
 				selectedFields = append(selectedFields, connection.FieldDataAccessExpiresAt)
 				fieldSeen[connection.FieldDataAccessExpiresAt] = struct{}{}
 			}
+		case "authorizerID":
+			if _, ok := fieldSeen[connection.FieldAuthorizerID]; !ok {
+				selectedFields = append(selectedFields, connection.FieldAuthorizerID)
+				fieldSeen[connection.FieldAuthorizerID] = struct{}{}
+			}
 		case "appID":
 			if _, ok := fieldSeen[connection.FieldAppID]; !ok {
 				selectedFields = append(selectedFields, connection.FieldAppID)
@@ -1489,11 +1494,6 @@ func (_q *FacebookLoginQuery) collectField(ctx context.Context, oneNode bool, op
 				selectedFields = append(selectedFields, facebooklogin.FieldReturnOrigin)
 				fieldSeen[facebooklogin.FieldReturnOrigin] = struct{}{}
 			}
-		case "status":
-			if _, ok := fieldSeen[facebooklogin.FieldStatus]; !ok {
-				selectedFields = append(selectedFields, facebooklogin.FieldStatus)
-				fieldSeen[facebooklogin.FieldStatus] = struct{}{}
-			}
 		case "userName":
 			if _, ok := fieldSeen[facebooklogin.FieldUserName]; !ok {
 				selectedFields = append(selectedFields, facebooklogin.FieldUserName)
@@ -1508,16 +1508,6 @@ func (_q *FacebookLoginQuery) collectField(ctx context.Context, oneNode bool, op
 			if _, ok := fieldSeen[facebooklogin.FieldPermissions]; !ok {
 				selectedFields = append(selectedFields, facebooklogin.FieldPermissions)
 				fieldSeen[facebooklogin.FieldPermissions] = struct{}{}
-			}
-		case "pages":
-			if _, ok := fieldSeen[facebooklogin.FieldPages]; !ok {
-				selectedFields = append(selectedFields, facebooklogin.FieldPages)
-				fieldSeen[facebooklogin.FieldPages] = struct{}{}
-			}
-		case "problem":
-			if _, ok := fieldSeen[facebooklogin.FieldProblem]; !ok {
-				selectedFields = append(selectedFields, facebooklogin.FieldProblem)
-				fieldSeen[facebooklogin.FieldProblem] = struct{}{}
 			}
 		case "tokenExpiresAt":
 			if _, ok := fieldSeen[facebooklogin.FieldTokenExpiresAt]; !ok {

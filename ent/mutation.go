@@ -5380,6 +5380,7 @@ type ConnectionMutation struct {
 	token_refresh_at        *time.Time
 	data_access_expires_at  *time.Time
 	sealed_user_token       *[]byte
+	authorizer_id           *string
 	app_id                  *string
 	sealed_app_secret       *[]byte
 	sealed_verify_token     *[]byte
@@ -6572,6 +6573,55 @@ func (m *ConnectionMutation) SealedUserTokenCleared() bool {
 func (m *ConnectionMutation) ResetSealedUserToken() {
 	m.sealed_user_token = nil
 	delete(m.clearedFields, connection.FieldSealedUserToken)
+}
+
+// SetAuthorizerID sets the "authorizer_id" field.
+func (m *ConnectionMutation) SetAuthorizerID(s string) {
+	m.authorizer_id = &s
+}
+
+// AuthorizerID returns the value of the "authorizer_id" field in the mutation.
+func (m *ConnectionMutation) AuthorizerID() (r string, exists bool) {
+	v := m.authorizer_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAuthorizerID returns the old "authorizer_id" field's value of the Connection entity.
+// If the Connection object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConnectionMutation) OldAuthorizerID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAuthorizerID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAuthorizerID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAuthorizerID: %w", err)
+	}
+	return oldValue.AuthorizerID, nil
+}
+
+// ClearAuthorizerID clears the value of the "authorizer_id" field.
+func (m *ConnectionMutation) ClearAuthorizerID() {
+	m.authorizer_id = nil
+	m.clearedFields[connection.FieldAuthorizerID] = struct{}{}
+}
+
+// AuthorizerIDCleared returns if the "authorizer_id" field was cleared in this mutation.
+func (m *ConnectionMutation) AuthorizerIDCleared() bool {
+	_, ok := m.clearedFields[connection.FieldAuthorizerID]
+	return ok
+}
+
+// ResetAuthorizerID resets all changes to the "authorizer_id" field.
+func (m *ConnectionMutation) ResetAuthorizerID() {
+	m.authorizer_id = nil
+	delete(m.clearedFields, connection.FieldAuthorizerID)
 }
 
 // SetAppID sets the "app_id" field.
@@ -8044,7 +8094,7 @@ func (m *ConnectionMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ConnectionMutation) Fields() []string {
-	fields := make([]string, 0, 48)
+	fields := make([]string, 0, 49)
 	if m.campaign != nil {
 		fields = append(fields, connection.FieldCampaignID)
 	}
@@ -8113,6 +8163,9 @@ func (m *ConnectionMutation) Fields() []string {
 	}
 	if m.sealed_user_token != nil {
 		fields = append(fields, connection.FieldSealedUserToken)
+	}
+	if m.authorizer_id != nil {
+		fields = append(fields, connection.FieldAuthorizerID)
 	}
 	if m.app_id != nil {
 		fields = append(fields, connection.FieldAppID)
@@ -8243,6 +8296,8 @@ func (m *ConnectionMutation) Field(name string) (ent.Value, bool) {
 		return m.DataAccessExpiresAt()
 	case connection.FieldSealedUserToken:
 		return m.SealedUserToken()
+	case connection.FieldAuthorizerID:
+		return m.AuthorizerID()
 	case connection.FieldAppID:
 		return m.AppID()
 	case connection.FieldSealedAppSecret:
@@ -8348,6 +8403,8 @@ func (m *ConnectionMutation) OldField(ctx context.Context, name string) (ent.Val
 		return m.OldDataAccessExpiresAt(ctx)
 	case connection.FieldSealedUserToken:
 		return m.OldSealedUserToken(ctx)
+	case connection.FieldAuthorizerID:
+		return m.OldAuthorizerID(ctx)
 	case connection.FieldAppID:
 		return m.OldAppID(ctx)
 	case connection.FieldSealedAppSecret:
@@ -8567,6 +8624,13 @@ func (m *ConnectionMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetSealedUserToken(v)
+		return nil
+	case connection.FieldAuthorizerID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAuthorizerID(v)
 		return nil
 	case connection.FieldAppID:
 		v, ok := value.(string)
@@ -8893,6 +8957,9 @@ func (m *ConnectionMutation) ClearedFields() []string {
 	if m.FieldCleared(connection.FieldSealedUserToken) {
 		fields = append(fields, connection.FieldSealedUserToken)
 	}
+	if m.FieldCleared(connection.FieldAuthorizerID) {
+		fields = append(fields, connection.FieldAuthorizerID)
+	}
 	if m.FieldCleared(connection.FieldAppID) {
 		fields = append(fields, connection.FieldAppID)
 	}
@@ -8996,6 +9063,9 @@ func (m *ConnectionMutation) ClearField(name string) error {
 		return nil
 	case connection.FieldSealedUserToken:
 		m.ClearSealedUserToken()
+		return nil
+	case connection.FieldAuthorizerID:
+		m.ClearAuthorizerID()
 		return nil
 	case connection.FieldAppID:
 		m.ClearAppID()
@@ -9118,6 +9188,9 @@ func (m *ConnectionMutation) ResetField(name string) error {
 		return nil
 	case connection.FieldSealedUserToken:
 		m.ResetSealedUserToken()
+		return nil
+	case connection.FieldAuthorizerID:
+		m.ResetAuthorizerID()
 		return nil
 	case connection.FieldAppID:
 		m.ResetAppID()

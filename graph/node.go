@@ -17,6 +17,7 @@ import (
 	"causeway/ent/connection"
 	"causeway/ent/contact"
 	"causeway/ent/conversation"
+	"causeway/ent/facebooklogin"
 	"causeway/ent/message"
 	"causeway/ent/queue"
 	"causeway/ent/quickreply"
@@ -28,20 +29,21 @@ import (
 
 // nodeTables are the tables of the types that implement Node, by their ids' prefix.
 var nodeTables = map[string]string{
-	causeway.PrefixUser:         user.Table,
-	causeway.PrefixAccessToken:  accesstoken.Table,
-	causeway.PrefixCampaign:     campaign.Table,
-	causeway.PrefixConnection:   connection.Table,
-	causeway.PrefixWebhookLog:   webhooklog.Table,
-	causeway.PrefixTestReport:   testreport.Table,
-	causeway.PrefixContact:      contact.Table,
-	causeway.PrefixConversation: conversation.Table,
-	causeway.PrefixMessage:      message.Table,
-	causeway.PrefixAttachment:   attachment.Table,
-	causeway.PrefixQueue:        queue.Table,
-	causeway.PrefixQuickReply:   quickreply.Table,
-	causeway.PrefixTag:          tag.Table,
-	causeway.PrefixAuditEntry:   auditentry.Table,
+	causeway.PrefixUser:          user.Table,
+	causeway.PrefixAccessToken:   accesstoken.Table,
+	causeway.PrefixCampaign:      campaign.Table,
+	causeway.PrefixConnection:    connection.Table,
+	causeway.PrefixWebhookLog:    webhooklog.Table,
+	causeway.PrefixTestReport:    testreport.Table,
+	causeway.PrefixContact:       contact.Table,
+	causeway.PrefixConversation:  conversation.Table,
+	causeway.PrefixMessage:       message.Table,
+	causeway.PrefixAttachment:    attachment.Table,
+	causeway.PrefixQueue:         queue.Table,
+	causeway.PrefixQuickReply:    quickreply.Table,
+	causeway.PrefixTag:           tag.Table,
+	causeway.PrefixAuditEntry:    auditentry.Table,
+	causeway.PrefixFacebookLogin: facebooklogin.Table,
 }
 
 func nodeTable(_ context.Context, id causeway.ID) (string, error) {

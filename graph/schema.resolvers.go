@@ -19,6 +19,7 @@ import (
 	"causeway/ent/campaignmember"
 	"causeway/ent/connection"
 	"causeway/ent/conversation"
+	"causeway/ent/facebooklogin"
 	"causeway/ent/feedevent"
 	"causeway/ent/message"
 	"causeway/ent/user"
@@ -190,7 +191,8 @@ func (r *conversationResolver) ReplyPolicy(ctx context.Context, obj *ent.Convers
 		return nil, err
 	}
 	return &model.ReplyPolicy{
-		Allowed: policy.Allowed, Window: model.ReplyWindowUnlimited, Problem: r.problem(ctx, policy.Problem),
+		Allowed: policy.Allowed, Window: model.ReplyWindow(policy.Window), ClosesAt: policy.ClosesAt,
+		Problem: r.problem(ctx, policy.Problem),
 	}, nil
 }
 
@@ -216,6 +218,36 @@ func (r *conversationEventResolver) Conversation(ctx context.Context, obj *model
 		return nil, err
 	}
 	return query.Only(ctx)
+}
+
+// Status is the resolver for the status field.
+func (r *facebookLoginResolver) Status(ctx context.Context, obj *ent.FacebookLogin) (facebooklogin.Status, error) {
+	return r.Connections.LoginStatus(obj), nil
+}
+
+// Permissions is the resolver for the permissions field.
+func (r *facebookLoginResolver) Permissions(ctx context.Context, obj *ent.FacebookLogin) ([]*platform.Permission, error) {
+	return pointers(obj.Permissions), nil
+}
+
+// Pages is the resolver for the pages field.
+func (r *facebookLoginResolver) Pages(ctx context.Context, obj *ent.FacebookLogin) ([]*model.FacebookPage, error) {
+	return r.loginPages(ctx, obj)
+}
+
+// LostConnections is the resolver for the lostConnections field.
+func (r *facebookLoginResolver) LostConnections(ctx context.Context, obj *ent.FacebookLogin) ([]*ent.Connection, error) {
+	return r.lostConnections(ctx, obj)
+}
+
+// Problem is the resolver for the problem field.
+func (r *facebookLoginResolver) Problem(ctx context.Context, obj *ent.FacebookLogin) (*model.Problem, error) {
+	return r.problem(ctx, r.Connections.LoginProblem(obj)), nil
+}
+
+// ConnectedTo is the resolver for the connectedTo field.
+func (r *facebookPageResolver) ConnectedTo(ctx context.Context, obj *model.FacebookPage) (*ent.Campaign, error) {
+	return r.connectedTo(ctx, obj)
 }
 
 // Author is the resolver for the author field.
@@ -368,6 +400,19 @@ func (r *mutationResolver) RemoveCampaignMember(ctx context.Context, input model
 	return &model.RemoveCampaignMemberPayload{Campaign: campaign, UserErrors: problems}, err
 }
 
+// StartFacebookLogin is the resolver for the startFacebookLogin field.
+func (r *mutationResolver) StartFacebookLogin(ctx context.Context, input model.StartFacebookLoginInput) (*model.StartFacebookLoginPayload, error) {
+	started, err := r.Connections.StartLogin(ctx, input.CampaignID, input.ReturnOrigin.Value())
+	problems, err := r.userErrors(ctx, err)
+	if err != nil {
+		return nil, err
+	}
+	login, err := read(ctx, started.Login, r.Viewers.FacebookLogin.Get)
+	return &model.StartFacebookLoginPayload{
+		Login: login, AuthorizationURL: optional(started.AuthorizationURL), UserErrors: problems,
+	}, err
+}
+
 // ConnectTelegramBot is the resolver for the connectTelegramBot field.
 func (r *mutationResolver) ConnectTelegramBot(ctx context.Context, input model.ConnectTelegramBotInput) (*model.ConnectTelegramBotPayload, error) {
 	result, err := r.Connections.ConnectTelegramBot(ctx, connections.Input{
@@ -466,6 +511,15 @@ func (r *mutationResolver) AssignConversation(ctx context.Context, input model.A
 // TakeConversation is the resolver for the takeConversation field.
 func (r *mutationResolver) TakeConversation(ctx context.Context, id causeway.ID) (*model.TakeConversationPayload, error) {
 	panic(fmt.Errorf("not implemented: TakeConversation - takeConversation"))
+}
+
+// HandOverConversation is the resolver for the handOverConversation field.
+func (r *mutationResolver) HandOverConversation(ctx context.Context, input model.HandOverConversationInput) (*model.HandOverConversationPayload, error) {
+	err := r.Conversations.HandOver(ctx, conversations.Handover{
+		Conversation: input.ID, ToInbox: input.Target == model.HandOverTargetPageInbox, Why: deref(input.Metadata.Value()),
+	})
+	conversation, problems, err := r.conversationPayload(ctx, input.ID, err)
+	return &model.HandOverConversationPayload{Conversation: conversation, UserErrors: problems}, err
 }
 
 // SetConversationStatus is the resolver for the setConversationStatus field.
@@ -605,6 +659,11 @@ func (r *queryResolver) Conversation(ctx context.Context, id causeway.ID) (*ent.
 	return one(r.Viewers.Conversation.Query().Where(conversation.ID(id)).CollectFields(ctx))(ctx)
 }
 
+// FacebookLogin is the resolver for the facebookLogin field.
+func (r *queryResolver) FacebookLogin(ctx context.Context, id causeway.ID) (*ent.FacebookLogin, error) {
+	return one(r.Viewers.FacebookLogin.Query().Where(facebooklogin.ID(id)).CollectFields(ctx))(ctx)
+}
+
 // Members is the resolver for the members field.
 func (r *queueResolver) Members(ctx context.Context, obj *ent.Queue) ([]*ent.User, error) {
 	panic(fmt.Errorf("not implemented: Members - members"))
@@ -670,6 +729,11 @@ func (r *subscriptionResolver) Typing(ctx context.Context, conversationID causew
 // PresenceUpdated is the resolver for the presenceUpdated field.
 func (r *subscriptionResolver) PresenceUpdated(ctx context.Context, campaignID causeway.ID) (<-chan *ent.User, error) {
 	return r.presenceUpdated(ctx, campaignID)
+}
+
+// FacebookLoginUpdated is the resolver for the facebookLoginUpdated field.
+func (r *subscriptionResolver) FacebookLoginUpdated(ctx context.Context, id causeway.ID) (<-chan *ent.FacebookLogin, error) {
+	return r.facebookLoginUpdated(ctx, id)
 }
 
 // Checks is the resolver for the checks field.
@@ -743,6 +807,12 @@ func (r *Resolver) ConversationEvent() generated.ConversationEventResolver {
 	return &conversationEventResolver{r}
 }
 
+// FacebookLogin returns generated.FacebookLoginResolver implementation.
+func (r *Resolver) FacebookLogin() generated.FacebookLoginResolver { return &facebookLoginResolver{r} }
+
+// FacebookPage returns generated.FacebookPageResolver implementation.
+func (r *Resolver) FacebookPage() generated.FacebookPageResolver { return &facebookPageResolver{r} }
+
 // Message returns generated.MessageResolver implementation.
 func (r *Resolver) Message() generated.MessageResolver { return &messageResolver{r} }
 
@@ -788,6 +858,8 @@ type (
 	contactResolver           struct{ *Resolver }
 	conversationResolver      struct{ *Resolver }
 	conversationEventResolver struct{ *Resolver }
+	facebookLoginResolver     struct{ *Resolver }
+	facebookPageResolver      struct{ *Resolver }
 	messageResolver           struct{ *Resolver }
 	messageEventResolver      struct{ *Resolver }
 	mutationResolver          struct{ *Resolver }

@@ -164,7 +164,8 @@ var selfEvident = []string{"PageInfo", "OrderDirection", "Node", "Query", "Mutat
 	"Platform", "PlatformCard", "WebhookStatus", "Connection", "TelegramBot", "BotCommand", "TokenStatus", "Webhook", "WebhookLog", "TestReport", "TestKind",
 	"CheckName", "CheckOutcome", "Check", "ConversationStatus", "Conversation", "MessageDirection", "MessageAuthorKind", "MessageStatus", "Message",
 	"Attachment", "AttachmentKind", "AttachmentState", "Reaction", "CampaignRole", "Availability", "ConnectionStatus", "Delivery", "WebhookLogStatus",
-	"ConversationOrderField", "MessageChange", "ConnectedAccount", "ProblemCode", "MessageEvent", "ConversationEvent", "ConnectionEvent"}
+	"ConversationOrderField", "MessageChange", "ConnectedAccount", "ProblemCode", "MessageEvent", "ConversationEvent", "ConnectionEvent",
+	"FacebookPage", "Permission", "FacebookLoginStatus"}
 
 func TestWhatANameDoesNotSayIsDescribed(t *testing.T) {
 	t.Parallel()

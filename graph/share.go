@@ -21,8 +21,8 @@ const PositionArgument = "after"
 
 // Share says who may hear the very same events. Results depend on nothing of a viewer
 // but their part in the campaign, whether they are an administrator, and language;
-// only which people a viewer may see is their own, so a subscription that shows people
-// is shared by one person's sockets alone.
+// only which people a viewer may see is their own, and so is a login, so a subscription
+// that shows people or a login is shared by one person's sockets alone.
 //
 // What the viewer may not see is shared with nobody: its resolver says so.
 func (r *Resolver) Share(ctx context.Context, op *graphql.OperationContext, field *ast.Field) (transport.Sharing, error) {
@@ -65,7 +65,7 @@ func (r *Resolver) Share(ctx context.Context, op *graphql.OperationContext, fiel
 	anyone := &auth.Viewer{Admin: viewer.Admin, Language: language(ctx)}
 	key := []string{"member", string(campaignID), string(role), anyone.Language}
 	switch {
-	case showsPeople(op):
+	case showsPeople(op), ownLogin(field):
 		anyone.UserID = viewer.UserID
 		key = append(key, string(viewer.UserID))
 	case !viewer.Admin:
@@ -106,6 +106,16 @@ func (r *Resolver) campaignOf(ctx context.Context, args map[string]any) (causewa
 		}
 		return seen.CampaignID, nil
 	}
+	if id, ok := args["id"].(string); ok {
+		seen, err := r.Viewers.FacebookLogin.Get(ctx, causeway.ID(id))
+		if ent.IsNotFound(err) {
+			return "", nil
+		}
+		if err != nil {
+			return "", err
+		}
+		return seen.CampaignID, nil
+	}
 	id, _ := args["connectionId"].(string)
 	seen, err := r.Viewers.Connection.Get(ctx, causeway.ID(id))
 	if ent.IsNotFound(err) {
@@ -131,6 +141,9 @@ func position(campaignID causeway.ID, args map[string]any) (seq int64, ok bool) 
 	seq, err := feed.ParseCursor(campaignID, cursor)
 	return seq, err == nil
 }
+
+// ownLogin tells whether a subscription is about a login, which is nobody else's.
+func ownLogin(field *ast.Field) bool { return field.Name == "facebookLoginUpdated" }
 
 // showsPeople tells whether an operation selects anything of users: an agent sees
 // their colleagues, a manager everybody.

@@ -26,6 +26,7 @@ import (
 	"causeway/internal/intake"
 	"causeway/internal/media"
 	"causeway/internal/platform"
+	"causeway/internal/platform/messenger"
 	"causeway/internal/platform/telegram"
 	"causeway/internal/presence"
 	"causeway/internal/problem"
@@ -58,6 +59,7 @@ type app struct {
 	connections   *connection.Service
 	conversations *conversation.Service
 	webhooks      *webhook.Handler
+	callback      *connection.Callback
 	graphql       *transport.Handler
 	media         *media.Disk
 	files         http.Handler  // serves media
@@ -173,13 +175,13 @@ func (a *app) build(ctx context.Context) error {
 	a.connections = connection.New(connection.Config{
 		Store: a.store, Feed: events, Intake: updates, Keys: keys, Bus: a.bus, Outbox: outbox{a}, Clock: clock, Log: a.log,
 		PublicURL: string(cfg.PublicURL), TelegramURL: string(cfg.TelegramAPIURL), Facebook: cfg.Facebook.app(),
-		CheckInterval: time.Duration(cfg.CheckInterval), Media: a.media,
+		Origins: append([]string{a.url}, cfg.AllowedOrigins...), CheckInterval: time.Duration(cfg.CheckInterval), Media: a.media,
 	})
 	a.conversations = conversation.New(conversation.Config{
 		Store: a.store, Feed: events, Bus: a.bus, Accounts: a.connections, Clock: clock, Log: a.log,
 		Media: a.media, MaxMedia: int64(cfg.MaxMedia),
-		Parsers: map[platform.Name]platform.Parser{platform.Telegram: telegram.Parser{}},
-		Limits:  map[platform.Name]platform.Limits{platform.Telegram: telegram.Limits()},
+		Parsers: map[platform.Name]platform.Parser{platform.Messenger: messenger.Parser{}, platform.Telegram: telegram.Parser{}},
+		Limits:  map[platform.Name]platform.Limits{platform.Messenger: messenger.Limits(), platform.Telegram: telegram.Limits()},
 	})
 	a.onStop(a.conversations.Close)
 	if err := a.conversations.Start(ctx); err != nil {
@@ -192,7 +194,8 @@ func (a *app) build(ctx context.Context) error {
 	processor.Start()
 	a.onStop(a.connections.Close)
 	a.webhooks = webhook.New(webhook.Config{
-		Connections: endpoints{a.connections}, Intake: updates, Rejected: a.connections, Clock: clock, Log: a.log,
+		Connections: endpoints{a.connections}, Pages: endpoints{a.connections},
+		Facebook: webhook.FacebookApp{Secret: cfg.Facebook.AppSecret, VerifyToken: cfg.Facebook.VerifyToken}, Intake: updates, Rejected: a.connections, Clock: clock, Log: a.log,
 	})
 	a.onStop(a.webhooks.Close)
 	a.webhooks.Start()
@@ -205,6 +208,7 @@ func (a *app) buildGraph(events *feed.Feed, clock causeway.Clock) error {
 	if err != nil {
 		return err
 	}
+	a.callback = connection.NewCallback(a.connections, problems)
 	viewers := a.store.NewReader()
 	guard(viewers)
 	resolver := &graph.Resolver{
@@ -290,6 +294,18 @@ func (e endpoints) Find(ctx context.Context, key string) (*webhook.Endpoint, err
 	}
 	return (*webhook.Endpoint)(found), nil
 }
+
+// Page returns where a page's updates belong.
+func (e endpoints) Page(ctx context.Context, page string) (*webhook.Endpoint, error) {
+	found, err := e.connections.Page(ctx, page)
+	if err != nil {
+		return nil, err
+	}
+	return (*webhook.Endpoint)(found), nil
+}
+
+// Stranger has a page that is not connected here left alone by Facebook.
+func (e endpoints) Stranger(page string) { e.connections.Stranger(page) }
 
 // outbox tells the conversations what becomes of connections. The two rooms need each
 // other, so that one of them is made before the other is there.

@@ -21,6 +21,7 @@ import (
 type house struct {
 	*program
 	campaign, connection, conversation string
+	tag, quickReply                    string
 	began                              string // the feed's position before anything happened
 	bot                                *simulator.Bot
 	lan                                *simulator.Customer
@@ -48,7 +49,7 @@ func opensHouse(t *testing.T) *house {
 	s.lan.Reacts(first, "👍")
 	eventually(t, "the shop's customers are heard", func() error {
 		conversations := s.admin().gets(`query($c: ID!) { campaign(id: $c) { conversations { edges { node {
-			id messages { edges { node { text attachments { id } reactions { emoji } } } } } } } } }`, data{"c": s.campaign}).
+			id messages { edges { node { text attachments { id state } reactions { emoji } } } } } } } } }`, data{"c": s.campaign}).
 			at("campaign").nodes("conversations")
 		if len(conversations) != 1 {
 			return fmt.Errorf("%d conversations", len(conversations))
@@ -56,12 +57,46 @@ func opensHouse(t *testing.T) *house {
 		s.conversation = conversations[0].text("id")
 		messages := conversations[0].nodes("messages")
 		if len(messages) != 2 || messages[0].text("text") != "Do you have red umbrellas?" ||
-			len(messages[0].list("reactions")) != 1 || len(messages[1].list("attachments")) != 1 {
+			len(messages[0].list("reactions")) != 1 || len(messages[1].list("attachments")) != 1 || messages[1].list("attachments")[0].text("state") != "STORED" {
 			return fmt.Errorf("messages %v", messages)
 		}
 		return nil
 	})
+	s.tag, s.quickReply = s.agent.saves(s.campaign, "VIP"), s.agent.savesQuickReply(s.campaign, "hello", "", "Hello!")
+	s.agent.tags(s.conversation, s.tag)
 	return s
+}
+
+// saves makes a tag.
+func (who person) saves(campaign, name string) string {
+	who.p.t.Helper()
+	return who.does(`mutation($c: ID!, $n: String!) { saveTag(input: {campaignId: $c, name: $n}) { tag { id } userErrors { code message } } }`,
+		data{"c": campaign, "n": name}).at("tag").text("id")
+}
+
+// tags puts a tag on a conversation.
+func (who person) tags(conversation, tag string) {
+	who.p.t.Helper()
+	who.does(`mutation($v: ID!, $t: ID!) { tagConversation(input: {id: $v, addTagIds: [$t]}) { conversation { id } userErrors { code message } } }`,
+		data{"v": conversation, "t": tag})
+}
+
+// savesQuickReply makes a quick reply, of every language if none is given.
+func (who person) savesQuickReply(campaign, shortcut, language, text string) string {
+	who.p.t.Helper()
+	variables := data{"c": campaign, "s": shortcut, "t": text}
+	if language != "" {
+		variables["l"] = language
+	}
+	return who.does(`mutation($c: ID!, $s: String!, $l: String, $t: String!) { saveQuickReply(input: {campaignId: $c, shortcut: $s, language: $l, text: $t}) { quickReply { id } userErrors { code message } } }`,
+		variables).at("quickReply").text("id")
+}
+
+// types says that somebody types, or ceased to.
+func (who person) types(conversation string, typing bool) {
+	who.p.t.Helper()
+	who.does(`mutation($v: ID!, $t: Boolean!) { setTyping(conversationId: $v, typing: $t) { userErrors { code message } } }`,
+		data{"v": conversation, "t": typing})
 }
 
 // id is who this is.
@@ -80,7 +115,7 @@ const (
 )
 
 func (s *house) ids() data {
-	return data{"c": s.campaign, "n": s.connection, "v": s.conversation, "u": s.agentID, "a": s.began}
+	return data{"c": s.campaign, "n": s.connection, "v": s.conversation, "u": s.agentID, "a": s.began, "tag": s.tag, "quick": s.quickReply}
 }
 
 // joins makes a user a member.
@@ -178,6 +213,7 @@ func (s *house) firstWord(who person, query string, variables data) string {
 			return err.Error()
 		case <-writing.C:
 			s.lan.Writes(s.bot, "Is anybody there?")
+			s.agent.types(s.conversation, true)
 		}
 	}
 }

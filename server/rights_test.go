@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vektah/gqlparser/v2/ast"
 
@@ -26,7 +27,7 @@ type right struct {
 func rights() []right {
 	ids := (*house).ids
 	var spare, token, answered string
-	var bystander, doomed string
+	var bystander, doomed, word string
 	return []right{
 		{
 			operation: "Query.node", query: `query($c: ID!) { node(id: $c) { id } }`, variables: ids,
@@ -87,6 +88,10 @@ func rights() []right {
 		},
 		{
 			operation: "Subscription.webhookReceived", query: `subscription($n: ID!) { webhookReceived(connectionId: $n) { id } }`, variables: ids,
+			foreign: notFound, agent: works, manager: works, admin: works,
+		},
+		{
+			operation: "Subscription.typing", query: `subscription($v: ID!) { typing(conversationId: $v) { typing user { name } } }`, variables: ids,
 			foreign: notFound, agent: works, manager: works, admin: works,
 		},
 
@@ -166,6 +171,52 @@ func rights() []right {
 				s.becomes(answered, "FAILED", "PLATFORM_ERROR")
 			},
 			variables: func(*house) data { return data{"m": answered} },
+			foreign:   "NOT_FOUND@id", agent: works, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.addNote", query: `mutation($v: ID!) { addNote(input: {conversationId: $v, text: "Asks twice"}) { message { id } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@input.conversationId", agent: works, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.markConversationRead", query: `mutation($v: ID!) { markConversationRead(id: $v) { conversation { unreadCount } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@id", agent: works, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.setTyping", query: `mutation($v: ID!) { setTyping(conversationId: $v) { userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@conversationId", agent: works, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.tagConversation", query: `mutation($v: ID!, $tag: ID!) { tagConversation(input: {id: $v, addTagIds: [$tag]}) { conversation { id } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@input.id", agent: works, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.saveTag", query: `mutation($c: ID!, $tag: ID!) { saveTag(input: {id: $tag, campaignId: $c, name: "VIP", color: "#ff0000"}) { tag { id } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@input.campaignId", agent: works, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.saveQuickReply", query: `mutation($c: ID!, $quick: ID!) { saveQuickReply(input: {id: $quick, campaignId: $c, shortcut: "hello", text: "Hi!"}) { quickReply { id } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@input.campaignId", agent: works, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.deleteTag", query: `mutation($doomed: ID!) { deleteTag(id: $doomed) { deletedId userErrors { code field } } }`,
+			before: func(s *house) {
+				word = s.agent.saves(s.campaign, fmt.Sprint("doomed ", time.Now().UnixNano()))
+			},
+			variables: func(*house) data { return data{"doomed": word} },
+			foreign:   "NOT_FOUND@id", agent: works, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.deleteQuickReply", query: `mutation($doomed: ID!) { deleteQuickReply(id: $doomed) { deletedId userErrors { code field } } }`,
+			before: func(s *house) {
+				word = s.agent.savesQuickReply(s.campaign, fmt.Sprint("doomed", time.Now().UnixNano()), "", "Bye")
+			},
+			variables: func(*house) data { return data{"doomed": word} },
 			foreign:   "NOT_FOUND@id", agent: works, manager: works, admin: works,
 		},
 		{
@@ -306,13 +357,17 @@ func TestAnArchivedCampaignIsReadOnly(t *testing.T) {
 	answer := s.agent.answers(s.conversation, "Yes")
 	admin.does(`mutation($n: ID!) { disconnect(connectionId: $n) { userErrors { code } } }`, data{"n": s.connection})
 	admin.does(archive, data{"c": s.campaign})
-	inside := []string{"updateCampaign", "setCampaignMember", "removeCampaignMember", "connectTelegramBot", "testConnection", "disconnect", "archiveCampaign", "sendMessage", "retryMessage"}
+	inside := []string{"updateCampaign", "setCampaignMember", "removeCampaignMember", "connectTelegramBot", "testConnection", "disconnect", "archiveCampaign", "sendMessage", "retryMessage",
+		"addNote", "markConversationRead", "setTyping", "tagConversation", "saveTag", "saveQuickReply", "deleteTag", "deleteQuickReply"}
 	for _, r := range rights() {
 		_, field, _ := strings.Cut(r.operation, ".")
 		if !slices.Contains(inside, field) {
 			continue
 		}
-		variables := data{"c": s.campaign, "n": s.connection, "u": s.agentID, "t": s.bot.Token(), "v": s.conversation, "m": answer}
+		variables := data{"c": s.campaign, "n": s.connection, "u": s.agentID, "t": s.bot.Token(), "v": s.conversation, "m": answer, "tag": s.tag, "quick": s.quickReply}
+		if variables["doomed"] = s.tag; field == "deleteQuickReply" {
+			variables["doomed"] = s.quickReply
+		}
 		for name, who := range map[string]person{"a manager": s.manager, "an administrator": admin} {
 			if name == "a manager" && field == "archiveCampaign" {
 				continue // is not theirs

@@ -11,6 +11,7 @@ import (
 
 	"causeway"
 	"causeway/graph"
+	"causeway/internal/connection"
 	"causeway/internal/intake"
 	"causeway/internal/playground"
 	"causeway/internal/webhook"
@@ -28,6 +29,9 @@ func (a *app) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/graphql", withAddress(a.graphql))
 	mux.Handle(webhook.TelegramPath, a.webhooks)
+	mux.Handle(webhook.FacebookPath, a.webhooks)
+	mux.Handle(webhook.FacebookPath+"/", a.webhooks)
+	mux.Handle(connection.CallbackPath, a.callback)
 	mux.Handle("/media/{id}", a.files)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "alive") })
 	mux.HandleFunc("GET /readyz", a.ready)

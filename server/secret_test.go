@@ -46,7 +46,7 @@ func TestNoSecretIsEverWrittenDownOrTold(t *testing.T) {
 	person{p, adminToken + "x"}.asks(`{ viewer { id } }`, nil)
 	responses.WriteString(p.admin().asks(`query($c: ID!, $id: ID!) {
 		viewer { id email name role language createdAt } accessTokens { id name prefix } users { edges { node { id email name role } } }
-		campaign(id: $c) { id name eventCursor viewerRole platforms { platform name logoUrl problem { message } } members { id user { name } }
+		campaign(id: $c) { id name eventCursor viewerRole platforms { platform name logoUrl problem { message } } auditLog { edges { node { action details actor { name } subject { id } } } } members { id user { name } }
 			conversations { edges { node { id title lastMessage { text attachments { id name mimeType } } } } } }
 		connection(id: $id) { id name authorizedBy status problem { code message platformMessage } warnings { code message }
 			account { ... on TelegramBot { botId username name commands { command description } } }
@@ -55,6 +55,9 @@ func TestNoSecretIsEverWrittenDownOrTold(t *testing.T) {
 			webhookLogs { edges { node { id eventType payload error } } } }
 		node(id: $id) { id }
 	}`, data{"c": campaign, "id": connection}).Body)
+	if told := p.column("SELECT details FROM audit_entries WHERE action IN ('connectTelegramBot', 'testConnection')"); len(told) < 2 {
+		t.Errorf("the audit log tells too little to be looked through: %q", told)
+	}
 	running := p.files(t)
 	p.stop()
 

@@ -65,6 +65,8 @@ const (
 	FieldDataAccessExpiresAt = "data_access_expires_at"
 	// FieldSealedUserToken holds the string denoting the sealed_user_token field in the database.
 	FieldSealedUserToken = "sealed_user_token"
+	// FieldAuthorizerID holds the string denoting the authorizer_id field in the database.
+	FieldAuthorizerID = "authorizer_id"
 	// FieldAppID holds the string denoting the app_id field in the database.
 	FieldAppID = "app_id"
 	// FieldSealedAppSecret holds the string denoting the sealed_app_secret field in the database.
@@ -190,6 +192,7 @@ var Columns = []string{
 	FieldTokenRefreshAt,
 	FieldDataAccessExpiresAt,
 	FieldSealedUserToken,
+	FieldAuthorizerID,
 	FieldAppID,
 	FieldSealedAppSecret,
 	FieldSealedVerifyToken,
@@ -425,6 +428,11 @@ func ByTokenRefreshAt(opts ...sql.OrderTermOption) OrderOption {
 // ByDataAccessExpiresAt orders the results by the data_access_expires_at field.
 func ByDataAccessExpiresAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldDataAccessExpiresAt, opts...).ToFunc()
+}
+
+// ByAuthorizerID orders the results by the authorizer_id field.
+func ByAuthorizerID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAuthorizerID, opts...).ToFunc()
 }
 
 // ByAppID orders the results by the app_id field.

@@ -147,6 +147,11 @@ func SealedUserToken(v []byte) predicate.Connection {
 	return predicate.Connection(sql.FieldEQ(FieldSealedUserToken, v))
 }
 
+// AuthorizerID applies equality check predicate on the "authorizer_id" field. It's identical to AuthorizerIDEQ.
+func AuthorizerID(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldAuthorizerID, v))
+}
+
 // AppID applies equality check predicate on the "app_id" field. It's identical to AppIDEQ.
 func AppID(v string) predicate.Connection {
 	return predicate.Connection(sql.FieldEQ(FieldAppID, v))
@@ -1370,6 +1375,81 @@ func SealedUserTokenIsNil() predicate.Connection {
 // SealedUserTokenNotNil applies the NotNil predicate on the "sealed_user_token" field.
 func SealedUserTokenNotNil() predicate.Connection {
 	return predicate.Connection(sql.FieldNotNull(FieldSealedUserToken))
+}
+
+// AuthorizerIDEQ applies the EQ predicate on the "authorizer_id" field.
+func AuthorizerIDEQ(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldAuthorizerID, v))
+}
+
+// AuthorizerIDNEQ applies the NEQ predicate on the "authorizer_id" field.
+func AuthorizerIDNEQ(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldNEQ(FieldAuthorizerID, v))
+}
+
+// AuthorizerIDIn applies the In predicate on the "authorizer_id" field.
+func AuthorizerIDIn(vs ...string) predicate.Connection {
+	return predicate.Connection(sql.FieldIn(FieldAuthorizerID, vs...))
+}
+
+// AuthorizerIDNotIn applies the NotIn predicate on the "authorizer_id" field.
+func AuthorizerIDNotIn(vs ...string) predicate.Connection {
+	return predicate.Connection(sql.FieldNotIn(FieldAuthorizerID, vs...))
+}
+
+// AuthorizerIDGT applies the GT predicate on the "authorizer_id" field.
+func AuthorizerIDGT(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldGT(FieldAuthorizerID, v))
+}
+
+// AuthorizerIDGTE applies the GTE predicate on the "authorizer_id" field.
+func AuthorizerIDGTE(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldGTE(FieldAuthorizerID, v))
+}
+
+// AuthorizerIDLT applies the LT predicate on the "authorizer_id" field.
+func AuthorizerIDLT(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldLT(FieldAuthorizerID, v))
+}
+
+// AuthorizerIDLTE applies the LTE predicate on the "authorizer_id" field.
+func AuthorizerIDLTE(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldLTE(FieldAuthorizerID, v))
+}
+
+// AuthorizerIDContains applies the Contains predicate on the "authorizer_id" field.
+func AuthorizerIDContains(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldContains(FieldAuthorizerID, v))
+}
+
+// AuthorizerIDHasPrefix applies the HasPrefix predicate on the "authorizer_id" field.
+func AuthorizerIDHasPrefix(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldHasPrefix(FieldAuthorizerID, v))
+}
+
+// AuthorizerIDHasSuffix applies the HasSuffix predicate on the "authorizer_id" field.
+func AuthorizerIDHasSuffix(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldHasSuffix(FieldAuthorizerID, v))
+}
+
+// AuthorizerIDIsNil applies the IsNil predicate on the "authorizer_id" field.
+func AuthorizerIDIsNil() predicate.Connection {
+	return predicate.Connection(sql.FieldIsNull(FieldAuthorizerID))
+}
+
+// AuthorizerIDNotNil applies the NotNil predicate on the "authorizer_id" field.
+func AuthorizerIDNotNil() predicate.Connection {
+	return predicate.Connection(sql.FieldNotNull(FieldAuthorizerID))
+}
+
+// AuthorizerIDEqualFold applies the EqualFold predicate on the "authorizer_id" field.
+func AuthorizerIDEqualFold(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldEqualFold(FieldAuthorizerID, v))
+}
+
+// AuthorizerIDContainsFold applies the ContainsFold predicate on the "authorizer_id" field.
+func AuthorizerIDContainsFold(v string) predicate.Connection {
+	return predicate.Connection(sql.FieldContainsFold(FieldAuthorizerID, v))
 }
 
 // AppIDEQ applies the EQ predicate on the "app_id" field.

@@ -48,6 +48,7 @@ func (Connection) Fields() []ent.Field {
 		field.Time("data_access_expires_at").Optional().Nillable(),
 		field.Bytes("sealed_user_token").Optional().Nillable().Sensitive().SchemaType(rawBytes).
 			Comment("the long-lived token of the person who logged in, from which the page's is had again"),
+		field.String("authorizer_id").Optional().Nillable().Comment("the platform's id of the person whose token it works with; empty if it is nobody's"),
 		field.String("app_id").Optional().Nillable().Comment("the platform's app that the token belongs to"),
 		field.Bytes("sealed_app_secret").Optional().Nillable().Sensitive().SchemaType(rawBytes).
 			Comment("of the person's own app; empty where it is this server's"),

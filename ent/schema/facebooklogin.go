@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"entgo.io/contrib/entgql"
 	"entgo.io/ent"
 	"entgo.io/ent/schema/edge"
 	"entgo.io/ent/schema/field"
@@ -18,19 +19,21 @@ type FacebookLogin struct{ ent.Schema }
 func (FacebookLogin) Mixin() []ent.Mixin { return with(causeway.PrefixFacebookLogin) }
 
 // Fields of a login. The state that the dialog brings back is kept as a hash, the
-// person's token sealed, and erased when the login expires.
+// person's token sealed, and erased when the login expires. What is shown of it depends
+// on the time, too, so nothing of it is read by itself (entgql.Skip).
 func (FacebookLogin) Fields() []ent.Field {
 	return []ent.Field{
 		ref("campaign_id"),
 		ref("user_id"),
 		field.String("state_hash").Sensitive().Immutable(),
 		field.String("return_origin").Immutable(),
-		field.Enum("status").NamedValues("Pending", "PENDING", "Authorized", "AUTHORIZED", "Failed", "FAILED", "Expired", "EXPIRED"),
+		field.Enum("status").NamedValues("Pending", "PENDING", "Authorized", "AUTHORIZED", "Failed", "FAILED", "Expired", "EXPIRED").
+			Annotations(entgql.Skip(entgql.SkipType)),
 		field.String("user_name").Optional().Nillable(),
 		field.String("facebook_user_id").Optional().Nillable(),
 		field.JSON("permissions", []platform.Permission{}).Optional(),
-		field.JSON("pages", []platform.Profile{}).Optional(),
-		field.JSON("problem", &causeway.Problem{}).Optional(),
+		field.JSON("pages", []platform.Profile{}).Optional().Annotations(entgql.Skip(entgql.SkipType)),
+		field.JSON("problem", &causeway.Problem{}).Optional().Annotations(entgql.Skip(entgql.SkipType)),
 		field.Bytes("sealed_token").Optional().Nillable().Sensitive().SchemaType(rawBytes),
 		field.Time("token_expires_at").Optional().Nillable(),
 		field.Time("data_access_expires_at").Optional().Nillable(),

@@ -10,6 +10,7 @@ import (
 	"causeway/ent/campaignmember"
 	"causeway/ent/connection"
 	"causeway/ent/conversation"
+	"causeway/ent/facebooklogin"
 	"causeway/ent/message"
 	"causeway/ent/queue"
 	"causeway/ent/testreport"
@@ -52,6 +53,8 @@ type ResolverRoot interface {
 	Contact() ContactResolver
 	Conversation() ConversationResolver
 	ConversationEvent() ConversationEventResolver
+	FacebookLogin() FacebookLoginResolver
+	FacebookPage() FacebookPageResolver
 	Message() MessageResolver
 	MessageEvent() MessageEventResolver
 	Mutation() MutationResolver
@@ -311,6 +314,31 @@ type ComplexityRoot struct {
 		UserErrors        func(childComplexity int) int
 	}
 
+	FacebookLogin struct {
+		ExpiresAt       func(childComplexity int) int
+		ID              func(childComplexity int) int
+		LostConnections func(childComplexity int) int
+		Pages           func(childComplexity int) int
+		Permissions     func(childComplexity int) int
+		Problem         func(childComplexity int) int
+		Status          func(childComplexity int) int
+		UserName        func(childComplexity int) int
+	}
+
+	FacebookPage struct {
+		AvatarURL      func(childComplexity int) int
+		Category       func(childComplexity int) int
+		Connectable    func(childComplexity int) int
+		ConnectedTo    func(childComplexity int) int
+		FollowersCount func(childComplexity int) int
+		Name           func(childComplexity int) int
+		PageID         func(childComplexity int) int
+		Problem        func(childComplexity int) int
+		Published      func(childComplexity int) int
+		Tasks          func(childComplexity int) int
+		Username       func(childComplexity int) int
+	}
+
 	HandOverConversationPayload struct {
 		Conversation func(childComplexity int) int
 		UserErrors   func(childComplexity int) int
@@ -399,6 +427,7 @@ type ComplexityRoot struct {
 		SetTyping             func(childComplexity int, conversationID causeway.ID, typing bool) int
 		SignIn                func(childComplexity int, input model.SignInInput) int
 		SignOut               func(childComplexity int) int
+		StartFacebookLogin    func(childComplexity int, input model.StartFacebookLoginInput) int
 		TagConversation       func(childComplexity int, input model.TagConversationInput) int
 		TakeConversation      func(childComplexity int, id causeway.ID) int
 		TestConnection        func(childComplexity int, input model.TestConnectionInput) int
@@ -414,6 +443,12 @@ type ComplexityRoot struct {
 		HasNextPage     func(childComplexity int) int
 		HasPreviousPage func(childComplexity int) int
 		StartCursor     func(childComplexity int) int
+	}
+
+	Permission struct {
+		Granted  func(childComplexity int) int
+		Name     func(childComplexity int) int
+		Required func(childComplexity int) int
 	}
 
 	PlatformCard struct {
@@ -439,15 +474,16 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
-		AccessTokens func(childComplexity int) int
-		Campaign     func(childComplexity int, id causeway.ID) int
-		Campaigns    func(childComplexity int, after *entgql.Cursor[causeway.ID], first *int, before *entgql.Cursor[causeway.ID], last *int, includeArchived *bool) int
-		Connection   func(childComplexity int, id causeway.ID) int
-		Conversation func(childComplexity int, id causeway.ID) int
-		Node         func(childComplexity int, id causeway.ID) int
-		Nodes        func(childComplexity int, ids []causeway.ID) int
-		Users        func(childComplexity int, after *entgql.Cursor[causeway.ID], first *int, before *entgql.Cursor[causeway.ID], last *int) int
-		Viewer       func(childComplexity int) int
+		AccessTokens  func(childComplexity int) int
+		Campaign      func(childComplexity int, id causeway.ID) int
+		Campaigns     func(childComplexity int, after *entgql.Cursor[causeway.ID], first *int, before *entgql.Cursor[causeway.ID], last *int, includeArchived *bool) int
+		Connection    func(childComplexity int, id causeway.ID) int
+		Conversation  func(childComplexity int, id causeway.ID) int
+		FacebookLogin func(childComplexity int, id causeway.ID) int
+		Node          func(childComplexity int, id causeway.ID) int
+		Nodes         func(childComplexity int, ids []causeway.ID) int
+		Users         func(childComplexity int, after *entgql.Cursor[causeway.ID], first *int, before *entgql.Cursor[causeway.ID], last *int) int
+		Viewer        func(childComplexity int) int
 	}
 
 	Queue struct {
@@ -540,15 +576,22 @@ type ComplexityRoot struct {
 		UserErrors func(childComplexity int) int
 	}
 
+	StartFacebookLoginPayload struct {
+		AuthorizationURL func(childComplexity int) int
+		Login            func(childComplexity int) int
+		UserErrors       func(childComplexity int) int
+	}
+
 	Subscription struct {
-		ConnectionUpdated   func(childComplexity int, campaignID causeway.ID, after *entgql.Cursor[causeway.ID]) int
-		ConversationUpdated func(childComplexity int, campaignID causeway.ID, conversationID *causeway.ID, after *entgql.Cursor[causeway.ID]) int
-		Events              func(childComplexity int, campaignID causeway.ID, after *entgql.Cursor[causeway.ID]) int
-		MessageAdded        func(childComplexity int, campaignID causeway.ID, conversationID *causeway.ID, after *entgql.Cursor[causeway.ID]) int
-		MessageUpdated      func(childComplexity int, campaignID causeway.ID, conversationID *causeway.ID, after *entgql.Cursor[causeway.ID]) int
-		PresenceUpdated     func(childComplexity int, campaignID causeway.ID) int
-		Typing              func(childComplexity int, conversationID causeway.ID) int
-		WebhookReceived     func(childComplexity int, connectionID causeway.ID) int
+		ConnectionUpdated    func(childComplexity int, campaignID causeway.ID, after *entgql.Cursor[causeway.ID]) int
+		ConversationUpdated  func(childComplexity int, campaignID causeway.ID, conversationID *causeway.ID, after *entgql.Cursor[causeway.ID]) int
+		Events               func(childComplexity int, campaignID causeway.ID, after *entgql.Cursor[causeway.ID]) int
+		FacebookLoginUpdated func(childComplexity int, id causeway.ID) int
+		MessageAdded         func(childComplexity int, campaignID causeway.ID, conversationID *causeway.ID, after *entgql.Cursor[causeway.ID]) int
+		MessageUpdated       func(childComplexity int, campaignID causeway.ID, conversationID *causeway.ID, after *entgql.Cursor[causeway.ID]) int
+		PresenceUpdated      func(childComplexity int, campaignID causeway.ID) int
+		Typing               func(childComplexity int, conversationID causeway.ID) int
+		WebhookReceived      func(childComplexity int, connectionID causeway.ID) int
 	}
 
 	Tag struct {
@@ -750,6 +793,17 @@ type ConversationResolver interface {
 type ConversationEventResolver interface {
 	Conversation(ctx context.Context, obj *model.ConversationEvent) (*ent.Conversation, error)
 }
+type FacebookLoginResolver interface {
+	Status(ctx context.Context, obj *ent.FacebookLogin) (facebooklogin.Status, error)
+
+	Permissions(ctx context.Context, obj *ent.FacebookLogin) ([]*platform.Permission, error)
+	Pages(ctx context.Context, obj *ent.FacebookLogin) ([]*model.FacebookPage, error)
+	LostConnections(ctx context.Context, obj *ent.FacebookLogin) ([]*ent.Connection, error)
+	Problem(ctx context.Context, obj *ent.FacebookLogin) (*model.Problem, error)
+}
+type FacebookPageResolver interface {
+	ConnectedTo(ctx context.Context, obj *model.FacebookPage) (*ent.Campaign, error)
+}
 type MessageResolver interface {
 	Author(ctx context.Context, obj *ent.Message) (*ent.User, error)
 
@@ -772,6 +826,7 @@ type MutationResolver interface {
 	UnarchiveCampaign(ctx context.Context, id causeway.ID) (*model.UnarchiveCampaignPayload, error)
 	SetCampaignMember(ctx context.Context, input model.SetCampaignMemberInput) (*model.SetCampaignMemberPayload, error)
 	RemoveCampaignMember(ctx context.Context, input model.RemoveCampaignMemberInput) (*model.RemoveCampaignMemberPayload, error)
+	StartFacebookLogin(ctx context.Context, input model.StartFacebookLoginInput) (*model.StartFacebookLoginPayload, error)
 	ConnectTelegramBot(ctx context.Context, input model.ConnectTelegramBotInput) (*model.ConnectTelegramBotPayload, error)
 	UpdateConnection(ctx context.Context, input model.UpdateConnectionInput) (*model.UpdateConnectionPayload, error)
 	TestConnection(ctx context.Context, input model.TestConnectionInput) (*model.TestConnectionPayload, error)
@@ -804,6 +859,7 @@ type QueryResolver interface {
 	Campaigns(ctx context.Context, after *entgql.Cursor[causeway.ID], first *int, before *entgql.Cursor[causeway.ID], last *int, includeArchived *bool) (*ent.CampaignConnection, error)
 	Connection(ctx context.Context, id causeway.ID) (*ent.Connection, error)
 	Conversation(ctx context.Context, id causeway.ID) (*ent.Conversation, error)
+	FacebookLogin(ctx context.Context, id causeway.ID) (*ent.FacebookLogin, error)
 }
 type QueueResolver interface {
 	Members(ctx context.Context, obj *ent.Queue) ([]*ent.User, error)
@@ -822,6 +878,7 @@ type SubscriptionResolver interface {
 	WebhookReceived(ctx context.Context, connectionID causeway.ID) (<-chan *ent.WebhookLog, error)
 	Typing(ctx context.Context, conversationID causeway.ID) (<-chan *model.TypingEvent, error)
 	PresenceUpdated(ctx context.Context, campaignID causeway.ID) (<-chan *ent.User, error)
+	FacebookLoginUpdated(ctx context.Context, id causeway.ID) (<-chan *ent.FacebookLogin, error)
 }
 type TestReportResolver interface {
 	Checks(ctx context.Context, obj *ent.TestReport) ([]*model.Check, error)
@@ -1828,6 +1885,122 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.DisconnectPayload.UserErrors(childComplexity), true
 
+	case "FacebookLogin.expiresAt":
+		if e.ComplexityRoot.FacebookLogin.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookLogin.ExpiresAt(childComplexity), true
+	case "FacebookLogin.id":
+		if e.ComplexityRoot.FacebookLogin.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookLogin.ID(childComplexity), true
+	case "FacebookLogin.lostConnections":
+		if e.ComplexityRoot.FacebookLogin.LostConnections == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookLogin.LostConnections(childComplexity), true
+	case "FacebookLogin.pages":
+		if e.ComplexityRoot.FacebookLogin.Pages == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookLogin.Pages(childComplexity), true
+	case "FacebookLogin.permissions":
+		if e.ComplexityRoot.FacebookLogin.Permissions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookLogin.Permissions(childComplexity), true
+	case "FacebookLogin.problem":
+		if e.ComplexityRoot.FacebookLogin.Problem == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookLogin.Problem(childComplexity), true
+	case "FacebookLogin.status":
+		if e.ComplexityRoot.FacebookLogin.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookLogin.Status(childComplexity), true
+	case "FacebookLogin.userName":
+		if e.ComplexityRoot.FacebookLogin.UserName == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookLogin.UserName(childComplexity), true
+
+	case "FacebookPage.avatarUrl":
+		if e.ComplexityRoot.FacebookPage.AvatarURL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookPage.AvatarURL(childComplexity), true
+	case "FacebookPage.category":
+		if e.ComplexityRoot.FacebookPage.Category == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookPage.Category(childComplexity), true
+	case "FacebookPage.connectable":
+		if e.ComplexityRoot.FacebookPage.Connectable == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookPage.Connectable(childComplexity), true
+	case "FacebookPage.connectedTo":
+		if e.ComplexityRoot.FacebookPage.ConnectedTo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookPage.ConnectedTo(childComplexity), true
+	case "FacebookPage.followersCount":
+		if e.ComplexityRoot.FacebookPage.FollowersCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookPage.FollowersCount(childComplexity), true
+	case "FacebookPage.name":
+		if e.ComplexityRoot.FacebookPage.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookPage.Name(childComplexity), true
+	case "FacebookPage.pageId":
+		if e.ComplexityRoot.FacebookPage.PageID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookPage.PageID(childComplexity), true
+	case "FacebookPage.problem":
+		if e.ComplexityRoot.FacebookPage.Problem == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookPage.Problem(childComplexity), true
+	case "FacebookPage.published":
+		if e.ComplexityRoot.FacebookPage.Published == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookPage.Published(childComplexity), true
+	case "FacebookPage.tasks":
+		if e.ComplexityRoot.FacebookPage.Tasks == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookPage.Tasks(childComplexity), true
+	case "FacebookPage.username":
+		if e.ComplexityRoot.FacebookPage.Username == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookPage.Username(childComplexity), true
+
 	case "HandOverConversationPayload.conversation":
 		if e.ComplexityRoot.HandOverConversationPayload.Conversation == nil {
 			break
@@ -2356,6 +2529,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SignOut(childComplexity), true
+	case "Mutation.startFacebookLogin":
+		if e.ComplexityRoot.Mutation.StartFacebookLogin == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_startFacebookLogin_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.StartFacebookLogin(childComplexity, args["input"].(model.StartFacebookLoginInput)), true
 	case "Mutation.tagConversation":
 		if e.ComplexityRoot.Mutation.TagConversation == nil {
 			break
@@ -2469,6 +2653,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PageInfo.StartCursor(childComplexity), true
+
+	case "Permission.granted":
+		if e.ComplexityRoot.Permission.Granted == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Permission.Granted(childComplexity), true
+	case "Permission.name":
+		if e.ComplexityRoot.Permission.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Permission.Name(childComplexity), true
+	case "Permission.required":
+		if e.ComplexityRoot.Permission.Required == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Permission.Required(childComplexity), true
 
 	case "PlatformCard.availability":
 		if e.ComplexityRoot.PlatformCard.Availability == nil {
@@ -2618,6 +2821,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Conversation(childComplexity, args["id"].(causeway.ID)), true
+	case "Query.facebookLogin":
+		if e.ComplexityRoot.Query.FacebookLogin == nil {
+			break
+		}
+
+		args, err := ec.field_Query_facebookLogin_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.FacebookLogin(childComplexity, args["id"].(causeway.ID)), true
 
 	case "Query.node":
 		if e.ComplexityRoot.Query.Node == nil {
@@ -2927,6 +3141,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SignOutPayload.UserErrors(childComplexity), true
 
+	case "StartFacebookLoginPayload.authorizationUrl":
+		if e.ComplexityRoot.StartFacebookLoginPayload.AuthorizationURL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StartFacebookLoginPayload.AuthorizationURL(childComplexity), true
+	case "StartFacebookLoginPayload.login":
+		if e.ComplexityRoot.StartFacebookLoginPayload.Login == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StartFacebookLoginPayload.Login(childComplexity), true
+	case "StartFacebookLoginPayload.userErrors":
+		if e.ComplexityRoot.StartFacebookLoginPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StartFacebookLoginPayload.UserErrors(childComplexity), true
+
 	case "Subscription.connectionUpdated":
 		if e.ComplexityRoot.Subscription.ConnectionUpdated == nil {
 			break
@@ -2960,6 +3193,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Subscription.Events(childComplexity, args["campaignId"].(causeway.ID), args["after"].(*entgql.Cursor[causeway.ID])), true
+	case "Subscription.facebookLoginUpdated":
+		if e.ComplexityRoot.Subscription.FacebookLoginUpdated == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_facebookLoginUpdated_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.FacebookLoginUpdated(childComplexity, args["id"].(causeway.ID)), true
 	case "Subscription.messageAdded":
 		if e.ComplexityRoot.Subscription.MessageAdded == nil {
 			break
@@ -3559,6 +3803,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputSetCampaignMemberInput,
 		ec.unmarshalInputSetConversationStatusInput,
 		ec.unmarshalInputSignInInput,
+		ec.unmarshalInputStartFacebookLoginInput,
 		ec.unmarshalInputTagConversationInput,
 		ec.unmarshalInputTestConnectionInput,
 		ec.unmarshalInputUpdateCampaignInput,
@@ -4015,6 +4260,23 @@ type Connection implements Node {
 
 union ConnectedAccount = TelegramBot
 
+type FacebookPage {
+  pageId: String!
+  name: String!
+  username: String
+  avatarUrl: String
+  category: String
+  followersCount: Int
+  published: Boolean
+  """The user's tasks on the page, such as MESSAGING or MODERATE."""
+  tasks: [String!]!
+  """The campaign this page is connected to now, if any and if the viewer may see it."""
+  connectedTo: Campaign
+  """Whether connectFacebookPages would take it; if not, problem says why."""
+  connectable: Boolean!
+  problem: Problem
+}
+
 type TelegramBot {
   botId: String!
   username: String
@@ -4038,6 +4300,12 @@ type TokenStatus {
   refreshedAt: Time
   """When the server renews it by itself."""
   refreshAt: Time
+}
+
+type Permission {
+  name: String!
+  granted: Boolean!
+  required: Boolean!
 }
 
 enum Delivery {
@@ -4153,6 +4421,28 @@ type Check {
   message: String!
   problem: Problem
   durationMs: Float!
+}
+
+"""A Facebook login in progress: opened by startFacebookLogin, filled by the OAuth callback."""
+type FacebookLogin implements Node {
+  id: ID!
+  status: FacebookLoginStatus!
+  """Name of the person who logged in."""
+  userName: String
+  permissions: [Permission!]!
+  """Pages the person manages, also those that cannot be connected; empty until AUTHORIZED."""
+  pages: [FacebookPage!]!
+  """Connections of the campaign that stop working because this login no longer grants their page."""
+  lostConnections: [Connection!]!
+  problem: Problem
+  expiresAt: Time!
+}
+
+enum FacebookLoginStatus {
+  PENDING
+  AUTHORIZED
+  FAILED
+  EXPIRED
 }
 
 # ---------------------------------------------------------------------------
@@ -4458,6 +4748,7 @@ type Query {
   ): CampaignConnection!
   connection(id: ID!): Connection
   conversation(id: ID!): Conversation
+  facebookLogin(id: ID!): FacebookLogin
 }
 
 # ---------------------------------------------------------------------------
@@ -4484,6 +4775,8 @@ type Mutation {
   removeCampaignMember(input: RemoveCampaignMemberInput!): RemoveCampaignMemberPayload
 
   # connecting
+  """Opens a Facebook login; send the person to authorizationUrl in a popup."""
+  startFacebookLogin(input: StartFacebookLoginInput!): StartFacebookLoginPayload
   connectTelegramBot(input: ConnectTelegramBotInput!): ConnectTelegramBotPayload
 
   # living with a connection
@@ -4627,6 +4920,16 @@ type RemoveCampaignMemberPayload {
   userErrors: [Problem!]!
 }
 
+input StartFacebookLoginInput {
+  campaignId: ID!
+  """Origin of the page that opened the popup; the popup posts {loginId, status} to it when done. Null: this server's own."""
+  returnOrigin: String
+}
+type StartFacebookLoginPayload {
+  login: FacebookLogin
+  authorizationUrl: String
+  userErrors: [Problem!]!
+}
 input ConnectTelegramBotInput {
   campaignId: ID!
   botToken: String!
@@ -4836,6 +5139,8 @@ type Subscription {
   typing(conversationId: ID!): TypingEvent!
   """Members of the campaign coming and going. Live only."""
   presenceUpdated(campaignId: ID!): User!
+  """Moves when the OAuth popup comes back, so that the opener need not poll. Live only."""
+  facebookLoginUpdated(id: ID!): FacebookLogin!
 }
 
 """
@@ -5382,6 +5687,56 @@ func (ec *executionContext) childFields_DisconnectPayload(ctx context.Context, f
 	return nil, fmt.Errorf("no field named %q was found under type DisconnectPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_FacebookLogin(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_FacebookLogin_id(ctx, field)
+	case "status":
+		return ec.fieldContext_FacebookLogin_status(ctx, field)
+	case "userName":
+		return ec.fieldContext_FacebookLogin_userName(ctx, field)
+	case "permissions":
+		return ec.fieldContext_FacebookLogin_permissions(ctx, field)
+	case "pages":
+		return ec.fieldContext_FacebookLogin_pages(ctx, field)
+	case "lostConnections":
+		return ec.fieldContext_FacebookLogin_lostConnections(ctx, field)
+	case "problem":
+		return ec.fieldContext_FacebookLogin_problem(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_FacebookLogin_expiresAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type FacebookLogin", field.Name)
+}
+
+func (ec *executionContext) childFields_FacebookPage(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "pageId":
+		return ec.fieldContext_FacebookPage_pageId(ctx, field)
+	case "name":
+		return ec.fieldContext_FacebookPage_name(ctx, field)
+	case "username":
+		return ec.fieldContext_FacebookPage_username(ctx, field)
+	case "avatarUrl":
+		return ec.fieldContext_FacebookPage_avatarUrl(ctx, field)
+	case "category":
+		return ec.fieldContext_FacebookPage_category(ctx, field)
+	case "followersCount":
+		return ec.fieldContext_FacebookPage_followersCount(ctx, field)
+	case "published":
+		return ec.fieldContext_FacebookPage_published(ctx, field)
+	case "tasks":
+		return ec.fieldContext_FacebookPage_tasks(ctx, field)
+	case "connectedTo":
+		return ec.fieldContext_FacebookPage_connectedTo(ctx, field)
+	case "connectable":
+		return ec.fieldContext_FacebookPage_connectable(ctx, field)
+	case "problem":
+		return ec.fieldContext_FacebookPage_problem(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type FacebookPage", field.Name)
+}
+
 func (ec *executionContext) childFields_HandOverConversationPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "conversation":
@@ -5506,6 +5861,18 @@ func (ec *executionContext) childFields_PageInfo(ctx context.Context, field grap
 		return ec.fieldContext_PageInfo_endCursor(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PageInfo", field.Name)
+}
+
+func (ec *executionContext) childFields_Permission(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_Permission_name(ctx, field)
+	case "granted":
+		return ec.fieldContext_Permission_granted(ctx, field)
+	case "required":
+		return ec.fieldContext_Permission_required(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Permission", field.Name)
 }
 
 func (ec *executionContext) childFields_PlatformCard(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -5730,6 +6097,18 @@ func (ec *executionContext) childFields_SignOutPayload(ctx context.Context, fiel
 		return ec.fieldContext_SignOutPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SignOutPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_StartFacebookLoginPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "login":
+		return ec.fieldContext_StartFacebookLoginPayload_login(ctx, field)
+	case "authorizationUrl":
+		return ec.fieldContext_StartFacebookLoginPayload_authorizationUrl(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_StartFacebookLoginPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type StartFacebookLoginPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_Tag(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -6714,6 +7093,20 @@ func (ec *executionContext) field_Mutation_signIn_args(ctx context.Context, rawA
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_startFacebookLogin_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.StartFacebookLoginInput, error) {
+			return ec.unmarshalNStartFacebookLoginInput2causewayᚋgraphᚋmodelᚐStartFacebookLoginInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_tagConversation_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -6928,6 +7321,20 @@ func (ec *executionContext) field_Query_conversation_args(ctx context.Context, r
 	return args, nil
 }
 
+func (ec *executionContext) field_Query_facebookLogin_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (causeway.ID, error) {
+			return ec.unmarshalNID2causewayᚐID(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Query_node_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -7065,6 +7472,20 @@ func (ec *executionContext) field_Subscription_events_args(ctx context.Context, 
 		return nil, err
 	}
 	args["after"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Subscription_facebookLoginUpdated_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (causeway.ID, error) {
+			return ec.unmarshalNID2causewayᚐID(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
 	return args, nil
 }
 
@@ -11363,6 +11784,497 @@ func (ec *executionContext) fieldContext_DisconnectPayload_userErrors(_ context.
 	return fc, nil
 }
 
+func (ec *executionContext) _FacebookLogin_id(ctx context.Context, field graphql.CollectedField, obj *ent.FacebookLogin) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FacebookLogin_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v causeway.ID) graphql.Marshaler {
+			return ec.marshalNID2causewayᚐID(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_FacebookLogin_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FacebookLogin", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _FacebookLogin_status(ctx context.Context, field graphql.CollectedField, obj *ent.FacebookLogin) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FacebookLogin_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.FacebookLogin().Status(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v facebooklogin.Status) graphql.Marshaler {
+			return ec.marshalNFacebookLoginStatus2causewayᚋentᚋfacebookloginᚐStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_FacebookLogin_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FacebookLogin", field, true, true, errors.New("field of type FacebookLoginStatus does not have child fields"))
+}
+
+func (ec *executionContext) _FacebookLogin_userName(ctx context.Context, field graphql.CollectedField, obj *ent.FacebookLogin) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FacebookLogin_userName(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserName, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_FacebookLogin_userName(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FacebookLogin", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _FacebookLogin_permissions(ctx context.Context, field graphql.CollectedField, obj *ent.FacebookLogin) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FacebookLogin_permissions(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.FacebookLogin().Permissions(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*platform.Permission) graphql.Marshaler {
+			return ec.marshalNPermission2ᚕᚖcausewayᚋinternalᚋplatformᚐPermissionᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_FacebookLogin_permissions(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "FacebookLogin",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Permission(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _FacebookLogin_pages(ctx context.Context, field graphql.CollectedField, obj *ent.FacebookLogin) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FacebookLogin_pages(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.FacebookLogin().Pages(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.FacebookPage) graphql.Marshaler {
+			return ec.marshalNFacebookPage2ᚕᚖcausewayᚋgraphᚋmodelᚐFacebookPageᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_FacebookLogin_pages(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "FacebookLogin",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_FacebookPage(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _FacebookLogin_lostConnections(ctx context.Context, field graphql.CollectedField, obj *ent.FacebookLogin) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FacebookLogin_lostConnections(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.FacebookLogin().LostConnections(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ent.Connection) graphql.Marshaler {
+			return ec.marshalNConnection2ᚕᚖcausewayᚋentᚐConnectionᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_FacebookLogin_lostConnections(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "FacebookLogin",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Connection(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _FacebookLogin_problem(ctx context.Context, field graphql.CollectedField, obj *ent.FacebookLogin) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FacebookLogin_problem(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.FacebookLogin().Problem(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Problem) graphql.Marshaler {
+			return ec.marshalOProblem2ᚖcausewayᚋgraphᚋmodelᚐProblem(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_FacebookLogin_problem(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "FacebookLogin",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Problem(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _FacebookLogin_expiresAt(ctx context.Context, field graphql.CollectedField, obj *ent.FacebookLogin) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FacebookLogin_expiresAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExpiresAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_FacebookLogin_expiresAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FacebookLogin", field, false, false, errors.New("field of type Time does not have child fields"))
+}
+
+func (ec *executionContext) _FacebookPage_pageId(ctx context.Context, field graphql.CollectedField, obj *model.FacebookPage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FacebookPage_pageId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_FacebookPage_pageId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FacebookPage", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _FacebookPage_name(ctx context.Context, field graphql.CollectedField, obj *model.FacebookPage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FacebookPage_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_FacebookPage_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FacebookPage", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _FacebookPage_username(ctx context.Context, field graphql.CollectedField, obj *model.FacebookPage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FacebookPage_username(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Username, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_FacebookPage_username(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FacebookPage", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _FacebookPage_avatarUrl(ctx context.Context, field graphql.CollectedField, obj *model.FacebookPage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FacebookPage_avatarUrl(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.AvatarURL, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_FacebookPage_avatarUrl(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FacebookPage", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _FacebookPage_category(ctx context.Context, field graphql.CollectedField, obj *model.FacebookPage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FacebookPage_category(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Category, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_FacebookPage_category(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FacebookPage", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _FacebookPage_followersCount(ctx context.Context, field graphql.CollectedField, obj *model.FacebookPage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FacebookPage_followersCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FollowersCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_FacebookPage_followersCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FacebookPage", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _FacebookPage_published(ctx context.Context, field graphql.CollectedField, obj *model.FacebookPage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FacebookPage_published(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Published, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *bool) graphql.Marshaler {
+			return ec.marshalOBoolean2ᚖbool(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_FacebookPage_published(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FacebookPage", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _FacebookPage_tasks(ctx context.Context, field graphql.CollectedField, obj *model.FacebookPage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FacebookPage_tasks(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Tasks, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_FacebookPage_tasks(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FacebookPage", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _FacebookPage_connectedTo(ctx context.Context, field graphql.CollectedField, obj *model.FacebookPage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FacebookPage_connectedTo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.FacebookPage().ConnectedTo(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Campaign) graphql.Marshaler {
+			return ec.marshalOCampaign2ᚖcausewayᚋentᚐCampaign(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_FacebookPage_connectedTo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "FacebookPage",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Campaign(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _FacebookPage_connectable(ctx context.Context, field graphql.CollectedField, obj *model.FacebookPage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FacebookPage_connectable(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Connectable, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_FacebookPage_connectable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FacebookPage", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _FacebookPage_problem(ctx context.Context, field graphql.CollectedField, obj *model.FacebookPage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FacebookPage_problem(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Problem, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Problem) graphql.Marshaler {
+			return ec.marshalOProblem2ᚖcausewayᚋgraphᚋmodelᚐProblem(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_FacebookPage_problem(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "FacebookPage",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Problem(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _HandOverConversationPayload_conversation(ctx context.Context, field graphql.CollectedField, obj *model.HandOverConversationPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -12978,6 +13890,50 @@ func (ec *executionContext) fieldContext_Mutation_removeCampaignMember(ctx conte
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_startFacebookLogin(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_startFacebookLogin(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().StartFacebookLogin(ctx, fc.Args["input"].(model.StartFacebookLoginInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.StartFacebookLoginPayload) graphql.Marshaler {
+			return ec.marshalOStartFacebookLoginPayload2ᚖcausewayᚋgraphᚋmodelᚐStartFacebookLoginPayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_startFacebookLogin(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_StartFacebookLoginPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_startFacebookLogin_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Mutation_connectTelegramBot(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -13994,6 +14950,75 @@ func (ec *executionContext) fieldContext_PageInfo_endCursor(_ context.Context, f
 	return graphql.NewScalarFieldContext("PageInfo", field, false, false, errors.New("field of type Cursor does not have child fields"))
 }
 
+func (ec *executionContext) _Permission_name(ctx context.Context, field graphql.CollectedField, obj *platform.Permission) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Permission_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Permission_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Permission", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _Permission_granted(ctx context.Context, field graphql.CollectedField, obj *platform.Permission) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Permission_granted(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Granted, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Permission_granted(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Permission", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _Permission_required(ctx context.Context, field graphql.CollectedField, obj *platform.Permission) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Permission_required(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Required, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Permission_required(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Permission", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
 func (ec *executionContext) _PlatformCard_platform(ctx context.Context, field graphql.CollectedField, obj *model.PlatformCard) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -14737,6 +15762,50 @@ func (ec *executionContext) fieldContext_Query_conversation(ctx context.Context,
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Query_conversation_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_facebookLogin(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_facebookLogin(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().FacebookLogin(ctx, fc.Args["id"].(causeway.ID))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.FacebookLogin) graphql.Marshaler {
+			return ec.marshalOFacebookLogin2ᚖcausewayᚋentᚐFacebookLogin(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Query_facebookLogin(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_FacebookLogin(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_facebookLogin_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -16019,6 +17088,93 @@ func (ec *executionContext) fieldContext_SignOutPayload_userErrors(_ context.Con
 	return fc, nil
 }
 
+func (ec *executionContext) _StartFacebookLoginPayload_login(ctx context.Context, field graphql.CollectedField, obj *model.StartFacebookLoginPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_StartFacebookLoginPayload_login(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Login, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.FacebookLogin) graphql.Marshaler {
+			return ec.marshalOFacebookLogin2ᚖcausewayᚋentᚐFacebookLogin(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_StartFacebookLoginPayload_login(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "StartFacebookLoginPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_FacebookLogin(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _StartFacebookLoginPayload_authorizationUrl(ctx context.Context, field graphql.CollectedField, obj *model.StartFacebookLoginPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_StartFacebookLoginPayload_authorizationUrl(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.AuthorizationURL, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_StartFacebookLoginPayload_authorizationUrl(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StartFacebookLoginPayload", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _StartFacebookLoginPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.StartFacebookLoginPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_StartFacebookLoginPayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Problem) graphql.Marshaler {
+			return ec.marshalNProblem2ᚕᚖcausewayᚋgraphᚋmodelᚐProblemᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_StartFacebookLoginPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "StartFacebookLoginPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Problem(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Subscription_events(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
 	return graphql.ResolveFieldStream(
 		ctx,
@@ -16365,6 +17521,50 @@ func (ec *executionContext) fieldContext_Subscription_presenceUpdated(ctx contex
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Subscription_presenceUpdated_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Subscription_facebookLoginUpdated(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription_facebookLoginUpdated(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Subscription().FacebookLoginUpdated(ctx, fc.Args["id"].(causeway.ID))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.FacebookLogin) graphql.Marshaler {
+			return ec.marshalNFacebookLogin2ᚖcausewayᚋentᚐFacebookLogin(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription_facebookLoginUpdated(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_FacebookLogin(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Subscription_facebookLoginUpdated_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -20467,6 +21667,43 @@ func (ec *executionContext) unmarshalInputSignInInput(ctx context.Context, obj a
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputStartFacebookLoginInput(ctx context.Context, obj any) (model.StartFacebookLoginInput, error) {
+	var it model.StartFacebookLoginInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"campaignId", "returnOrigin"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "campaignId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("campaignId"))
+			data, err := ec.unmarshalNID2causewayᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.CampaignID = data
+		case "returnOrigin":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("returnOrigin"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ReturnOrigin = graphql.OmittableOf(data)
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputTagConversationInput(ctx context.Context, obj any) (model.TagConversationInput, error) {
 	var it model.TagConversationInput
 	if obj == nil {
@@ -20928,6 +22165,11 @@ func (ec *executionContext) _Node(ctx context.Context, sel ast.SelectionSet, obj
 			return graphql.Null
 		}
 		return ec._Message(ctx, sel, obj)
+	case *ent.FacebookLogin:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._FacebookLogin(ctx, sel, obj)
 	case *ent.Conversation:
 		if obj == nil {
 			return graphql.Null
@@ -24041,6 +25283,365 @@ func (ec *executionContext) _DisconnectPayload(ctx context.Context, sel ast.Sele
 	return out
 }
 
+var facebookLoginImplementors = []string{"FacebookLogin", "Node"}
+
+func (ec *executionContext) _FacebookLogin(ctx context.Context, sel ast.SelectionSet, obj *ent.FacebookLogin) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, facebookLoginImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("FacebookLogin")
+		case "id":
+			out.Values[i] = ec._FacebookLogin_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "status":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._FacebookLogin_status(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "userName":
+			out.Values[i] = ec._FacebookLogin_userName(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "permissions":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._FacebookLogin_permissions(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "pages":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._FacebookLogin_pages(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "lostConnections":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._FacebookLogin_lostConnections(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "problem":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._FacebookLogin_problem(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "expiresAt":
+			out.Values[i] = ec._FacebookLogin_expiresAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var facebookPageImplementors = []string{"FacebookPage"}
+
+func (ec *executionContext) _FacebookPage(ctx context.Context, sel ast.SelectionSet, obj *model.FacebookPage) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, facebookPageImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("FacebookPage")
+		case "pageId":
+			out.Values[i] = ec._FacebookPage_pageId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "name":
+			out.Values[i] = ec._FacebookPage_name(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "username":
+			out.Values[i] = ec._FacebookPage_username(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "avatarUrl":
+			out.Values[i] = ec._FacebookPage_avatarUrl(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "category":
+			out.Values[i] = ec._FacebookPage_category(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "followersCount":
+			out.Values[i] = ec._FacebookPage_followersCount(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "published":
+			out.Values[i] = ec._FacebookPage_published(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "tasks":
+			out.Values[i] = ec._FacebookPage_tasks(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "connectedTo":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._FacebookPage_connectedTo(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "connectable":
+			out.Values[i] = ec._FacebookPage_connectable(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "problem":
+			out.Values[i] = ec._FacebookPage_problem(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var handOverConversationPayloadImplementors = []string{"HandOverConversationPayload"}
 
 func (ec *executionContext) _HandOverConversationPayload(ctx context.Context, sel ast.SelectionSet, obj *model.HandOverConversationPayload) graphql.Marshaler {
@@ -24847,6 +26448,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "startFacebookLogin":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_startFacebookLogin(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		case "connectTelegramBot":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_connectTelegramBot(ctx, field)
@@ -25045,6 +26653,54 @@ func (ec *executionContext) _PageInfo(ctx context.Context, sel ast.SelectionSet,
 		case "endCursor":
 			out.Values[i] = ec._PageInfo_endCursor(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var permissionImplementors = []string{"Permission"}
+
+func (ec *executionContext) _Permission(ctx context.Context, sel ast.SelectionSet, obj *platform.Permission) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, permissionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Permission")
+		case "name":
+			out.Values[i] = ec._Permission_name(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "granted":
+			out.Values[i] = ec._Permission_granted(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "required":
+			out.Values[i] = ec._Permission_required(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		default:
@@ -25420,6 +27076,28 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_conversation(ctx, field)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
+		case "facebookLogin":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Query_facebookLogin(ctx, field)
 				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -26403,6 +28081,54 @@ func (ec *executionContext) _SignOutPayload(ctx context.Context, sel ast.Selecti
 	return out
 }
 
+var startFacebookLoginPayloadImplementors = []string{"StartFacebookLoginPayload"}
+
+func (ec *executionContext) _StartFacebookLoginPayload(ctx context.Context, sel ast.SelectionSet, obj *model.StartFacebookLoginPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, startFacebookLoginPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("StartFacebookLoginPayload")
+		case "login":
+			out.Values[i] = ec._StartFacebookLoginPayload_login(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "authorizationUrl":
+			out.Values[i] = ec._StartFacebookLoginPayload_authorizationUrl(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._StartFacebookLoginPayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var subscriptionImplementors = []string{"Subscription"}
 
 func (ec *executionContext) _Subscription(ctx context.Context, sel ast.SelectionSet) func(ctx context.Context) graphql.Marshaler {
@@ -26432,6 +28158,8 @@ func (ec *executionContext) _Subscription(ctx context.Context, sel ast.Selection
 		return ec._Subscription_typing(ctx, fields[0])
 	case "presenceUpdated":
 		return ec._Subscription_presenceUpdated(ctx, fields[0])
+	case "facebookLoginUpdated":
+		return ec._Subscription_facebookLoginUpdated(ctx, fields[0])
 	default:
 		panic("unknown field " + strconv.Quote(fields[0].Name))
 	}
@@ -28658,6 +30386,52 @@ func (ec *executionContext) marshalNEvent2causewayᚋgraphᚋmodelᚐEvent(ctx c
 	return ec._Event(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalNFacebookLogin2ᚖcausewayᚋentᚐFacebookLogin(ctx context.Context, sel ast.SelectionSet, v *ent.FacebookLogin) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._FacebookLogin(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNFacebookLoginStatus2causewayᚋentᚋfacebookloginᚐStatus(ctx context.Context, v any) (facebooklogin.Status, error) {
+	var res facebooklogin.Status
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNFacebookLoginStatus2causewayᚋentᚋfacebookloginᚐStatus(ctx context.Context, sel ast.SelectionSet, v facebooklogin.Status) graphql.Marshaler {
+	return v
+}
+
+func (ec *executionContext) marshalNFacebookPage2ᚕᚖcausewayᚋgraphᚋmodelᚐFacebookPageᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.FacebookPage) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNFacebookPage2ᚖcausewayᚋgraphᚋmodelᚐFacebookPage(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNFacebookPage2ᚖcausewayᚋgraphᚋmodelᚐFacebookPage(ctx context.Context, sel ast.SelectionSet, v *model.FacebookPage) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._FacebookPage(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalNFloat2float64(ctx context.Context, v any) (float64, error) {
 	res, err := graphql.UnmarshalFloatContext(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -28852,6 +30626,32 @@ func (ec *executionContext) marshalNOrderDirection2entgoᚗioᚋcontribᚋentgql
 
 func (ec *executionContext) marshalNPageInfo2entgoᚗioᚋcontribᚋentgqlᚐPageInfo(ctx context.Context, sel ast.SelectionSet, v entgql.PageInfo[causeway.ID]) graphql.Marshaler {
 	return ec._PageInfo(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNPermission2ᚕᚖcausewayᚋinternalᚋplatformᚐPermissionᚄ(ctx context.Context, sel ast.SelectionSet, v []*platform.Permission) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNPermission2ᚖcausewayᚋinternalᚋplatformᚐPermission(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNPermission2ᚖcausewayᚋinternalᚋplatformᚐPermission(ctx context.Context, sel ast.SelectionSet, v *platform.Permission) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._Permission(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNPlatform2causewayᚋinternalᚋplatformᚐName(ctx context.Context, v any) (platform.Name, error) {
@@ -29066,6 +30866,11 @@ func (ec *executionContext) unmarshalNSetConversationStatusInput2causewayᚋgrap
 
 func (ec *executionContext) unmarshalNSignInInput2causewayᚋgraphᚋmodelᚐSignInInput(ctx context.Context, v any) (model.SignInInput, error) {
 	res, err := ec.unmarshalInputSignInInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalNStartFacebookLoginInput2causewayᚋgraphᚋmodelᚐStartFacebookLoginInput(ctx context.Context, v any) (model.StartFacebookLoginInput, error) {
+	res, err := ec.unmarshalInputStartFacebookLoginInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -29851,6 +31656,13 @@ func (ec *executionContext) marshalODisconnectPayload2ᚖcausewayᚋgraphᚋmode
 	return ec._DisconnectPayload(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalOFacebookLogin2ᚖcausewayᚋentᚐFacebookLogin(ctx context.Context, sel ast.SelectionSet, v *ent.FacebookLogin) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._FacebookLogin(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalOFloat2ᚖfloat64(ctx context.Context, v any) (*float64, error) {
 	if v == nil {
 		return nil, nil
@@ -30138,6 +31950,13 @@ func (ec *executionContext) marshalOSignOutPayload2ᚖcausewayᚋgraphᚋmodel�
 		return graphql.Null
 	}
 	return ec._SignOutPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOStartFacebookLoginPayload2ᚖcausewayᚋgraphᚋmodelᚐStartFacebookLoginPayload(ctx context.Context, sel ast.SelectionSet, v *model.StartFacebookLoginPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._StartFacebookLoginPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOString2ᚕstringᚄ(ctx context.Context, v any) ([]string, error) {

@@ -199,6 +199,25 @@ type DisconnectPayload struct {
 	UserErrors        []*Problem `json:"userErrors"`
 }
 
+type FacebookPage struct {
+	PageID         string  `json:"pageId"`
+	Name           string  `json:"name"`
+	Username       *string `json:"username,omitempty"`
+	AvatarURL      *string `json:"avatarUrl,omitempty"`
+	Category       *string `json:"category,omitempty"`
+	FollowersCount *int    `json:"followersCount,omitempty"`
+	Published      *bool   `json:"published,omitempty"`
+	// The user's tasks on the page, such as MESSAGING or MODERATE.
+	Tasks []string `json:"tasks"`
+	// The campaign this page is connected to now, if any and if the viewer may see it.
+	ConnectedTo *ent.Campaign `json:"connectedTo,omitempty"`
+	// Whether connectFacebookPages would take it; if not, problem says why.
+	Connectable bool     `json:"connectable"`
+	Problem     *Problem `json:"problem,omitempty"`
+	// the campaign it is connected to, whether the viewer may see it or not
+	CampaignID causeway.ID `json:"-"`
+}
+
 type HandOverConversationInput struct {
 	ID     causeway.ID    `json:"id"`
 	Target HandOverTarget `json:"target"`
@@ -388,6 +407,18 @@ type SignInPayload struct {
 
 type SignOutPayload struct {
 	UserErrors []*Problem `json:"userErrors"`
+}
+
+type StartFacebookLoginInput struct {
+	CampaignID causeway.ID `json:"campaignId"`
+	// Origin of the page that opened the popup; the popup posts {loginId, status} to it when done. Null: this server's own.
+	ReturnOrigin graphql.Omittable[*string] `json:"returnOrigin,omitempty"`
+}
+
+type StartFacebookLoginPayload struct {
+	Login            *ent.FacebookLogin `json:"login,omitempty"`
+	AuthorizationURL *string            `json:"authorizationUrl,omitempty"`
+	UserErrors       []*Problem         `json:"userErrors"`
 }
 
 type Subscription struct {

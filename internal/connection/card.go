@@ -99,8 +99,11 @@ func (s *Service) facebookLacks() *causeway.Error {
 			missing = append(missing, setting.name)
 		}
 	}
-	if missing == nil {
+	switch {
+	case missing == nil:
 		return nil
+	case len(missing) == 1 && s.publicURL == "":
+		return causeway.FailWith(causeway.PlatformNotConfigured, causeway.ReasonNoPublicURL).With("settings", missing[0])
 	}
 	return causeway.FailWith(causeway.PlatformNotConfigured, causeway.ReasonFacebookApp).
 		With("settings", strings.Join(missing, ", "))

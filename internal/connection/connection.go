@@ -15,6 +15,7 @@
 package connection
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,7 @@ import (
 	"causeway/internal/intake"
 	"causeway/internal/media"
 	"causeway/internal/platform"
+	"causeway/internal/platform/messenger"
 	"causeway/internal/platform/telegram"
 	"causeway/internal/secret"
 	"causeway/internal/store"
@@ -45,6 +47,9 @@ const (
 	defaultCheckInterval = time.Hour
 	defaultPollTimeout   = 50 * time.Second // Telegram's own bound
 	defaultTelegramURL   = "https://api.telegram.org"
+	defaultGraphURL      = "https://graph.facebook.com"
+	defaultDialogURL     = "https://www.facebook.com"
+	defaultGraphVersion  = "v25.0"
 )
 
 // Outbox is told what becomes of connections, in the transactions that change them:
@@ -74,6 +79,9 @@ type Config struct {
 	Media       media.Store  // keeps the accounts' pictures; none: they have none
 	HTTP        *http.Client // for calls to platforms; none: Go's own
 	Facebook    Facebook
+	// Origins are those of web pages that may open a Facebook login, beside the public
+	// address's own.
+	Origins []string
 
 	// CheckInterval is the time between health checks of a connection that works.
 	CheckInterval time.Duration
@@ -90,7 +98,7 @@ type Facebook struct {
 	ConfigID    string // of Facebook Login for Business; none: permissions are asked for by name
 	GraphURL    string // none: graph.facebook.com
 	DialogURL   string // none: www.facebook.com
-	Version     string // none: the adapter's
+	Version     string // none: v25.0
 }
 
 // Service is the room's work on one database.
@@ -109,11 +117,13 @@ type Service struct {
 	media       media.Store
 	http        *http.Client
 	facebook    Facebook
+	origins     []string
 	interval    time.Duration
 	pollTimeout time.Duration
 
 	turns     turns
 	addresses addresses
+	strangers strangers
 	pollers   pollers
 	checkNow  chan struct{} // holds a token when a check became due
 
@@ -132,10 +142,11 @@ func New(cfg Config) *Service {
 		store: cfg.Store, viewers: cfg.Store.NewReader(), feed: cfg.Feed, intake: cfg.Intake, keys: cfg.Keys, bus: cfg.Bus,
 		outbox: cfg.Outbox, clock: cfg.Clock, log: cfg.Log,
 		publicURL:   strings.TrimRight(cfg.PublicURL, "/"),
-		telegramURL: cfg.TelegramURL, http: cfg.HTTP, media: cfg.Media, facebook: cfg.Facebook,
+		telegramURL: cfg.TelegramURL, http: cfg.HTTP, media: cfg.Media, facebook: cfg.Facebook, origins: cfg.Origins,
 		interval: cfg.CheckInterval, pollTimeout: cfg.PollTimeout,
 		turns:     newTurns(),
 		addresses: newAddresses(),
+		strangers: newStrangers(),
 		pollers:   newPollers(),
 		checkNow:  make(chan struct{}, 1),
 	}
@@ -148,6 +159,9 @@ func New(cfg Config) *Service {
 	if s.telegramURL == "" {
 		s.telegramURL = defaultTelegramURL
 	}
+	s.facebook.GraphURL = cmp.Or(s.facebook.GraphURL, defaultGraphURL)
+	s.facebook.DialogURL = cmp.Or(s.facebook.DialogURL, defaultDialogURL)
+	s.facebook.Version = cmp.Or(s.facebook.Version, defaultGraphVersion)
 	if s.interval <= 0 {
 		s.interval = defaultCheckInterval
 	}
@@ -174,6 +188,7 @@ func (s *Service) Start() error {
 	bell := s.bus.Subscribe(Topic)
 	s.work.Go(func() { s.listen(bell) })
 	s.work.Go(s.checkHealth)
+	s.work.Go(s.sweepLogins)
 	if s.delivery(platform.Telegram) == entconnection.DeliveryPolling {
 		s.work.Go(s.supervise)
 	}
@@ -228,6 +243,15 @@ func (s *Service) delivery(on platform.Name) entconnection.Delivery {
 // bot is a client for the bot with this token.
 func (s *Service) bot(token string) *telegram.Client {
 	return telegram.New(s.telegramURL, token, s.http)
+}
+
+// app is a client of this server's own Facebook app.
+func (s *Service) app() *messenger.App {
+	return messenger.NewApp(messenger.AppConfig{
+		ID: s.facebook.AppID, Secret: s.facebook.AppSecret,
+		GraphURL: s.facebook.GraphURL, DialogURL: s.facebook.DialogURL, Version: s.facebook.Version,
+		HTTP: s.http, Clock: s.clock,
+	})
 }
 
 // botOf is a client for a connection that has a token.

@@ -15,6 +15,7 @@ import (
 	"causeway"
 	"causeway/ent"
 	entconnection "causeway/ent/connection"
+	"causeway/ent/predicate"
 	"causeway/internal/platform"
 	"causeway/internal/store"
 )
@@ -26,7 +27,8 @@ type Endpoint struct {
 	Campaign     causeway.ID
 	Platform     platform.Name
 	Account      string // the platform's id of the page or bot
-	Secret       []byte // what the platform sends along; nil if none is known
+	Secret       []byte // what the platform sends along, or signs with; nil if none is known
+	VerifyToken  []byte // what Facebook shows when it looks at a person's own app's address
 	Disconnected bool
 }
 
@@ -47,51 +49,75 @@ func (s *Service) Endpoint(ctx context.Context, key string) (*Endpoint, error) {
 	if len(key) != webhookKeyLength {
 		return nil, causeway.Missing()
 	}
+	return s.lookUp(ctx, key, entconnection.WebhookKey(key))
+}
+
+// Page finds the connection behind a page that is connected through this server's own
+// Facebook app now: NOT_FOUND if there is none. What it costs is what Endpoint costs.
+func (s *Service) Page(ctx context.Context, page string) (*Endpoint, error) {
+	return s.lookUp(ctx, "page "+page,
+		entconnection.PlatformEQ(platform.Messenger), entconnection.AccountID(page),
+		entconnection.DisconnectedAtIsNil(), entconnection.SealedAppSecretIsNil())
+}
+
+// lookUp finds the one connection that name stands for.
+func (s *Service) lookUp(ctx context.Context, name string, where ...predicate.Connection) (*Endpoint, error) {
 	now := s.clock.Now()
-	known, generation := s.addresses.find(key)
+	known, generation := s.addresses.find(name)
 	if known != nil && (known.fresh(now) || !known.mine(now)) {
 		return &known.endpoint, nil
 	}
 	row, err := s.store.Reader().Connection.Query().
 		Select(entconnection.FieldCampaignID, entconnection.FieldPlatform, entconnection.FieldAccountID,
-			entconnection.FieldSealedWebhookSecret, entconnection.FieldDisconnectedAt).
-		Where(entconnection.WebhookKey(key)).
+			entconnection.FieldSealedWebhookSecret, entconnection.FieldSealedAppSecret, entconnection.FieldSealedVerifyToken,
+			entconnection.FieldDisconnectedAt).
+		Where(where...).
 		Only(ctx)
 	if ent.IsNotFound(err) {
 		return nil, causeway.Missing()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look up a webhook's key: %w", err)
+		return nil, fmt.Errorf("look up an address: %w", err)
 	}
 	read, err := s.address(row, known, now)
 	if err != nil {
 		return nil, err
 	}
-	s.addresses.keep(key, read, generation)
+	s.addresses.keep(name, read, generation)
 	return &read.endpoint, nil
 }
 
-// address is what is remembered of a row; the secret is opened anew only when it is
-// another than known.
+// address is what is remembered of a row; secrets are opened anew only where they are
+// others than known.
 func (s *Service) address(row *ent.Connection, known *address, now time.Time) (*address, error) {
 	read := &address{readAt: now, endpoint: Endpoint{
 		Connection: row.ID, Campaign: row.CampaignID, Platform: row.Platform, Account: row.AccountID,
 		Disconnected: row.DisconnectedAt != nil,
 	}}
-	if sealed(row.SealedWebhookSecret) == nil {
+	read.secret, read.verify = sealed(row.SealedWebhookSecret), sealed(row.SealedVerifyToken)
+	if row.Platform == platform.Messenger {
+		read.secret = sealed(row.SealedAppSecret)
+	}
+	if known != nil && bytes.Equal(known.secret, read.secret) && bytes.Equal(known.verify, read.verify) {
+		read.endpoint.Secret, read.endpoint.VerifyToken = known.endpoint.Secret, known.endpoint.VerifyToken
 		return read, nil
 	}
-	read.sealed = sealed(row.SealedWebhookSecret)
-	if known != nil && bytes.Equal(known.sealed, read.sealed) {
-		read.endpoint.Secret = known.endpoint.Secret
-		return read, nil
-	}
-	opened, err := s.keys.Open(read.sealed, row.ID)
-	if err != nil {
+	var err error
+	if read.endpoint.Secret, err = s.opened(read.secret, row.ID); err != nil {
 		return nil, fmt.Errorf("open the webhook secret of %s: %w", row.ID, err)
 	}
-	read.endpoint.Secret = opened
+	if read.endpoint.VerifyToken, err = s.opened(read.verify, row.ID); err != nil {
+		return nil, fmt.Errorf("open the verify token of %s: %w", row.ID, err)
+	}
 	return read, nil
+}
+
+// opened is a sealed secret of a row; nil if there is none.
+func (s *Service) opened(sealed []byte, id causeway.ID) ([]byte, error) {
+	if sealed == nil {
+		return nil, nil
+	}
+	return s.keys.Open(sealed, id)
 }
 
 // AddRejected counts deliveries that were turned away, per connection.
@@ -116,7 +142,7 @@ func (s *Service) AddRejected(ctx context.Context, counts map[causeway.ID]int) e
 	return nil
 }
 
-// addresses remembers what was read of webhook keys that exist. Strangers' keys are
+// addresses remembers what was read of webhook keys and pages that exist. Strangers' are
 // not kept: there is no end to them.
 type addresses struct {
 	mu         sync.RWMutex
@@ -126,7 +152,8 @@ type addresses struct {
 
 type address struct {
 	endpoint Endpoint
-	sealed   []byte
+	secret   []byte // sealed
+	verify   []byte // sealed
 	readAt   time.Time
 	reading  atomic.Bool // somebody reads it anew
 }

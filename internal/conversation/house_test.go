@@ -171,7 +171,7 @@ func (h *house) transcript(conv *ent.Conversation) []string {
 		Where(message.ConversationID(conv.ID)).Order(message.BySeq()).
 		WithContact().WithReplyTo().
 		WithAttachments(func(q *ent.AttachmentQuery) { q.Order(attachment.ByPlace()) }).
-		WithReactions(func(q *ent.ReactionQuery) { q.Order(reaction.ByEmoji()).WithContact() }).
+		WithReactions(func(q *ent.ReactionQuery) { q.Where(reaction.EmojiNEQ("")).Order(reaction.ByEmoji()).WithContact() }).
 		All(h.Context())
 	h.no(err)
 	lines := make([]string, 0, len(messages))
@@ -364,6 +364,11 @@ func (a account) Send(context.Context, platform.Outgoing) (platform.Sent, error)
 
 // CheckSoon checks nothing.
 func (a *accounts) CheckSoon(context.Context, causeway.ID) error { return nil }
+
+// Noticed notes nothing.
+func (a *accounts) Noticed(*store.Tx, causeway.ID, platform.AccountNoticed) (bool, error) {
+	return false, nil
+}
 
 type lockedBuffer struct {
 	mu sync.Mutex

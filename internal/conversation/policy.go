@@ -58,9 +58,8 @@ func (s *Service) policyOf(conv *ent.Conversation) Policy {
 // refusal is why nothing may be sent in a conversation, or nil. Its contact and
 // connection are loaded.
 func (s *Service) refusal(conv *ent.Conversation) *causeway.Error {
-	conn := conv.Edges.Connection
-	if conn.DisconnectedAt != nil || conn.AccountID != conv.AccountID {
-		return causeway.Fail(causeway.NotConnected)
+	if why := unconnected(conv); why != nil {
+		return why
 	}
 	if conv.Edges.Contact.Blocked {
 		return causeway.Fail(causeway.BlockedByContact)
@@ -69,6 +68,16 @@ func (s *Service) refusal(conv *ent.Conversation) *causeway.Error {
 		return why
 	}
 	return s.closed(conv)
+}
+
+// unconnected is the refusal of everything in a conversation whose account is not behind
+// its connection any more, or nil.
+func unconnected(conv *ent.Conversation) *causeway.Error {
+	conn := conv.Edges.Connection
+	if conn.DisconnectedAt != nil || conn.AccountID != conv.AccountID {
+		return causeway.Fail(causeway.NotConnected)
+	}
+	return nil
 }
 
 // obstacle is why what is sent has to wait until the connection works again, or nil.

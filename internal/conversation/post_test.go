@@ -23,6 +23,7 @@ import (
 	"causeway/internal/conversation"
 	"causeway/internal/feed"
 	"causeway/internal/platform"
+	"causeway/internal/store"
 )
 
 // handClock stands still until it is turned.
@@ -136,6 +137,10 @@ func (p *post) CheckSoon(_ context.Context, connection causeway.ID) error {
 	defer p.mu.Unlock()
 	p.checked = append(p.checked, connection)
 	return nil
+}
+
+func (p *post) Noticed(*store.Tx, causeway.ID, platform.AccountNoticed) (bool, error) {
+	return false, nil
 }
 
 type mailbox struct{ *post }

@@ -7,8 +7,6 @@ import (
 	"causeway"
 	"causeway/ent"
 	"causeway/ent/conversation"
-	"causeway/ent/feedevent"
-	"causeway/internal/feed"
 	"causeway/internal/platform"
 	"causeway/internal/store"
 )
@@ -128,12 +126,19 @@ func (s *Service) lostThread(tx *store.Tx, conv *ent.Conversation) error {
 	if taken(conv) {
 		return nil
 	}
-	return s.setOwner(tx, conv, conversation.ThreadOwnerAnotherApp, nil, s.clock.Now())
+	changed, err := s.setOwner(tx, conv, conversation.ThreadOwnerAnotherApp, nil, s.clock.Now())
+	if err == nil && changed {
+		s.feed.Append(tx, changeOf(conv.CampaignID, conv.ID))
+	}
+	return err
 }
 
-// setOwner notes whose a chat is since a time, and tells of it. The conversation is
-// locked.
-func (s *Service) setOwner(tx *store.Tx, conv *ent.Conversation, owner conversation.ThreadOwner, app *string, at time.Time) error {
+// setOwner notes whose a chat is since a time, unless something later was told, and
+// whether that was news. The conversation is locked.
+func (s *Service) setOwner(tx *store.Tx, conv *ent.Conversation, owner conversation.ThreadOwner, app *string, at time.Time) (bool, error) {
+	if conv.ThreadOwnedAt != nil && at.Before(*conv.ThreadOwnedAt) {
+		return false, nil
+	}
 	u := tx.Conversation.UpdateOneID(conv.ID).SetThreadOwner(owner).SetThreadOwnedAt(causeway.Stamp(at))
 	if app == nil {
 		u.ClearThreadOwnerAppID()
@@ -144,10 +149,7 @@ func (s *Service) setOwner(tx *store.Tx, conv *ent.Conversation, owner conversat
 		u.SetThreadOtherAppID(*app)
 	}
 	if err := u.Exec(tx.Context()); err != nil {
-		return fmt.Errorf("note whose %s is: %w", conv.ID, err)
+		return false, fmt.Errorf("note whose %s is: %w", conv.ID, err)
 	}
-	if owner != conv.ThreadOwner || deref(app) != deref(conv.ThreadOwnerAppID) {
-		s.feed.Append(tx, feed.Event{Campaign: conv.CampaignID, Kind: feedevent.KindConversation, Conversation: conv.ID})
-	}
-	return nil
+	return owner != conv.ThreadOwner || deref(app) != deref(conv.ThreadOwnerAppID), nil
 }

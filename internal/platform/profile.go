@@ -22,6 +22,9 @@ type Profile struct {
 	Followers *int     `json:"followers,omitempty"`
 	Published *bool    `json:"published,omitempty"`
 	Tasks     []string `json:"tasks,omitempty"` // the person's on the page, such as MESSAGING
+	// Unspoken: it is among a person's pages, but they did not choose it or may not speak
+	// for it.
+	Unspoken bool `json:"unspoken,omitempty"`
 }
 
 // Permission is a right that a token has or lacks.

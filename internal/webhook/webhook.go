@@ -24,8 +24,13 @@ import (
 	"causeway/internal/platform/telegram"
 )
 
-// TelegramPath is what a bot's address begins with; its key follows.
-const TelegramPath = "/webhooks/telegram/"
+const (
+	// TelegramPath is what a bot's address begins with; its key follows.
+	TelegramPath = "/webhooks/telegram/"
+	// FacebookPath is the address of this server's own Facebook app. Below it are those of
+	// people's own apps, by the keys of their connections.
+	FacebookPath = "/webhooks/facebook"
+)
 
 // MaxBody is how many bytes an update may have.
 const MaxBody = 1 << 20
@@ -45,8 +50,12 @@ type Endpoint struct {
 	Campaign   causeway.ID
 	Platform   platform.Name
 	Account    string // external id of the page or bot
-	// Secret is what the platform must send. Without one every request is refused.
+	// Secret is what the platform must send, or sign with. Without one every request is
+	// refused.
 	Secret []byte
+	// VerifyToken is what Facebook must send when it looks at the address of a person's
+	// own app. Without one every look is refused.
+	VerifyToken []byte
 	// Disconnected: the connection is over and its key is kept.
 	Disconnected bool
 }
@@ -59,9 +68,27 @@ type Finder interface {
 	Find(ctx context.Context, key string) (*Endpoint, error)
 }
 
+// Pages knows the pages that are connected through this server's own Facebook app.
+type Pages interface {
+	// Page returns where a page's updates belong; NOT_FOUND if it is not connected
+	// through that app now.
+	Page(ctx context.Context, page string) (*Endpoint, error)
+	// Stranger is told that an update came in of a page that is not connected. It does
+	// not block.
+	Stranger(page string)
+}
+
+// FacebookApp is what this server's own app at Facebook proves itself with. Empty: there
+// is none, and every request is refused.
+type FacebookApp struct {
+	Secret      string
+	VerifyToken string
+}
+
 // Adder stores raw updates: intake.Intake.
 type Adder interface {
 	Add(ctx context.Context, entry intake.Entry) error
+	AddBatch(ctx context.Context, batch intake.Batch) error
 }
 
 var _ Adder = (*intake.Intake)(nil)
@@ -69,6 +96,8 @@ var _ Adder = (*intake.Intake)(nil)
 // Config is what a Handler needs.
 type Config struct {
 	Connections Finder
+	Pages       Pages
+	Facebook    FacebookApp
 	Intake      Adder
 	// Rejected is told who was turned away; nobody is if it is nil.
 	Rejected Rejected
@@ -109,20 +138,33 @@ func (h *Handler) Close() error { return h.rejected.close() }
 
 // ServeHTTP answers, in this order of precedence: 404 for an address that no
 // connection ever had, 410 for one that is disconnected, 413 for a body over MaxBody,
-// 401 for a secret that is wrong, missing or not known here, 400 for what is not a
-// JSON object, 503 with Retry-After for what could not be stored, and 200 once it is.
+// 401 for a secret or signature that is wrong, missing or not known here, 400 for what
+// is not a JSON object, 503 with Retry-After for what could not be stored, and 200 once
+// it is. A look at a Facebook address is answered with its challenge, or 403.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	key, ok := strings.CutPrefix(r.URL.Path, TelegramPath)
-	if !ok || key == "" || strings.Contains(key, "/") {
-		w.WriteHeader(http.StatusNotFound)
+	if key, ok := strings.CutPrefix(r.URL.Path, TelegramPath); ok {
+		h.serve(w, r, func() int { return h.telegram(r, key) })
 		return
 	}
+	key, own := strings.CutPrefix(r.URL.Path, FacebookPath+"/")
+	switch {
+	case !own && r.URL.Path != FacebookPath:
+		w.WriteHeader(http.StatusNotFound)
+	case r.Method == http.MethodGet || r.Method == http.MethodHead:
+		h.handshake(w, r, key, own)
+	default:
+		h.serve(w, r, func() int { return h.facebook(r, key, own) })
+	}
+}
+
+// serve answers a delivery with the status that is decided on it.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, decide func() int) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		w.WriteHeader(http.StatusMethodNotAllowed)
 		return
 	}
-	status := h.serveTelegram(r, key)
+	status := decide()
 	switch status {
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", retryAfter)
@@ -132,29 +174,49 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(status)
 }
 
-// serveTelegram decides on one request.
-func (h *Handler) serveTelegram(r *http.Request, key string) int {
-	ctx := r.Context()
+// find is the connection that a key names, of one platform, or the status that says
+// why there is none.
+func (h *Handler) find(ctx context.Context, key string, on platform.Name) (*Endpoint, int) {
+	if key == "" || strings.Contains(key, "/") {
+		return nil, http.StatusNotFound
+	}
 	end, err := h.cfg.Connections.Find(ctx, key)
-	if errors.Is(err, causeway.Fail(causeway.NotFound)) {
-		return http.StatusNotFound
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, causeway.Fail(causeway.NotFound)):
+		return nil, http.StatusNotFound
+	case err != nil:
 		h.cfg.Log.WarnContext(ctx, "a webhook's connection could not be looked up", "error", err)
-		return http.StatusServiceUnavailable
+		return nil, http.StatusServiceUnavailable
+	case end.Platform != on:
+		return nil, http.StatusNotFound
+	case end.Disconnected:
+		return nil, http.StatusGone
 	}
-	if end.Platform != platform.Telegram {
-		return http.StatusNotFound
-	}
-	if end.Disconnected {
-		return http.StatusGone
-	}
+	return end, 0
+}
+
+// body reads what was posted. It is nil if that is more than MaxBody; whole tells
+// whether all of it arrived. What it returns goes back with reuse.
+func (h *Handler) body(r *http.Request) (body *bytes.Buffer, whole bool) {
 	if r.ContentLength > MaxBody {
-		return http.StatusRequestEntityTooLarge
+		return nil, false
 	}
 	buffer := h.buffers.Get().(*bytes.Buffer)
-	unread := readBody(buffer, r)
+	err := readBody(buffer, r)
 	if buffer.Len() > MaxBody {
+		return nil, false
+	}
+	return buffer, err == nil
+}
+
+// telegram decides on one update of a bot.
+func (h *Handler) telegram(r *http.Request, key string) int {
+	end, status := h.find(r.Context(), key, platform.Telegram)
+	if status != 0 {
+		return status
+	}
+	buffer, whole := h.body(r)
+	if buffer == nil {
 		return http.StatusRequestEntityTooLarge
 	}
 	if !secretMatches(r, end.Secret) {
@@ -163,11 +225,11 @@ func (h *Handler) serveTelegram(r *http.Request, key string) int {
 		return http.StatusUnauthorized
 	}
 	envelope, err := h.parser.Envelope(buffer.Bytes())
-	if unread != nil || err != nil {
+	if !whole || err != nil {
 		h.reuse(buffer)
 		return http.StatusBadRequest
 	}
-	return h.store(ctx, end, envelope, buffer)
+	return h.store(r.Context(), end, envelope, buffer)
 }
 
 // store hands the body to intake. After an error the buffer may still be read there,

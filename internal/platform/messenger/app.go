@@ -3,6 +3,7 @@ package messenger
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -148,7 +149,7 @@ func (a *App) Exchange(ctx context.Context, code, redirect string) (Grant, error
 	refusal.Method = name
 	refusal.Message = scrub(refusal.Message, []string{a.secret, code})
 	if refusal.Kind == platform.Unreachable && ctx.Err() != nil {
-		return Grant{}, errors.Join(refusal, ctx.Err())
+		return Grant{}, fmt.Errorf("%w: %w", refusal, ctx.Err())
 	}
 	return Grant{}, refusal
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http/httptest"
 	"net/url"
 	"reflect"
@@ -25,6 +26,17 @@ func (f *facebook) app(now time.Time) *App {
 		ID: "555", Secret: appSecret, GraphURL: f.url, DialogURL: "https://dialog.example/", Version: "v25.0",
 		Clock: &turned{now: now},
 	})
+}
+
+func TestATokenIsNotLogged(t *testing.T) {
+	t.Parallel()
+	var written strings.Builder
+	for _, log := range []*slog.Logger{slog.New(slog.NewTextHandler(&written, nil)), slog.New(slog.NewJSONHandler(&written, nil))} {
+		log.Info("logged in", "token", Token(userToken), "page", Page{ID: "101", Token: pageToken}, "none", Token(""))
+	}
+	if strings.Contains(written.String(), "planted") || !strings.Contains(written.String(), "***") {
+		t.Errorf("the log says %s", written.String())
+	}
 }
 
 func TestALoginBeginsAtTheDialog(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"unicode"
 
 	"causeway/internal/platform"
 )
@@ -52,7 +53,7 @@ func (Parser) Envelope(raw []byte) (platform.Envelope, error) {
 
 // named is a name that can go into columns and logs.
 func named(event string) string {
-	if event == "" || len(event) > 64 {
+	if event == "" || len(event) > 64 || strings.ContainsFunc(event, unicode.IsControl) {
 		return "unknown"
 	}
 	return strings.ToValidUTF8(event, "\uFFFD")

@@ -76,8 +76,9 @@ func (m *historic) at() time.Time {
 	return t.UTC()
 }
 
-// clocksApart is how much Facebook's clock may be behind ours.
-const clocksApart = 30 * time.Second
+// clocksApart is how much Facebook's clock, which tells whole seconds, may be behind ours.
+// It is short: taking an older message for the lost one would lose it silently.
+const clocksApart = 5 * time.Second
 
 func (m *historic) matches(page string, t Trace) bool {
 	if t.ID != "" {

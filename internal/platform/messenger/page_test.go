@@ -60,7 +60,7 @@ func TestALookupFindsWhatWentOut(t *testing.T) {
 	const talk = `{"data":[{"id":"t_77","messages":{"data":[
 		{"id":"m_5","created_time":"2026-11-20T08:00:20+0000","from":{"id":"101"},"message":"Hello"},
 		{"id":"m_4","created_time":"2026-11-20T08:00:10+0000","from":{"id":"101"},"message":"Hello\n"},
-		{"id":"m_3","created_time":"2026-11-20T15:00:05+0700","from":{"id":"101"},"message":"","attachments":{"data":[{"id":"a1"}]}},
+		{"id":"m_3","created_time":"2026-11-20T15:00:09+0700","from":{"id":"101"},"message":"","attachments":{"data":[{"id":"a1"}]}},
 		{"id":"m_2","created_time":"2026-11-20T08:00:04+0000","from":{"id":"7001"},"message":"Hello"},
 		{"id":"m_1","created_time":"2026-11-20T07:00:00+0000","from":{"id":"101"},"message":"Hello"}]}}]}`
 	began := time.Date(2026, 11, 20, 8, 0, 12, 0, time.UTC)
@@ -71,7 +71,7 @@ func TestALookupFindsWhatWentOut(t *testing.T) {
 	}{
 		"the oldest since":   {Trace{Text: "Hello", Since: began}, "m_4", "2026-11-20T08:00:10Z"},
 		"but not another":    {Trace{Text: "Hello", Since: began, Not: []string{"m_4"}}, "m_5", "2026-11-20T08:00:20Z"},
-		"a file":             {Trace{Since: began}, "m_3", "2026-11-20T08:00:05Z"},
+		"a file":             {Trace{Since: began}, "m_3", "2026-11-20T08:00:09Z"},
 		"by its id":          {Trace{ID: "m_1", Since: began}, "m_1", "2026-11-20T07:00:00Z"},
 		"an id that is not":  {Trace{ID: "m_9", Text: "Hello", Since: began}, "", ""},
 		"another text":       {Trace{Text: "Bye", Since: began}, "", ""},
@@ -165,7 +165,7 @@ func TestWhichAppsMayAnswerIsRead(t *testing.T) {
 		says(`{"data":[{"category":"x","name":"Ours","id":"555","subscribed_fields":["messages",{"name":"standby","version":"v25.0"}]}]}`))
 	got, err := fb.client().Routing(t.Context())
 	want := Routing{
-		ConversationRouting: true, MultiApp: true, Told: true, Primary: true, Secondary: []AppName{{"666", "Bot"}},
+		ConversationRouting: true, MultiApp: true, Told: true, Secondary: []AppName{{"666", "Bot"}},
 		Subscribed: []Subscription{{AppID: "555", AppName: "Ours", Fields: []string{"messages", "standby"}}},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {

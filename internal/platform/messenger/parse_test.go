@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/tools/txtar"
@@ -334,7 +335,7 @@ func promised(t *testing.T, e platform.Event) {
 	if c := chatOf(e); c == nil || c.ID == "" || c.Contact.Name == "" {
 		t.Errorf("%T of nobody", e)
 	}
-	if !utf8.ValidString(text + id) {
+	if !utf8.ValidString(text+id) || strings.ContainsFunc(id, unicode.IsControl) {
 		t.Errorf("%T that is no text", e)
 	}
 }
@@ -364,6 +365,59 @@ func TestASecondDeliveryIsKnownByItsID(t *testing.T) {
 	}
 }
 
+func TestEveryReactionHasItsSign(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"smile": "😆", "angry": "😠", "sad": "😢", "wow": "😮", "love": "❤️", "like": "👍", "dislike": "👎", "other": "❔", "": "❔",
+	} {
+		events, err := Parser{}.Parse(page, []byte(`{"object":"page","entry":[{"id":"101","messaging":[{"sender":{"id":"7"},"recipient":{"id":"101"},"reaction":{"mid":"m_A","action":"react","reaction":"`+name+`"}}]}]}`))
+		if err != nil || len(events) != 1 || !reflect.DeepEqual(events[0].(platform.Reacted).Emoji, []string{want}) {
+			t.Errorf("%s became %+v, %v", name, events, err)
+		}
+	}
+}
+
+func TestNothingThatCustomersWriteMakesALongOrBrokenName(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 1000)
+	for _, event := range []string{
+		`"message":{"mid":"` + long + `","text":"hi"}`,
+		`"message":{"mid":"m\u0000A","text":"hi"}`,
+		`"message":{"mid":"m_A","attachments":[{"type":"` + long + `"}]}`,
+		`"message":{"mid":"m_A","attachments":[{"type":"file","payload":{"url":"https://x.example/` + long + `"}}]}`,
+		`"message":{"mid":"m_A","attachments":[{"type":"image","payload":{"url":"https://x.example/` + strings.Repeat(long, 9) + `"}}]}`,
+		`"message":{"mid":"m_A","attachments":[{"type":"file","payload":{"url":"::"}},{"type":"file","payload":{"url":"https://x.example/"}}]}`,
+		`"referral":{"source":"` + long + `","ref":"` + long + `","product":{"id":"5"}}`,
+		`"pass_thread_control":{"new_owner_app_id":"6","metadata":"` + long + `"}`,
+		`"message":{"mid":"m_A","sticker_id":7,"attachments":[{"type":"image","payload":{"url":"https://x.example/a"}},{"type":"file"}]}`,
+	} {
+		events, err := Parser{}.Parse(page, []byte(`{"object":"page","entry":[{"id":"101","messaging":[{"sender":{"id":"7"},"recipient":{"id":"101"},"timestamp":1790000000100,`+event+`}]}]}`))
+		if err != nil || len(events) != 1 {
+			t.Fatalf("%.60s: %v, %v", event, events, err)
+		}
+		promised(t, events[0])
+		switch e := events[0].(type) {
+		case platform.MessageAdded:
+			for _, a := range e.Content.Attachments {
+				if len(a.Name) > 255 || len(a.Ref) > 8192 {
+					t.Errorf("%.60s: %+v", event, a)
+				}
+			}
+			if len(e.ID) > maxIdent {
+				t.Errorf("an id of %d bytes", len(e.ID))
+			}
+		case platform.Noted:
+			if len(e.Text) > 1000 {
+				t.Errorf("a note of %d bytes", len(e.Text))
+			}
+		case platform.ThreadOwned:
+			if len(e.Text) > 1000 {
+				t.Errorf("a note of %d bytes", len(e.Text))
+			}
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	seed(f)
 	f.Fuzz(func(t *testing.T, raw []byte) {
@@ -387,7 +441,7 @@ func FuzzEnvelope(f *testing.F) {
 			}
 			return
 		}
-		if e.Event == "" || !utf8.ValidString(e.Event) || !utf8.ValidString(e.Chat) || e.Key != "" {
+		if e.Event == "" || !utf8.ValidString(e.Event+e.Chat) || strings.ContainsFunc(e.Event+e.Chat, unicode.IsControl) || e.Key != "" {
 			t.Errorf("%+v", e)
 		}
 	})

@@ -96,9 +96,8 @@ type Routing struct {
 	// ConversationRouting: the page is on the newer rules (hop_v2), and MultiApp: several
 	// apps may answer in Messenger. Told is false where Facebook says nothing of either.
 	ConversationRouting, MultiApp, Told bool
-	// Primary: this app is the primary receiver of the older handover, since only that one
-	// may see the Secondary receivers.
-	Primary   bool
+	// Secondary are the secondary receivers of the older handover. Only the primary one may
+	// see them, so that this app is the primary receiver if there are any.
 	Secondary []AppName
 	// Subscribed are the apps that get the page's webhooks, as far as they are shown.
 	Subscribed []Subscription
@@ -136,7 +135,6 @@ func (c *Client) Routing(ctx context.Context) (Routing, error) {
 	if err != nil && !untold(err) {
 		return Routing{}, err
 	}
-	routing.Primary = err == nil
 	for _, r := range receivers.Data {
 		routing.Secondary = append(routing.Secondary, AppName{ID: string(r.ID), Name: string(r.Name)})
 	}

@@ -54,18 +54,18 @@ type body struct {
 	Entries []json.RawMessage `json:"entry"`
 }
 
-// open cuts a body open. An entry that is a number or a list is left as it is.
+// open cuts a body open. What has another shape than Facebook gives it stays empty.
 func open(raw []byte) (body, error) {
-	if !json.Valid(raw) {
+	var b body
+	if _, broken := errors.AsType[*json.SyntaxError](json.Unmarshal(raw, &b)); broken {
 		return body{}, ErrNotJSON
 	}
 	if raw = bytes.TrimLeft(raw, " \t\r\n"); raw[0] != '{' {
 		return body{}, ErrNotObject
 	}
-	var b body
-	_ = json.Unmarshal(raw, &b) // it is valid; what has another shape stays empty
-	var object string
-	if json.Unmarshal(b.Object, &object) != nil || object != "page" {
+	var object opaque
+	_ = json.Unmarshal(orNull(b.Object), &object)
+	if object != "page" {
 		return body{}, ErrNotPage
 	}
 	return b, nil

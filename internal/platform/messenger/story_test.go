@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -28,7 +29,8 @@ type shop struct {
 	person *simulator.Person
 	ours   *messenger.App
 	client *messenger.Client
-	user   messenger.Token
+	user   messenger.Token // the person's
+	token  string          // the page's
 
 	mu     sync.Mutex
 	events []platform.Event
@@ -53,9 +55,10 @@ func openShop(t *testing.T, options ...simulator.AppOption) *shop {
 	if err != nil || len(pages) != 1 || pages[0].Token == "" {
 		t.Fatalf("the person's pages: %v, %v", pages, err)
 	}
+	s.token = string(pages[0].Token)
 	s.client = messenger.New(messenger.Config{
 		GraphURL: s.fb.URL(), Version: "v25.0", AppSecret: s.app.Secret(), Media: http.DefaultClient,
-	}, pages[0].ID, string(pages[0].Token))
+	}, pages[0].ID, s.token)
 	if err := s.client.Subscribe(t.Context(), messenger.Fields()); err != nil {
 		t.Fatal(err)
 	}
@@ -416,5 +419,178 @@ func TestAnotherAppTakesTheThreadAndItIsTakenBack(t *testing.T) {
 	}
 	if _, err := s.client.Routing(t.Context()); err != nil {
 		t.Errorf("routing: %v", err)
+	}
+}
+
+func TestALoginWithADeclinedPermissionIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	const callback = "https://shop.example/oauth/facebook/callback"
+	fb := simulator.StartMessenger(t)
+	app, mai := fb.AddApp("Causeway"), fb.AddPerson("Mai Pham")
+	var chosen, all []string
+	for i := range 130 { // more than one page of the list
+		page := fb.AddPage(fmt.Sprintf("Shop %d", i))
+		page.Appoints(mai)
+		all = append(all, page.ID())
+		if i < 120 {
+			chosen = append(chosen, page.ID())
+		}
+	}
+	ours := messenger.NewApp(messenger.AppConfig{
+		ID: app.ID(), Secret: app.Secret(), GraphURL: fb.URL(), DialogURL: fb.URL(), Version: "v25.0",
+	})
+	// answers fills in the dialog and follows it to the callback.
+	answers := func(d messenger.Dialog, form url.Values) url.Values {
+		t.Helper()
+		d.Redirect, d.Scopes = callback, messenger.Scopes()
+		form.Set("person", mai.ID())
+		browser := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		resp, err := browser.PostForm(ours.DialogURL(d), form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		at, err := resp.Location()
+		if err != nil {
+			t.Fatalf("the dialog answered %s, %v", resp.Status, err)
+		}
+		if at.Query().Get("state") != d.State {
+			t.Errorf("the state came back as %q", at.Query().Get("state"))
+		}
+		return at.Query()
+	}
+	log := func(d messenger.Dialog, form url.Values) messenger.Token {
+		t.Helper()
+		code := answers(d, form).Get("code")
+		grant, err := ours.Exchange(t.Context(), code, callback)
+		if err != nil || grant.ExpiresAt.IsZero() {
+			t.Fatalf("%v, %v", grant, err)
+		}
+		_, err = ours.Exchange(t.Context(), code, callback)
+		if r := platform.Refused(err); r == nil || r.Kind != platform.Rejected || strings.Contains(err.Error(), code) {
+			t.Errorf("the code was good twice: %v", err)
+		}
+		long, err := ours.Extend(t.Context(), grant.Token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return long.Token
+	}
+
+	if denied := answers(messenger.Dialog{State: "a"}, url.Values{"do": {"cancel"}}); denied.Get("error") != "access_denied" || denied.Has("code") {
+		t.Errorf("cancelled: %v", denied)
+	}
+	most := messenger.Scopes()[1:]
+	user := log(messenger.Dialog{State: "b"}, url.Values{"do": {"continue"}, "page": all, "permission": most})
+	granted, err := ours.Permissions(t.Context(), user)
+	if missing := messenger.Missing(granted, messenger.RequiredScopes()); err != nil || !slices.Equal(missing, []string{"pages_show_list"}) {
+		t.Errorf("missing are %v, %v", missing, err)
+	}
+	user = log(messenger.Dialog{State: "c", Rerequest: true}, url.Values{"do": {"continue"}, "page": chosen, "permission": messenger.Scopes()})
+	granted, err = ours.Permissions(t.Context(), user)
+	if missing := messenger.Missing(granted, messenger.Scopes()); err != nil || len(missing) > 0 {
+		t.Errorf("asked again, missing are %v, %v", missing, err)
+	}
+	pages, err := ours.Pages(t.Context(), user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range pages {
+		if p.Token != "" {
+			got = append(got, p.ID)
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(chosen)
+	if !slices.Equal(got, chosen) {
+		t.Errorf("%d pages were chosen, %d can be connected", len(chosen), len(got))
+	}
+	facts, err := ours.DebugToken(t.Context(), pages[0].Token)
+	if err != nil || !facts.Valid || facts.Type != "PAGE" || !facts.ExpiresAt.IsZero() || facts.ProfileID != pages[0].ID || facts.DataAccessExpiresAt.IsZero() {
+		t.Errorf("a page's token is worth %+v, %v", facts, err)
+	}
+}
+
+func TestAPageInTroubleSaysWhich(t *testing.T) {
+	t.Parallel()
+	send := func(s *shop, c *simulator.PageCustomer) *platform.Refusal {
+		_, err := s.client.Send(t.Context(), platform.Outgoing{Chat: c.ID(), Text: "Hi"})
+		return platform.Refused(err)
+	}
+	for name, c := range map[string]struct {
+		happens func(*shop)
+		want    func(*platform.Refusal) bool
+	}{
+		"restricted":     {func(s *shop) { s.page.Restrict(true) }, func(r *platform.Refusal) bool { return r.Kind == platform.Restricted }},
+		"in development": {func(s *shop) { s.app.SetLive(false) }, func(r *platform.Refusal) bool { return r.Kind == platform.NotLive }},
+		"role lost":      {func(s *shop) { s.page.Dismisses(s.person) }, func(r *platform.Refusal) bool { return r.Kind == platform.Unauthorized && r.RoleLost }},
+		"permission withdrawn": {func(s *shop) { s.person.Withdraws(s.app, "pages_messaging") },
+			func(r *platform.Refusal) bool { return r.Kind == platform.PermissionMissing }},
+		"app removed": {func(s *shop) { s.person.RemovesApp(s.app) }, func(r *platform.Refusal) bool { return r.Kind == platform.Unauthorized }},
+		"expired": {func(s *shop) { s.fb.ExpireToken(s.token) },
+			func(r *platform.Refusal) bool { return r.Kind == platform.Unauthorized && r.Expired }},
+		"deleted": {func(s *shop) { s.page.Delete() }, func(r *platform.Refusal) bool { return r.Code == "100/33" }},
+		"down":    {func(s *shop) { s.fb.Down() }, func(r *platform.Refusal) bool { return r.Kind == platform.Unreachable }},
+		"a gateway": {func(s *shop) { s.fb.FailNext("messages", simulator.GraphFailure{Status: 502, HTML: true}) },
+			func(r *platform.Refusal) bool { return r.Kind == platform.Unavailable }},
+		"throttled": {func(s *shop) { s.fb.FailNext("messages", simulator.Refusing(613, 0)) },
+			func(r *platform.Refusal) bool { return r.Kind == platform.RetryAfter && r.Wait > 0 }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := openShop(t)
+			lan := s.page.Customer("Lan Tran")
+			lan.Writes("Hello?")
+			s.heard(t)
+			c.happens(s)
+			if r := send(s, lan); r == nil || !c.want(r) {
+				t.Errorf("sending says %+v", r)
+			}
+			s.fb.Up()
+		})
+	}
+}
+
+func TestWhatFacebookTellsOfThePageIsNoticed(t *testing.T) {
+	t.Parallel()
+	s := openShop(t)
+	s.page.Tells("messaging_policy_enforcement", map[string]any{
+		"recipient": map[string]any{"id": s.page.ID()}, "timestamp": 1790000000100,
+		"policy_enforcement": map[string]any{"action": "block", "reason": "Too many complaints."},
+	})
+	notices := only[platform.AccountNoticed](s.heard(t))
+	if len(notices) != 1 || notices[0].Problem == nil || notices[0].Problem.PlatformMessage != "Too many complaints." {
+		t.Errorf("noticed are %+v", notices)
+	}
+}
+
+func TestDuplicatesAndDisorderTellTheSameIDs(t *testing.T) {
+	t.Parallel()
+	s := openShop(t)
+	lan, minh := s.page.Customer("Lan Tran"), s.page.Customer("Minh Le")
+	s.app.Hold()
+	for i := range 5 {
+		lan.Writes(fmt.Sprintf("Lan %d", i))
+		minh.Writes(fmt.Sprintf("Minh %d", i))
+	}
+	lan.OptsIn(map[string]any{"ref": "R"})
+	s.app.Release(simulator.Batching{Size: 3, Shuffle: true, Copies: 5})
+	times := map[string]int{}
+	for _, e := range s.heard(t) {
+		switch e := e.(type) {
+		case platform.MessageAdded:
+			times[e.ID]++
+		case platform.Noted:
+			times[e.ID]++
+		}
+	}
+	if len(times) != 11 {
+		t.Fatalf("%d things happened, not 11: %v", len(times), times)
+	}
+	for id, n := range times {
+		if n != 5 {
+			t.Errorf("%s came %d times, not 5", id, n)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -138,7 +139,7 @@ func (id *ident) UnmarshalJSON(b []byte) error {
 		return nil
 	}
 	var s string
-	if json.Unmarshal(b, &s) == nil && len(s) <= maxIdent {
+	if json.Unmarshal(b, &s) == nil && len(s) <= maxIdent && !strings.ContainsFunc(s, unicode.IsControl) {
 		*id = ident(s)
 	}
 	return nil

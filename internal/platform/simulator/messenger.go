@@ -249,19 +249,24 @@ func (m *Messenger) sleep(d time.Duration) bool {
 	}
 }
 
-// number draws an id of n digits that no other thing has.
+// number draws an id of n digits that no app, person, page or customer has.
 func (m *Messenger) number(n int) string {
 	for {
-		digits := make([]byte, n)
-		for i := range digits {
-			digits[i] = byte('0' + m.random.IntN(10)) //nolint:gosec // a digit
-		}
-		digits[0] = byte('1' + m.random.IntN(9)) //nolint:gosec // a digit
-		if id := string(digits); !m.used[id] {
+		if id := m.numeral(n); !m.used[id] {
 			m.used[id] = true
 			return id
 		}
 	}
+}
+
+// numeral draws n digits.
+func (m *Messenger) numeral(n int) string {
+	digits := make([]byte, n)
+	for i := range digits {
+		digits[i] = byte('0' + m.random.IntN(10)) //nolint:gosec // a digit
+	}
+	digits[0] = byte('1' + m.random.IntN(9)) //nolint:gosec // a digit
+	return string(digits)
 }
 
 // draw makes a text of n letters and digits.

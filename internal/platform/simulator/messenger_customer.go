@@ -68,7 +68,7 @@ func (p *Page) Customer(name string, opts ...PageCustomerOption) *PageCustomer {
 		}
 	}
 	c := &PageCustomer{
-		m: p.m, page: p, id: p.m.number(17), name: name, timezone: 7, tests: map[*App]bool{}, picture: p.m.draws(64, 64, "profile.png"),
+		m: p.m, page: p, id: p.m.number(17), name: name, timezone: 7, tests: map[*App]bool{}, picture: p.m.keep(p.m.draws(64, 64, "profile.png")),
 	}
 	c.thread = &thread{m: p.m, page: p, customer: c, id: "t_" + p.m.number(15)}
 	for _, opt := range opts {
@@ -186,7 +186,7 @@ func (c *PageCustomer) SendsPictures(n int, opts ...PageMessageOption) PageMessa
 	c.m.mu.Lock()
 	l := &letter{}
 	for range n {
-		l.file = c.m.draws(320, 240, "photo.png")
+		l.file = c.m.store(c.m.draws(320, 240, "photo.png"))
 		l.attachments = append(l.attachments, attached("image", l.file))
 	}
 	c.m.mu.Unlock()
@@ -216,7 +216,7 @@ const LikeSticker int64 = 369239263222822
 // SendsSticker sends a sticker in one of the forms.
 func (c *PageCustomer) SendsSticker(id int64, form string, opts ...PageMessageOption) PageMessage {
 	c.m.mu.Lock()
-	picture := c.m.draws(48, 48, "sticker.png")
+	picture := c.m.store(c.m.draws(48, 48, "sticker.png"))
 	payload := object{"url": picture.address(), "sticker_id": id}
 	l := &letter{sticker: fmt.Sprint(id), file: picture}
 	if form != StickerAsSticker {
@@ -267,8 +267,11 @@ func (c *PageCustomer) sends(l *letter, opts []PageMessageOption) PageMessage {
 	return PageMessage{ID: l.mid, Customer: c, At: l.at}
 }
 
-// reachesOut opens the window.
+// reachesOut opens the window. Control that has lapsed does not come back by it.
 func (c *PageCustomer) reachesOut() {
+	if app, _ := c.thread.owns(); app == "" {
+		c.thread.owner = ""
+	}
 	c.contacted, c.blocked = true, false
 	c.thread.lastIn = c.m.now()
 }
@@ -440,7 +443,7 @@ type PageSent struct {
 	FileKind string // type of the attachment; empty without one
 	FileName string
 	MIME     string
-	Data     []byte // of an upload
+	Data     []byte // of an upload; the oldest go when there is no room for more
 	At       time.Time
 	Customer *PageCustomer
 	// QuickReplies are the answers offered under it.

@@ -11,7 +11,7 @@ import (
 // dialog is the page on which a person lets an app have pages. It needs no script: the
 // address keeps what the app asked for, the form what the person chose.
 var dialog = template.Must(template.New("dialog").Parse(`<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{{.Title}}</title>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><link rel="icon" href="data:,"><title>{{.Title}}</title>
 <style>
 body{font:16px/1.4 system-ui,sans-serif;background:#f0f2f5;color:#1c1e21;margin:0}
 main{max-width:30rem;margin:2rem auto;padding:1.5rem;background:#fff;border-radius:8px;box-shadow:0 1px 3px #0003}

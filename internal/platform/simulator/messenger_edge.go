@@ -326,7 +326,7 @@ func (a *App) SetWebhook(ctx context.Context, address, verifyToken string, field
 func (m *Messenger) challenge() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.number(10)
+	return m.numeral(10)
 }
 
 func (m *Messenger) shakeHands(ctx context.Context, address, verifyToken, challenge string) (string, error) {

@@ -13,6 +13,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -82,6 +83,13 @@ func (a *App) Pending() int {
 	a.m.mu.Lock()
 	defer a.m.mu.Unlock()
 	return a.unsettled
+}
+
+// Lost is how many events the app never got: given up, or more than are kept.
+func (a *App) Lost() int {
+	a.m.mu.Lock()
+	defer a.m.mu.Unlock()
+	return a.dropped
 }
 
 func (a *App) lastWord() string {
@@ -378,6 +386,22 @@ func (a *App) Post(ctx context.Context, body []byte, signature string, n int) []
 		return a.postAtOnce(ctx, body, 1, n)
 	}
 	return a.postAll(ctx, n, func(ctx context.Context) HookPost { return a.post(ctx, body, signature, 1) })
+}
+
+// Test posts what the dashboard's Test button posts: an entry of no page, "0", with the
+// field's sample in changes and its time as text.
+func (a *App) Test(ctx context.Context, name string) HookPost {
+	a.m.mu.Lock()
+	now := a.m.now()
+	a.m.mu.Unlock()
+	sample := object{
+		"sender": object{"id": "12334"}, "recipient": object{"id": "23245"}, "timestamp": strconv.FormatInt(now.Unix(), 10),
+		"message": object{"mid": "test_message_id", "text": "test_message"},
+	}
+	body := EscapeAsFacebook(object{"object": "page", "entry": []object{
+		{"id": "0", "time": now.Unix(), "changes": []object{{"field": name, "value": sample}}},
+	}})
+	return a.Post(ctx, body, "", 1)[0]
 }
 
 func (a *App) postAtOnce(ctx context.Context, body []byte, try, n int) []HookPost {

@@ -110,7 +110,7 @@ func (m *Messenger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		m.serveMedia(w, r, path[1:])
 	case slices.Equal(request.path, []string{"dialog", "oauth"}):
 		m.serveDialog(w, r)
-	case len(request.path) == 1 && request.path[0] == "":
+	case strings.Join(request.path, "") == "":
 		m.plain(w, http.StatusOK, "Facebook", "A look-alike of Facebook, for trying things out. Nothing here leaves this machine.")
 	default:
 		m.serveGraph(w, r, request)
@@ -206,20 +206,15 @@ func (m *Messenger) record(r *graphRequest) *GraphCall {
 
 // recipient is the PSID that a call names, or empty.
 func (r *graphRequest) recipient() string {
-	var recipient struct {
-		ID json.Number `json:"id"`
+	var named struct {
+		ID json.RawMessage `json:"id"`
 	}
-	if text := r.text("recipient"); strings.HasPrefix(text, "{") {
-		var named struct {
-			ID string `json:"id"`
-		}
-		if json.Unmarshal([]byte(text), &named) == nil && named.ID != "" {
-			return named.ID
-		}
-		_ = json.Unmarshal([]byte(text), &recipient) // whatever else it is names nobody
-		return recipient.ID.String()
+	text := r.text("recipient")
+	if !strings.HasPrefix(text, "{") {
+		return text
 	}
-	return r.text("recipient")
+	_ = json.Unmarshal([]byte(text), &named) // whatever else it is names nobody
+	return strings.Trim(string(named.ID), `"`)
 }
 
 func (m *Messenger) edgeOf(r *graphRequest) string {

@@ -21,7 +21,7 @@ const (
 	mediaRoute = "cdn"
 	mediaLife  = 3 * 24 * time.Hour
 	// How many bytes of pictures and files are kept; older ones are gone.
-	keptMedia = 256 << 20
+	keptMedia = 128 << 20
 )
 
 // storedFile is a picture or file that somebody sent.
@@ -38,9 +38,25 @@ type storedFile struct {
 	uploaded string // the type it was sent as
 }
 
-// store keeps a file; its address is good for three days at a time.
+// store keeps a file for as long as there is room; its address is good for three days
+// at a time. The bytes of the oldest ones go first.
 func (m *Messenger) store(f File) *storedFile {
-	s := &storedFile{m: m, id: m.number(16), name: path.Base("/" + f.Name), mime: f.MIME, data: f.Data, width: f.Width, height: f.Height}
+	s := m.keep(f)
+	m.shelf = append(m.shelf, s)
+	m.stored += len(s.data)
+	for m.stored > keptMedia && len(m.shelf) > 1 {
+		oldest := m.shelf[0]
+		m.stored -= len(oldest.data)
+		oldest.data = nil
+		delete(m.files, oldest.id)
+		m.shelf = m.shelf[1:]
+	}
+	return s
+}
+
+// keep keeps a file for good.
+func (m *Messenger) keep(f File) *storedFile {
+	s := &storedFile{m: m, id: m.numeral(16), name: path.Base("/" + f.Name), mime: f.MIME, data: f.Data, width: f.Width, height: f.Height}
 	if f.Name == "" {
 		s.name = "file"
 	}
@@ -51,13 +67,6 @@ func (m *Messenger) store(f File) *storedFile {
 		s.mime = "application/octet-stream"
 	}
 	m.files[s.id] = s
-	m.shelf = append(m.shelf, s)
-	m.stored += len(s.data)
-	for m.stored > keptMedia && len(m.shelf) > 1 {
-		m.stored -= len(m.shelf[0].data)
-		delete(m.files, m.shelf[0].id)
-		m.shelf = m.shelf[1:]
-	}
 	return s
 }
 
@@ -91,6 +100,7 @@ func (m *Messenger) serveMedia(w http.ResponseWriter, r *http.Request, rest []st
 	m.calls = latest(append(m.calls, call), keptCalls)
 	failure := m.nextFailure(call)
 	var file *storedFile
+	var data []byte
 	if len(rest) == 3 && rest[0] == "v" {
 		file = m.files[rest[1]]
 	}
@@ -104,6 +114,8 @@ func (m *Messenger) serveMedia(w http.ResponseWriter, r *http.Request, rest []st
 		status = http.StatusForbidden
 	case m.now().Unix() >= until:
 		status = http.StatusForbidden
+	default:
+		data = file.data
 	}
 	m.mu.Unlock()
 	if failure != nil {
@@ -119,11 +131,11 @@ func (m *Messenger) serveMedia(w http.ResponseWriter, r *http.Request, rest []st
 		return
 	}
 	w.Header().Set("Content-Type", file.mime)
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(file.data))
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
 }
 
 // draws makes a picture of two colours fading into each other.
-func (m *Messenger) draws(width, height int, name string) *storedFile {
+func (m *Messenger) draws(width, height int, name string) File {
 	shade := func() uint8 { return uint8(40 + m.random.IntN(160)) } //nolint:gosec // below 256
 	from, to := color.NRGBA{shade(), shade(), shade(), 255}, color.NRGBA{shade(), shade(), shade(), 255}
 	img := image.NewNRGBA(image.Rect(0, 0, width, height))
@@ -136,5 +148,5 @@ func (m *Messenger) draws(width, height int, name string) *storedFile {
 	}
 	var encoded bytes.Buffer
 	_ = png.Encode(&encoded, img) // a buffer takes everything
-	return m.store(File{Name: name, MIME: "image/png", Data: encoded.Bytes(), Width: width, Height: height})
+	return File{Name: name, MIME: "image/png", Data: encoded.Bytes(), Width: width, Height: height}
 }

@@ -70,7 +70,7 @@ func (m *Messenger) AddPage(name string, opts ...PageOption) *Page {
 	defer m.mu.Unlock()
 	p := &Page{
 		m: m, id: m.number(15), name: name, category: "Shopping", published: true, followers: 100 + m.random.IntN(900),
-		picture: m.draws(200, 200, "page.png"), rank: len(m.pages),
+		picture: m.keep(m.draws(200, 200, "page.png")), rank: len(m.pages),
 		tasks: map[*Person][]string{}, hidden: map[*Person]bool{}, subscribed: map[*App][]string{},
 		bySender: map[string]*PageCustomer{},
 	}

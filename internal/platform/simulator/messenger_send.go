@@ -315,7 +315,7 @@ func (m *Messenger) attach(page *Page, out *outgoing, r *graphRequest) (*storedF
 	file := m.store(File{Name: sent.name, MIME: base, Data: sent.data})
 	file.page, file.uploaded = page, kind
 	if payload.Reusable {
-		file.reusable = m.number(16)
+		file.reusable = m.numeral(16)
 	}
 	return file, nil
 }

@@ -1,0 +1,2 @@
+-- Add column "authorizer_id" to table: "connections"
+ALTER TABLE `connections` ADD COLUMN `authorizer_id` text NULL;
