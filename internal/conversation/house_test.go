@@ -40,17 +40,18 @@ type house struct {
 	service  *conversation.Service
 	accounts *accounts
 	log      *lockedBuffer
+	script   *script
 	made     int // connections and logs so far
 }
 
 func newHouse(t testing.TB, s *store.Store) *house {
 	t.Helper()
-	h := &house{TB: t, store: s, accounts: newAccounts(), log: &lockedBuffer{}}
+	h := &house{TB: t, store: s, accounts: newAccounts(), log: &lockedBuffer{}, script: &script{}}
 	doorbells := bus.NewLocal()
 	events := feed.New(feed.Config{Store: s, Bus: doorbells})
 	h.service = conversation.New(conversation.Config{
 		Store: s, Feed: events, Bus: doorbells, Accounts: h.accounts,
-		Parsers: map[platform.Name]platform.Parser{platform.Telegram: telegram.Parser{}},
+		Parsers: map[platform.Name]platform.Parser{platform.Telegram: telegram.Parser{}, platform.Messenger: h.script},
 		Clock:   causeway.System{},
 		Log:     slog.New(slog.NewTextHandler(h.log, nil)),
 	})

@@ -90,6 +90,7 @@ type post struct {
 	taken   []string             // chat and text, in order
 	crashed map[string]time.Time // texts, by when the lease of their last call ends
 	checked []causeway.ID
+	open    func(mailbox) platform.Account // nil: an account that can send, and no more
 }
 
 // call is one try to send. nth counts those of the same text.
@@ -109,17 +110,20 @@ var (
 func newPost(h *house, answer func(call) error) *post {
 	h.Helper()
 	p := &post{house: h, clock: newHandClock(), answer: answer, crashed: map[string]time.Time{}}
-	p.open(conversation.Pace{Account: rate.Inf, Chat: rate.Inf})
+	p.start(conversation.Pace{Account: rate.Inf, Chat: rate.Inf})
 	return p
 }
 
-func (p *post) open(pace conversation.Pace) {
+func (p *post) start(pace conversation.Pace) {
 	p.Helper()
 	doorbells := bus.NewLocal()
 	events := feed.New(feed.Config{Store: p.store, Bus: doorbells, Clock: p.clock})
 	p.service = conversation.New(conversation.Config{
 		Store: p.store, Feed: events, Bus: doorbells, Accounts: p, Clock: p.clock, Log: discard(), Pace: pace,
-		Limits: map[platform.Name]platform.Limits{platform.Telegram: {Text: 100}},
+		Limits: map[platform.Name]platform.Limits{
+			platform.Telegram:  {Text: 100},
+			platform.Messenger: {Text: 100, Standard: 24 * time.Hour, Human: 7 * 24 * time.Hour},
+		},
 	})
 	p.no(p.service.Start(p.Context()))
 	service := p.service
@@ -130,7 +134,12 @@ func (p *post) open(pace conversation.Pace) {
 	})
 }
 
-func (p *post) Open(context.Context, causeway.ID) (platform.Account, error) { return mailbox{p}, nil }
+func (p *post) Open(context.Context, causeway.ID) (platform.Account, error) {
+	if p.open != nil {
+		return p.open(mailbox{p}), nil
+	}
+	return mailbox{p}, nil
+}
 
 func (p *post) CheckSoon(_ context.Context, connection causeway.ID) error {
 	p.mu.Lock()
