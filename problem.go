@@ -94,7 +94,6 @@ const (
 	ReasonTookOver         Reason = "took_over"         // WEBHOOK_TAKEN_OVER {host}: connecting replaced another program's webhook
 	ReasonFacebookApp      Reason = "facebook_app"      // PLATFORM_NOT_CONFIGURED {settings}: settings this server lacks
 	ReasonTooLongToSend    Reason = "too_long_to_send"  // MESSAGE_TOO_LONG {max}: the platform takes max characters
-	ReasonTooManyFiles     Reason = "too_many_files"    // INVALID_INPUT {max}: more than max files in one message
 	ReasonNotFailed        Reason = "not_failed"        // CONFLICT: only a message that FAILED can be sent again
 	ReasonNoHandOver       Reason = "no_hand_over"      // CONFLICT: on this platform nobody else can answer in a chat
 	ReasonNameTaken        Reason = "name_taken"        // CONFLICT: another tag or queue of the campaign has this name
@@ -148,6 +147,7 @@ const (
 	ReasonFileTooLarge        Reason = "file_too_large"        // ATTACHMENT_REJECTED {max}: larger than the platform takes
 	ReasonFileTypeRefused     Reason = "file_type_refused"     // ATTACHMENT_REJECTED {type}: the platform does not take this kind
 	ReasonFileEmpty           Reason = "file_empty"            // ATTACHMENT_REJECTED: it has no bytes
+	ReasonTooManyFiles        Reason = "too_many_files"        // INVALID_INPUT {max}: more than max files in one message
 )
 
 // Problem is something that went wrong, as plain data: it is stored on connections,

@@ -16,7 +16,7 @@ import (
 )
 
 // empty are the tables that hold nothing of the full campaign.
-var empty = []string{"feed_trims", "facebook_logins", "message_parts", "queues", "queue_members"}
+var empty = []string{"feed_trims", "facebook_logins", "queues", "queue_members"}
 
 // everyID is every id that the database has of a campaign, by table; of people and
 // tokens, those that only the campaign's members know.
@@ -59,17 +59,22 @@ func TestAnAgentOfAnotherCampaignGetsNothingByAnyID(t *testing.T) {
 	t.Parallel()
 	s := opensHouse(t)
 	s.admin().does(`mutation($n: ID!) { testConnection(input: {connectionId: $n}) { report { id } userErrors { code } } }`, data{"n": s.connection})
+	s.sendsParts()
 	all := s.everyID(s.campaign)
 	var ids []string
 	for table, of := range all {
 		ids = append(ids, of...)
 		visible := s.admin().seen(of)
 		switch table {
-		case "campaign_members", "feed_events", "feed_trims", "reactions", "facebook_logins", "message_parts", "queue_members": // no nodes
+		case "campaign_members", "feed_events", "feed_trims", "reactions", "message_parts", "queue_members": // no nodes
 			if visible != 0 {
 				t.Errorf("%d %s are nodes now: say here who sees them", visible, table)
 			}
 		case "access_tokens": // everyone's own
+		case "facebook_logins": // who started them sees them alone
+			if visible != 0 || s.manager.seen(of) != len(of) {
+				t.Errorf("an administrator sees %d of a manager's %d logins", visible, len(of))
+			}
 		default:
 			if visible != len(of) {
 				t.Errorf("an administrator sees %d of %d %s", visible, len(of), table)
@@ -89,7 +94,7 @@ func TestAnAgentOfAnotherCampaignGetsNothingByAnyID(t *testing.T) {
 func (s *house) nothingByAnyField(ids []string) {
 	s.t.Helper()
 	for _, id := range ids {
-		a := s.foreign.asks(`query($id: ID!) { node(id: $id) { id } campaign(id: $id) { id } connection(id: $id) { id } conversation(id: $id) { id } }`, data{"id": id})
+		a := s.foreign.asks(`query($id: ID!) { node(id: $id) { id } campaign(id: $id) { id } connection(id: $id) { id } conversation(id: $id) { id } facebookLogin(id: $id) { id } }`, data{"id": id})
 		if len(a.Errors) > 0 || slices.ContainsFunc(slices.Collect(maps.Values(a.Data)), func(v any) bool { return v != nil }) {
 			s.t.Errorf("%s: %s", id, a.Body)
 		}
@@ -140,6 +145,7 @@ func (s *house) nothingByAnySubscription(ids []string) {
 			refused(`subscription($c: ID!, $id: ID) { `+field+`(campaignId: $c, conversationId: $id) { cursor } }`, data{"c": s.elsewhere, "id": id})
 		}
 		refused(`subscription($id: ID!) { webhookReceived(connectionId: $id) { id } }`, data{"id": id})
+		refused(`subscription($id: ID!) { facebookLoginUpdated(id: $id) { id } }`, data{"id": id})
 		refused(`subscription($id: ID!) { typing(conversationId: $id) { typing } }`, data{"id": id})
 		refused(`subscription($id: ID!) { typing(conversationId: $id) { typing user { id } } }`, data{"id": id})
 	}
@@ -157,6 +163,7 @@ func (s *house) nothingByAnyMutation(ids []string) {
 		{"setCampaignMember", `setCampaignMember(input: {campaignId: $id, userId: "` + s.foreign.id() + `"})`},
 		{"removeCampaignMember", `removeCampaignMember(input: {campaignId: $id, userId: "` + s.agentID + `"})`},
 		{"connectTelegramBot", `connectTelegramBot(input: {campaignId: $id, botToken: "` + s.bot.Token() + `"})`},
+		{"startFacebookLogin", `startFacebookLogin(input: {campaignId: $id})`},
 		{"testConnection", `testConnection(input: {connectionId: $id})`},
 		{"disconnect", `disconnect(connectionId: $id)`},
 		{"addNote", `addNote(input: {conversationId: $id, text: "Mine"})`},
@@ -193,6 +200,7 @@ func TestEveryEntityIsGuarded(t *testing.T) {
 	viewers := s.app.store.NewReader()
 	guard(viewers)
 	hidden := map[causeway.ID]bool{}
+	s.sendsParts()
 	for _, ids := range s.everyID(s.campaign) {
 		for _, id := range ids {
 			hidden[causeway.ID(id)] = true

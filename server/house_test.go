@@ -25,6 +25,8 @@ type house struct {
 	began                              string // the feed's position before anything happened
 	bot                                *simulator.Bot
 	lan                                *simulator.Customer
+	facebook                           *facebook
+	login                              string // the manager's, at Facebook
 
 	elsewhere               string // a campaign of other people
 	foreign, agent, manager person
@@ -34,7 +36,8 @@ type house struct {
 // opensHouse starts the program with a shop.
 func opensHouse(t *testing.T) *house {
 	t.Helper()
-	s := &house{program: begin(t)}
+	f := opensFacebook(t)
+	s := &house{program: begin(t, f.ours), facebook: f}
 	s.campaign, s.elsewhere = s.program.campaign("Shop"), s.program.campaign("Elsewhere")
 	s.foreign = s.user("Fay", s.elsewhere, "AGENT")
 	s.agent = s.user("Ana", s.campaign, "AGENT")
@@ -64,6 +67,7 @@ func opensHouse(t *testing.T) *house {
 	})
 	s.tag, s.quickReply = s.agent.saves(s.campaign, "VIP"), s.agent.savesQuickReply(s.campaign, "hello", "", "Hello!")
 	s.agent.tags(s.conversation, s.tag)
+	s.login = s.manager.logsIn(f, s.campaign, f.pages...)
 	return s
 }
 
@@ -115,7 +119,7 @@ const (
 )
 
 func (s *house) ids() data {
-	return data{"c": s.campaign, "n": s.connection, "v": s.conversation, "u": s.agentID, "a": s.began, "tag": s.tag, "quick": s.quickReply}
+	return data{"c": s.campaign, "n": s.connection, "v": s.conversation, "u": s.agentID, "a": s.began, "tag": s.tag, "quick": s.quickReply, "l": s.login}
 }
 
 // joins makes a user a member.

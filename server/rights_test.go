@@ -67,6 +67,15 @@ func rights() []right {
 		},
 
 		{
+			operation: "Query.facebookLogin", query: `query($l: ID!) { facebookLogin(id: $l) { status pages { name } } }`, variables: ids,
+			foreign: null, agent: null, manager: works, admin: null, // who started it sees it alone
+		},
+
+		{
+			operation: "Subscription.facebookLoginUpdated", query: `subscription($l: ID!) { facebookLoginUpdated(id: $l) { status } }`, variables: ids,
+			foreign: notFound, agent: notFound, manager: works, admin: notFound,
+		},
+		{
 			operation: "Subscription.events", query: `subscription($c: ID!, $a: Cursor) { events(campaignId: $c, after: $a) { cursor } }`, variables: ids,
 			foreign: notFound, agent: works, manager: works, admin: works,
 		},
@@ -220,6 +229,11 @@ func rights() []right {
 			foreign:   "NOT_FOUND@id", agent: works, manager: works, admin: works,
 		},
 		{
+			operation: "Mutation.startFacebookLogin", query: `mutation($c: ID!) { startFacebookLogin(input: {campaignId: $c}) { login { id } authorizationUrl userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@input.campaignId", agent: forbidden, manager: works, admin: works,
+		},
+		{
 			operation: "Mutation.connectTelegramBot", query: `mutation($c: ID!, $t: String!) { connectTelegramBot(input: {campaignId: $c, botToken: $t}) { connection { id } userErrors { code field } } }`,
 			variables: func(s *house) data { return data{"c": s.campaign, "t": s.bot.Token()} },
 			foreign:   "NOT_FOUND@input.campaignId", agent: forbidden, manager: works, admin: works,
@@ -357,7 +371,7 @@ func TestAnArchivedCampaignIsReadOnly(t *testing.T) {
 	answer := s.agent.answers(s.conversation, "Yes")
 	admin.does(`mutation($n: ID!) { disconnect(connectionId: $n) { userErrors { code } } }`, data{"n": s.connection})
 	admin.does(archive, data{"c": s.campaign})
-	inside := []string{"updateCampaign", "setCampaignMember", "removeCampaignMember", "connectTelegramBot", "testConnection", "disconnect", "archiveCampaign", "sendMessage", "retryMessage",
+	inside := []string{"updateCampaign", "startFacebookLogin", "setCampaignMember", "removeCampaignMember", "connectTelegramBot", "testConnection", "disconnect", "archiveCampaign", "sendMessage", "retryMessage",
 		"addNote", "markConversationRead", "setTyping", "tagConversation", "saveTag", "saveQuickReply", "deleteTag", "deleteQuickReply"}
 	for _, r := range rights() {
 		_, field, _ := strings.Cut(r.operation, ".")

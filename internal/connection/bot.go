@@ -113,7 +113,10 @@ func (i *botLook) describe(ctx context.Context) {
 		if err != nil {
 			return err
 		}
-		i.profile.Commands, i.profile.AvatarRef = commands, avatar
+		i.profile.AvatarRef = avatar
+		if len(commands) > 0 { // none read like none stored
+			i.profile.Commands = commands
+		}
 		return nil
 	})
 	seen := i.profile.Name

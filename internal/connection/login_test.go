@@ -281,6 +281,27 @@ func TestAStateThatComesBackManyTimesAtOnceIsGoodOnce(t *testing.T) {
 	})
 }
 
+func TestWhoComesBackInTheLastSecondIsNotLateWhileFacebookIsAsked(t *testing.T) {
+	t.Parallel()
+	l := newLobby(t, storetest.SQLite(t))
+	id, dialog := l.starts()
+	back := l.agrees(dialog, l.pages)
+	l.clock.turn(10*time.Minute - time.Second)
+	slow := make(chan struct{})
+	l.fb.FailNext("GET accounts", simulator.GraphFailure{Hang: true})
+	go func() {
+		defer close(slow)
+		l.comesBack(back)
+	}()
+	_, err := l.fb.WaitCalls(within(t), "accounts", 1)
+	must(t, err)
+	l.clock.turn(5 * time.Second)
+	l.ends(id, facebooklogin.StatusPending, "")
+	must(t, l.service.Close())
+	<-slow
+	l.ends(id, facebooklogin.StatusFailed, causeway.NetworkError)
+}
+
 func TestAMissingPermissionIsNamedAndAskedForAgain(t *testing.T) {
 	t.Parallel()
 	l := newLobby(t, storetest.SQLite(t))
@@ -369,12 +390,8 @@ func TestClosingEndsALoginThatHangsAtFacebook(t *testing.T) {
 	l.fb.FailNext("debug_token", simulator.GraphFailure{Hang: true, Times: -1})
 	answered := make(chan int, 1)
 	go func() { answered <- l.comesBack(back).Code }()
-	l.eventually(func() string {
-		if len(l.fb.Calls("debug_token")) == 0 {
-			return "nothing was asked"
-		}
-		return ""
-	})
+	_, err := l.fb.WaitCalls(within(t), "debug_token", 1)
+	must(t, err)
 	must(t, l.service.Close())
 	if code := <-answered; code != http.StatusOK {
 		t.Errorf("answered %d", code)

@@ -91,7 +91,7 @@ func (s *Service) takeState(ctx context.Context, state string) (*ent.FacebookLog
 		case err != nil:
 			return err
 		case taken == 1:
-			return nil
+			return s.leaveTimeToAsk(ctx, tx, login)
 		case login.UsedAt != nil:
 			return causeway.FailWith(causeway.LoginExpired, causeway.ReasonLoginUsed)
 		default:
@@ -102,6 +102,16 @@ func (s *Service) takeState(ctx context.Context, state string) (*ent.FacebookLog
 		return nil, err
 	}
 	return login, nil
+}
+
+// leaveTimeToAsk keeps a login whose person came back in time from ending while
+// Facebook is asked.
+func (s *Service) leaveTimeToAsk(ctx context.Context, tx *store.Tx, login *ent.FacebookLogin) error {
+	until := causeway.Stamp(s.clock.Now().Add(askingTakes))
+	if !login.ExpiresAt.Before(until) {
+		return nil
+	}
+	return tx.FacebookLogin.UpdateOneID(login.ID).SetExpiresAt(until).Exec(ctx)
 }
 
 // grant is what came of asking Facebook about a login.

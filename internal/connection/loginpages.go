@@ -46,9 +46,20 @@ func (s *Service) LoginPages(ctx context.Context, login *ent.FacebookLogin) ([]L
 			campaigns[row.AccountID] = row.CampaignID
 		}
 	}
+	elsewhere := map[causeway.ID]*causeway.Problem{} // by campaign
+	for _, campaign := range campaigns {
+		if campaign == login.CampaignID || elsewhere[campaign] != nil {
+			continue
+		}
+		if taken, ok := errors.AsType[*causeway.Error](s.alreadyConnected(ctx, campaign)); ok {
+			elsewhere[campaign] = &taken.Problem
+		}
+	}
 	pages := make([]LoginPage, 0, len(login.Pages))
 	for _, profile := range login.Pages {
-		pages = append(pages, s.loginPage(ctx, login, profile, campaigns[profile.ID]))
+		page := LoginPage{Profile: profile, Campaign: campaigns[profile.ID]}
+		page.Connectable, page.Problem = connectable(profile, elsewhere[page.Campaign])
+		pages = append(pages, page)
 	}
 	return pages, nil
 }
@@ -64,23 +75,19 @@ func idsOf(pages []platform.Profile) []string {
 	return ids
 }
 
-func (s *Service) loginPage(ctx context.Context, login *ent.FacebookLogin, profile platform.Profile, campaign causeway.ID) LoginPage {
-	page := LoginPage{Profile: profile, Campaign: campaign, Connectable: true}
-	if campaign != "" && campaign != login.CampaignID {
-		page.Connectable = false
-		if taken, ok := errors.AsType[*causeway.Error](s.alreadyConnected(ctx, campaign)); ok {
-			page.Problem = &taken.Problem
-		}
-		return page
+// connectable tells whether a page can be connected that another campaign may have, and
+// what is wrong with it.
+func connectable(page platform.Profile, elsewhere *causeway.Problem) (bool, *causeway.Problem) {
+	if elsewhere != nil {
+		return false, elsewhere
 	}
-	if unfit := unfit(profile); unfit != nil {
-		page.Connectable, page.Problem = false, &unfit.Problem
-		return page
+	if unfit := unfit(page); unfit != nil {
+		return false, &unfit.Problem
 	}
-	if profile.Published != nil && !*profile.Published {
-		page.Problem = &causeway.FailWith(causeway.PageNotPublished, causeway.ReasonPageUnpublished).With("page", profile.Name).Problem
+	if page.Published != nil && !*page.Published {
+		return true, &causeway.FailWith(causeway.PageNotPublished, causeway.ReasonPageUnpublished).With("page", page.Name).Problem
 	}
-	return page
+	return true, nil
 }
 
 // unfit is why a person's page cannot be connected by them: writing needs the task

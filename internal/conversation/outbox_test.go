@@ -228,7 +228,7 @@ func TestMessagesGoOutAtThePaceThatThePlatformBears(t *testing.T) {
 		const customers = 40
 		p := newPost(h, nil)
 		p.no(p.service.Close()) // the one without a pace
-		p.start(conversation.Pace{})
+		p.open(conversation.Pace{})
 		for i := range customers {
 			h.hears(conn, writes(object{"id": 700 + i, "first_name": "C"}, 1, "Hello?"))
 		}

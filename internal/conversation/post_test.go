@@ -22,6 +22,7 @@ import (
 	"causeway/internal/bus"
 	"causeway/internal/conversation"
 	"causeway/internal/feed"
+	"causeway/internal/media"
 	"causeway/internal/platform"
 	"causeway/internal/store"
 )
@@ -87,17 +88,29 @@ type post struct {
 
 	mu      sync.Mutex
 	calls   []call
-	taken   []string             // chat and text, in order
-	crashed map[string]time.Time // texts, by when the lease of their last call ends
+	taken   []string                  // chat and text, or the file's name, in order
+	crashed map[causeway.ID]time.Time // messages, by when the lease of their last call ends
 	checked []causeway.ID
-	open    func(mailbox) platform.Account // nil: an account that can send, and no more
+
+	media    media.Store
+	fetch    func(ref string) (platform.Download, error)           // nil: no account hands out files
+	describe func(contact string) (platform.ContactProfile, error) // nil: none describes anybody
+	wrap     func(mailbox) platform.Account                        // nil: an account that can send, and no more
 }
 
-// call is one try to send. nth counts those of the same text.
+// call is one try to send. nth counts those of the same text or file.
 type call struct {
 	platform.Outgoing
 	nth int
 	at  time.Time
+}
+
+// says is the text, or the name of the file.
+func (c call) says() string {
+	if c.File != nil {
+		return c.File.Name
+	}
+	return c.Text
 }
 
 // errCrash lets the worker die in the call, errLost after the platform took it.
@@ -109,21 +122,33 @@ var (
 // newPost starts an outbox that knows no pace but the platform's.
 func newPost(h *house, answer func(call) error) *post {
 	h.Helper()
-	p := &post{house: h, clock: newHandClock(), answer: answer, crashed: map[string]time.Time{}}
-	p.start(conversation.Pace{Account: rate.Inf, Chat: rate.Inf})
+	p := &post{house: h, clock: newHandClock(), answer: answer, crashed: map[causeway.ID]time.Time{}}
+	files, err := media.OpenDisk(h.TempDir())
+	h.no(err)
+	p.media = files
+	p.open(conversation.Pace{Account: rate.Inf, Chat: rate.Inf})
 	return p
 }
 
-func (p *post) start(pace conversation.Pace) {
+func (p *post) open(pace conversation.Pace) {
 	p.Helper()
 	doorbells := bus.NewLocal()
 	events := feed.New(feed.Config{Store: p.store, Bus: doorbells, Clock: p.clock})
 	p.service = conversation.New(conversation.Config{
 		Store: p.store, Feed: events, Bus: doorbells, Accounts: p, Clock: p.clock, Log: discard(), Pace: pace,
-		Limits: map[platform.Name]platform.Limits{
-			platform.Telegram:  {Text: 100},
-			platform.Messenger: {Text: 100, Standard: 24 * time.Hour, Human: 7 * 24 * time.Hour},
-		},
+		Limits: map[platform.Name]platform.Limits{platform.Telegram: {
+			Text: 100, Files: map[platform.AttachmentKind]int64{platform.Image: 4 << 20, platform.File: 5 << 20},
+			As: func(mimeType string) platform.AttachmentKind {
+				switch mimeType {
+				case "image/png":
+					return platform.Image
+				case "application/pdf":
+					return platform.Audio // of which this platform takes none
+				}
+				return platform.File
+			},
+		}, platform.Messenger: {Text: 100, Standard: 24 * time.Hour, Human: 7 * 24 * time.Hour}},
+		Media: p.media, MaxMedia: 1 << 20,
 	})
 	p.no(p.service.Start(p.Context()))
 	service := p.service
@@ -135,10 +160,28 @@ func (p *post) start(pace conversation.Pace) {
 }
 
 func (p *post) Open(context.Context, causeway.ID) (platform.Account, error) {
-	if p.open != nil {
-		return p.open(mailbox{p}), nil
+	switch {
+	case p.wrap != nil:
+		return p.wrap(mailbox{p}), nil
+	case p.describe != nil:
+		return teller{shelf{mailbox{p}}}, nil
+	case p.fetch != nil:
+		return shelf{mailbox{p}}, nil
+	default:
+		return mailbox{p}, nil
 	}
-	return mailbox{p}, nil
+}
+
+// shelf is a mailbox that hands out files, and teller one that also describes contacts.
+type (
+	shelf  struct{ mailbox }
+	teller struct{ shelf }
+)
+
+func (s shelf) Fetch(_ context.Context, ref string) (platform.Download, error) { return s.fetch(ref) }
+
+func (t teller) Describe(_ context.Context, contact string) (platform.ContactProfile, error) {
+	return t.describe(contact)
 }
 
 func (p *post) CheckSoon(_ context.Context, connection causeway.ID) error {
@@ -160,7 +203,7 @@ func (b mailbox) Send(_ context.Context, m platform.Outgoing) (platform.Sent, er
 	b.mu.Lock()
 	c := call{Outgoing: m, at: b.clock.Now()}
 	for _, other := range b.calls {
-		if other.Text == m.Text {
+		if other.says() == c.says() {
 			c.nth++
 		}
 	}
@@ -170,31 +213,32 @@ func (b mailbox) Send(_ context.Context, m platform.Outgoing) (platform.Sent, er
 	if b.answer != nil {
 		err = b.answer(c)
 	}
-	lease := b.leaseOf(m.Text)
+	id, lease := b.leaseOf(m.Metadata)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if errors.Is(err, errCrash) {
-		b.crashed[m.Text] = lease
+		b.crashed[id] = lease
 		panic("the process ends here")
 	}
 	if err != nil && !errors.Is(err, errLost) {
 		return platform.Sent{}, err
 	}
-	b.taken = append(b.taken, m.Chat+" "+m.Text)
+	b.taken = append(b.taken, m.Chat+" "+c.says())
 	if errors.Is(err, errLost) {
-		b.crashed[m.Text] = lease
+		b.crashed[id] = lease
 		panic("the process ends here")
 	}
 	return platform.Sent{ID: m.Chat + "/" + strconv.Itoa(1000+len(b.taken)), At: b.clock.Now()}, nil
 }
 
-// leaseOf is when the lease of a text ends that is being sent.
-func (p *post) leaseOf(text string) time.Time {
-	m, err := p.store.Reader().Message.Query().Where(message.Text(text), message.LeasedUntilNotNil()).First(p.Context())
-	if err != nil {
-		return time.Time{}
+// leaseOf is which message is being sent, and when its lease ends.
+func (p *post) leaseOf(metadata string) (causeway.ID, time.Time) {
+	id, _, _ := strings.Cut(metadata, "/")
+	m, err := p.store.Reader().Message.Get(p.Context(), causeway.ID(id))
+	if err != nil || m.LeasedUntil == nil {
+		return causeway.ID(id), time.Time{}
 	}
-	return *m.LeasedUntil
+	return m.ID, *m.LeasedUntil
 }
 
 func (p *post) takenBy(chat any) []string {
@@ -259,7 +303,7 @@ func (p *post) waits() (next time.Time, why string) {
 	for _, m := range heads {
 		at := *m.NextTryAt
 		p.mu.Lock()
-		crashed := m.LeasedUntil != nil && m.LeasedUntil.Equal(p.crashed[text(m.Text)])
+		crashed := m.LeasedUntil != nil && m.LeasedUntil.Equal(p.crashed[m.ID])
 		p.mu.Unlock()
 		if m.LeasedUntil != nil && m.LeasedUntil.After(now) {
 			if !crashed {

@@ -112,7 +112,8 @@ func (d *document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Content-Security-Policy", policy)
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Referrer-Policy", "no-referrer")
-	header.Set("Cross-Origin-Opener-Policy", "same-origin")
+	// A login popup that comes back from another site still finds its opener.
+	header.Set("Cross-Origin-Opener-Policy", "same-origin-allow-popups")
 	header.Set("Cross-Origin-Resource-Policy", "same-origin")
 	body, tag := d.zipped, d.tag+"-gzip"
 	if acceptsGzip(r.Header.Values("Accept-Encoding")) {

@@ -77,6 +77,44 @@ func TestAWorkerWhoseLeaseRanOutCannotCommit(t *testing.T) {
 	})
 }
 
+func TestALeaseIsProlongedForItsWorkerAlone(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		conn, clock := newConnection(t, s), newHandClock()
+		q := New(Config{Store: s, Clock: clock, Table: logs, LeaseFor: time.Minute})
+		add(t, s, conn, "a", 1, clock.Now())
+		first := claim(t, q)[0]
+		prolong := func(item Item, until time.Time) (Item, error) {
+			var longer Item
+			err := s.InTx(t.Context(), func(tx *store.Tx) (err error) {
+				longer, err = q.Prolong(tx, item, until)
+				return err
+			})
+			return longer, err
+		}
+		same, err := prolong(first, clock.Now().Add(time.Second))
+		if err != nil || same != first {
+			t.Errorf("a shorter lease: %v, %v", same, err)
+		}
+		longer, err := prolong(first, clock.Now().Add(5*time.Minute))
+		if err != nil || longer.LeasedUntil.Sub(first.LeasedUntil) != 4*time.Minute {
+			t.Fatalf("a longer lease: %v, %v", longer, err)
+		}
+		clock.turn(4 * time.Minute)
+		wantIDs(t, claim(t, q))
+		if err := finish(s, q, first); !errors.Is(err, ErrLeaseLost) {
+			t.Errorf("with the earlier lease: %v, want ErrLeaseLost", err)
+		}
+		clock.turn(time.Minute)
+		wantIDs(t, claim(t, q), first.ID)
+		for _, until := range []time.Time{clock.Now(), clock.Now().Add(time.Hour)} {
+			if _, err := prolong(longer, until); !errors.Is(err, ErrLeaseLost) {
+				t.Errorf("the late worker's lease until %s: %v, want ErrLeaseLost", until, err)
+			}
+		}
+	})
+}
+
 func TestARowThatCameInBeforeALeasedOneWaitsForIt(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, s *store.Store) {

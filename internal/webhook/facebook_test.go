@@ -319,3 +319,38 @@ func TestOnlyWhoKnowsTheVerifyTokenIsAnswered(t *testing.T) {
 		}
 	}
 }
+
+// FuzzFacebookAnswers: nobody who cannot sign gets anything kept, also where no secret
+// is set, and what is signed is answered without trouble whatever it is.
+func FuzzFacebookAnswers(f *testing.F) {
+	f.Add("", appSecret, []byte(body(says("101", "hi"))))
+	f.Add("/own", ownSecret, []byte(body(says("303", "hi"), says("101", "hi"))))
+	f.Add("", "", []byte(body(says("0", "test"))))
+	f.Add("/over", "x", []byte("\xff{"))
+	f.Add("", appSecret, []byte(`{"object":"page","entry":[{"id":101,"messaging":{}},null,{"id":1e99}]}`))
+	g := newGate(f, storetest.SQLite(f), webhook.FacebookApp{Secret: appSecret, VerifyToken: verifyToken})
+	bare := newGate(f, storetest.SQLite(f), webhook.FacebookApp{})
+	f.Fuzz(func(t *testing.T, at, signedWith string, sent []byte) {
+		answer := func(g *gate, header string) int {
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/webhooks/facebook", strings.NewReader(string(sent)))
+			r.URL.Path += at
+			r.Header["X-Hub-Signature-256"] = []string{header}
+			w := httptest.NewRecorder()
+			g.handler.ServeHTTP(w, r)
+			return w.Code
+		}
+		status := answer(g, messenger.Sign(signedWith, sent))
+		knows := at == "" && signedWith == appSecret || at == "/own" && signedWith == ownSecret
+		if status >= 500 || status == http.StatusOK && !knows {
+			t.Errorf("answered %d", status)
+		}
+		for _, forged := range []string{"", "sha256=", signedWith, "sha256=" + signedWith, messenger.Sign("", sent)} {
+			if status := answer(g, forged); status == http.StatusOK {
+				t.Errorf("a forged signature passed: %q", forged)
+			}
+		}
+		if status := answer(bare, messenger.Sign(signedWith, sent)); at != "/own" && status == http.StatusOK {
+			t.Error("a server without an app took it")
+		}
+	})
+}

@@ -20,6 +20,7 @@ type Window struct {
 type Page struct {
 	t       *testing.T
 	browser *Browser
+	target  string
 	session string
 
 	mu         sync.Mutex
@@ -35,22 +36,68 @@ func (b *Browser) Open(t *testing.T, address string, w Window) *Page {
 	p.must(&made, "Target.createBrowserContext", nil)
 	p.must(&made, "Target.createTarget", map[string]any{"url": "about:blank", "browserContextId": made.BrowserContextID})
 	p.must(&made, "Target.attachToTarget", map[string]any{"targetId": made.TargetID, "flatten": true})
-	p.session = made.SessionID
-	b.mu.Lock()
-	b.pages[p.session] = p
-	b.mu.Unlock()
+	p.target = made.TargetID
+	p.listens(made.SessionID)
 	scheme := "light"
 	if w.Dark {
 		scheme = "dark"
-	}
-	for _, domain := range []string{"Page", "Network", "Runtime", "Log"} {
-		p.must(nil, domain+".enable", nil)
 	}
 	p.must(nil, "Emulation.setDeviceMetricsOverride", map[string]any{"width": w.Width, "height": w.Height, "deviceScaleFactor": 1, "mobile": false})
 	p.must(nil, "Emulation.setEmulatedMedia", map[string]any{"features": []any{map[string]any{"name": "prefers-color-scheme", "value": scheme}}})
 	p.must(nil, "Page.navigate", map[string]any{"url": address})
 	p.Until("the page is loaded", fmt.Sprintf(`document.readyState === 'complete' && location.href.startsWith(%q)`, address))
 	return p
+}
+
+// listens makes the page hear what the browser tells of it in a session.
+func (p *Page) listens(session string) {
+	p.t.Helper()
+	p.session = session
+	p.browser.mu.Lock()
+	p.browser.pages[session] = p
+	p.browser.mu.Unlock()
+	for _, domain := range []string{"Page", "Network", "Runtime", "Log"} {
+		p.must(nil, domain+".enable", nil)
+	}
+}
+
+// Opens evaluates an expression as if the person had clicked, which opens a window, and
+// returns that window. It shares the page's cookies. What happens in it before Opens
+// returns is not among its Requests and Complaints.
+func (p *Page) Opens(expression string) *Page {
+	p.t.Helper()
+	p.must(nil, "Runtime.evaluate", map[string]any{"expression": expression, "userGesture": true})
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var all struct {
+			TargetInfos []struct{ TargetID, Type, OpenerID string }
+		}
+		raw, err := p.browser.call("", "Target.getTargets", nil)
+		if err == nil {
+			err = json.Unmarshal(raw, &all)
+		}
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		for _, info := range all.TargetInfos {
+			if info.Type != "page" || info.OpenerID != p.target {
+				continue
+			}
+			var attached struct{ SessionID string }
+			opened := &Page{t: p.t, browser: p.browser, target: info.TargetID}
+			opened.must(&attached, "Target.attachToTarget", map[string]any{"targetId": info.TargetID, "flatten": true})
+			opened.listens(attached.SessionID)
+			return opened
+		}
+		select {
+		case <-deadline.C:
+			p.t.Fatalf("%s opened no window", expression)
+		case <-tick.C:
+		}
+	}
 }
 
 // Eval evaluates an expression in the page, waits for it if it is a promise, and
