@@ -202,6 +202,11 @@ func rights() []right {
 			variables: ids,
 			foreign:   "NOT_FOUND@input.id", agent: works, manager: works, admin: works,
 		},
+		{ // on this platform there is nobody to hand it to, as those who may are told
+			operation: "Mutation.handOverConversation", query: `mutation($v: ID!) { handOverConversation(input: {id: $v}) { conversation { id } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@input.id", agent: "CONFLICT@input.id", manager: "CONFLICT@input.id", admin: "CONFLICT@input.id",
+		},
 		{
 			operation: "Mutation.saveTag", query: `mutation($c: ID!, $tag: ID!) { saveTag(input: {id: $tag, campaignId: $c, name: "VIP", color: "#ff0000"}) { tag { id } userErrors { code field } } }`,
 			variables: ids,
@@ -372,7 +377,7 @@ func TestAnArchivedCampaignIsReadOnly(t *testing.T) {
 	admin.does(`mutation($n: ID!) { disconnect(connectionId: $n) { userErrors { code } } }`, data{"n": s.connection})
 	admin.does(archive, data{"c": s.campaign})
 	inside := []string{"updateCampaign", "startFacebookLogin", "setCampaignMember", "removeCampaignMember", "connectTelegramBot", "testConnection", "disconnect", "archiveCampaign", "sendMessage", "retryMessage",
-		"addNote", "markConversationRead", "setTyping", "tagConversation", "saveTag", "saveQuickReply", "deleteTag", "deleteQuickReply"}
+		"addNote", "markConversationRead", "setTyping", "tagConversation", "handOverConversation", "saveTag", "saveQuickReply", "deleteTag", "deleteQuickReply"}
 	for _, r := range rights() {
 		_, field, _ := strings.Cut(r.operation, ".")
 		if !slices.Contains(inside, field) {
