@@ -4510,6 +4510,7 @@ type ConversationEdge {
   cursor: Cursor!
 }
 
+"""What the platform lets be sent, by when the customer last wrote."""
 enum ReplyWindow {
   """The platform sets no limit."""
   UNLIMITED
@@ -5011,8 +5012,11 @@ type TakeConversationPayload {
   conversation: Conversation
   userErrors: [Problem!]!
 }
+"""Whom a conversation is handed to."""
 enum HandOverTarget {
+  """The app that last had it; else it is let go, for the page's main app or anybody."""
   PRIMARY_APP
+  """The people in the page's own inbox."""
   PAGE_INBOX
 }
 input HandOverConversationInput {

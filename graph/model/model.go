@@ -745,11 +745,14 @@ func (e CheckOutcome) MarshalJSON() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
+// Whom a conversation is handed to.
 type HandOverTarget string
 
 const (
+	// The app that last had it; else it is let go, for the page's main app or anybody.
 	HandOverTargetPrimaryApp HandOverTarget = "PRIMARY_APP"
-	HandOverTargetPageInbox  HandOverTarget = "PAGE_INBOX"
+	// The people in the page's own inbox.
+	HandOverTargetPageInbox HandOverTarget = "PAGE_INBOX"
 )
 
 var AllHandOverTarget = []HandOverTarget{
@@ -998,6 +1001,7 @@ func (e ProblemCode) MarshalJSON() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
+// What the platform lets be sent, by when the customer last wrote.
 type ReplyWindow string
 
 const (
