@@ -35,6 +35,8 @@ const (
 	PrefixTag            = "tag"
 	PrefixAuditEntry     = "audit"
 	PrefixFacebookLogin  = "fblogin"
+	PrefixNotice         = "notice"
+	PrefixNoticeLetter   = "letter"
 )
 
 // ID names one thing of this program: a TypeID such as conv_01jd4…, a UUIDv7 behind

@@ -25,6 +25,8 @@ import (
 	"causeway/ent/feedtrim"
 	"causeway/ent/message"
 	"causeway/ent/messagepart"
+	"causeway/ent/notice"
+	"causeway/ent/noticeletter"
 	"causeway/ent/queue"
 	"causeway/ent/queuemember"
 	"causeway/ent/quickreply"
@@ -74,6 +76,10 @@ type Client struct {
 	Message *MessageClient
 	// MessagePart is the client for interacting with the MessagePart builders.
 	MessagePart *MessagePartClient
+	// Notice is the client for interacting with the Notice builders.
+	Notice *NoticeClient
+	// NoticeLetter is the client for interacting with the NoticeLetter builders.
+	NoticeLetter *NoticeLetterClient
 	// Queue is the client for interacting with the Queue builders.
 	Queue *QueueClient
 	// QueueMember is the client for interacting with the QueueMember builders.
@@ -116,6 +122,8 @@ func (c *Client) init() {
 	c.FeedTrim = NewFeedTrimClient(c.config)
 	c.Message = NewMessageClient(c.config)
 	c.MessagePart = NewMessagePartClient(c.config)
+	c.Notice = NewNoticeClient(c.config)
+	c.NoticeLetter = NewNoticeLetterClient(c.config)
 	c.Queue = NewQueueClient(c.config)
 	c.QueueMember = NewQueueMemberClient(c.config)
 	c.QuickReply = NewQuickReplyClient(c.config)
@@ -230,6 +238,8 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		FeedTrim:       NewFeedTrimClient(cfg),
 		Message:        NewMessageClient(cfg),
 		MessagePart:    NewMessagePartClient(cfg),
+		Notice:         NewNoticeClient(cfg),
+		NoticeLetter:   NewNoticeLetterClient(cfg),
 		Queue:          NewQueueClient(cfg),
 		QueueMember:    NewQueueMemberClient(cfg),
 		QuickReply:     NewQuickReplyClient(cfg),
@@ -271,6 +281,8 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		FeedTrim:       NewFeedTrimClient(cfg),
 		Message:        NewMessageClient(cfg),
 		MessagePart:    NewMessagePartClient(cfg),
+		Notice:         NewNoticeClient(cfg),
+		NoticeLetter:   NewNoticeLetterClient(cfg),
 		Queue:          NewQueueClient(cfg),
 		QueueMember:    NewQueueMemberClient(cfg),
 		QuickReply:     NewQuickReplyClient(cfg),
@@ -311,8 +323,9 @@ func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.AccessToken, c.Attachment, c.AuditEntry, c.Campaign, c.CampaignMember,
 		c.Connection, c.Contact, c.Conversation, c.FacebookLogin, c.FeedEvent,
-		c.FeedTrim, c.Message, c.MessagePart, c.Queue, c.QueueMember, c.QuickReply,
-		c.Reaction, c.Tag, c.Tagging, c.TestReport, c.User, c.WebhookLog,
+		c.FeedTrim, c.Message, c.MessagePart, c.Notice, c.NoticeLetter, c.Queue,
+		c.QueueMember, c.QuickReply, c.Reaction, c.Tag, c.Tagging, c.TestReport,
+		c.User, c.WebhookLog,
 	} {
 		n.Use(hooks...)
 	}
@@ -324,8 +337,9 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.AccessToken, c.Attachment, c.AuditEntry, c.Campaign, c.CampaignMember,
 		c.Connection, c.Contact, c.Conversation, c.FacebookLogin, c.FeedEvent,
-		c.FeedTrim, c.Message, c.MessagePart, c.Queue, c.QueueMember, c.QuickReply,
-		c.Reaction, c.Tag, c.Tagging, c.TestReport, c.User, c.WebhookLog,
+		c.FeedTrim, c.Message, c.MessagePart, c.Notice, c.NoticeLetter, c.Queue,
+		c.QueueMember, c.QuickReply, c.Reaction, c.Tag, c.Tagging, c.TestReport,
+		c.User, c.WebhookLog,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -360,6 +374,10 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Message.mutate(ctx, m)
 	case *MessagePartMutation:
 		return c.MessagePart.mutate(ctx, m)
+	case *NoticeMutation:
+		return c.Notice.mutate(ctx, m)
+	case *NoticeLetterMutation:
+		return c.NoticeLetter.mutate(ctx, m)
 	case *QueueMutation:
 		return c.Queue.mutate(ctx, m)
 	case *QueueMemberMutation:
@@ -2752,6 +2770,336 @@ func (c *MessagePartClient) mutate(ctx context.Context, m *MessagePartMutation) 
 	}
 }
 
+// NoticeClient is a client for the Notice schema.
+type NoticeClient struct {
+	config
+}
+
+// NewNoticeClient returns a client for the Notice from the given config.
+func NewNoticeClient(c config) *NoticeClient {
+	return &NoticeClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `notice.Hooks(f(g(h())))`.
+func (c *NoticeClient) Use(hooks ...Hook) {
+	c.hooks.Notice = append(c.hooks.Notice, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `notice.Intercept(f(g(h())))`.
+func (c *NoticeClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Notice = append(c.inters.Notice, interceptors...)
+}
+
+// Create returns a builder for creating a Notice entity.
+func (c *NoticeClient) Create() *NoticeCreate {
+	mutation := newNoticeMutation(c.config, OpCreate)
+	return &NoticeCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Notice entities.
+func (c *NoticeClient) CreateBulk(builders ...*NoticeCreate) *NoticeCreateBulk {
+	return &NoticeCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *NoticeClient) MapCreateBulk(slice any, setFunc func(*NoticeCreate, int)) *NoticeCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &NoticeCreateBulk{err: fmt.Errorf("calling to NoticeClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*NoticeCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &NoticeCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Notice.
+func (c *NoticeClient) Update() *NoticeUpdate {
+	mutation := newNoticeMutation(c.config, OpUpdate)
+	return &NoticeUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *NoticeClient) UpdateOne(_m *Notice) *NoticeUpdateOne {
+	mutation := newNoticeMutation(c.config, OpUpdateOne, withNotice(_m))
+	return &NoticeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *NoticeClient) UpdateOneID(id causeway.ID) *NoticeUpdateOne {
+	mutation := newNoticeMutation(c.config, OpUpdateOne, withNoticeID(id))
+	return &NoticeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Notice.
+func (c *NoticeClient) Delete() *NoticeDelete {
+	mutation := newNoticeMutation(c.config, OpDelete)
+	return &NoticeDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *NoticeClient) DeleteOne(_m *Notice) *NoticeDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *NoticeClient) DeleteOneID(id causeway.ID) *NoticeDeleteOne {
+	builder := c.Delete().Where(notice.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &NoticeDeleteOne{builder}
+}
+
+// Query returns a query builder for Notice.
+func (c *NoticeClient) Query() *NoticeQuery {
+	return &NoticeQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeNotice},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Notice entity by its id.
+func (c *NoticeClient) Get(ctx context.Context, id causeway.ID) (*Notice, error) {
+	return c.Query().Where(notice.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *NoticeClient) GetX(ctx context.Context, id causeway.ID) *Notice {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryConnection queries the connection edge of a Notice.
+func (c *NoticeClient) QueryConnection(_m *Notice) *ConnectionQuery {
+	query := (&ConnectionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(notice.Table, notice.FieldID, id),
+			sqlgraph.To(connection.Table, connection.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, notice.ConnectionTable, notice.ConnectionColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryLetters queries the letters edge of a Notice.
+func (c *NoticeClient) QueryLetters(_m *Notice) *NoticeLetterQuery {
+	query := (&NoticeLetterClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(notice.Table, notice.FieldID, id),
+			sqlgraph.To(noticeletter.Table, noticeletter.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, notice.LettersTable, notice.LettersColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *NoticeClient) Hooks() []Hook {
+	return c.hooks.Notice
+}
+
+// Interceptors returns the client interceptors.
+func (c *NoticeClient) Interceptors() []Interceptor {
+	return c.inters.Notice
+}
+
+func (c *NoticeClient) mutate(ctx context.Context, m *NoticeMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&NoticeCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&NoticeUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&NoticeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&NoticeDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Notice mutation op: %q", m.Op())
+	}
+}
+
+// NoticeLetterClient is a client for the NoticeLetter schema.
+type NoticeLetterClient struct {
+	config
+}
+
+// NewNoticeLetterClient returns a client for the NoticeLetter from the given config.
+func NewNoticeLetterClient(c config) *NoticeLetterClient {
+	return &NoticeLetterClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `noticeletter.Hooks(f(g(h())))`.
+func (c *NoticeLetterClient) Use(hooks ...Hook) {
+	c.hooks.NoticeLetter = append(c.hooks.NoticeLetter, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `noticeletter.Intercept(f(g(h())))`.
+func (c *NoticeLetterClient) Intercept(interceptors ...Interceptor) {
+	c.inters.NoticeLetter = append(c.inters.NoticeLetter, interceptors...)
+}
+
+// Create returns a builder for creating a NoticeLetter entity.
+func (c *NoticeLetterClient) Create() *NoticeLetterCreate {
+	mutation := newNoticeLetterMutation(c.config, OpCreate)
+	return &NoticeLetterCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of NoticeLetter entities.
+func (c *NoticeLetterClient) CreateBulk(builders ...*NoticeLetterCreate) *NoticeLetterCreateBulk {
+	return &NoticeLetterCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *NoticeLetterClient) MapCreateBulk(slice any, setFunc func(*NoticeLetterCreate, int)) *NoticeLetterCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &NoticeLetterCreateBulk{err: fmt.Errorf("calling to NoticeLetterClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*NoticeLetterCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &NoticeLetterCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for NoticeLetter.
+func (c *NoticeLetterClient) Update() *NoticeLetterUpdate {
+	mutation := newNoticeLetterMutation(c.config, OpUpdate)
+	return &NoticeLetterUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *NoticeLetterClient) UpdateOne(_m *NoticeLetter) *NoticeLetterUpdateOne {
+	mutation := newNoticeLetterMutation(c.config, OpUpdateOne, withNoticeLetter(_m))
+	return &NoticeLetterUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *NoticeLetterClient) UpdateOneID(id causeway.ID) *NoticeLetterUpdateOne {
+	mutation := newNoticeLetterMutation(c.config, OpUpdateOne, withNoticeLetterID(id))
+	return &NoticeLetterUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for NoticeLetter.
+func (c *NoticeLetterClient) Delete() *NoticeLetterDelete {
+	mutation := newNoticeLetterMutation(c.config, OpDelete)
+	return &NoticeLetterDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *NoticeLetterClient) DeleteOne(_m *NoticeLetter) *NoticeLetterDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *NoticeLetterClient) DeleteOneID(id causeway.ID) *NoticeLetterDeleteOne {
+	builder := c.Delete().Where(noticeletter.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &NoticeLetterDeleteOne{builder}
+}
+
+// Query returns a query builder for NoticeLetter.
+func (c *NoticeLetterClient) Query() *NoticeLetterQuery {
+	return &NoticeLetterQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeNoticeLetter},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a NoticeLetter entity by its id.
+func (c *NoticeLetterClient) Get(ctx context.Context, id causeway.ID) (*NoticeLetter, error) {
+	return c.Query().Where(noticeletter.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *NoticeLetterClient) GetX(ctx context.Context, id causeway.ID) *NoticeLetter {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryNotice queries the notice edge of a NoticeLetter.
+func (c *NoticeLetterClient) QueryNotice(_m *NoticeLetter) *NoticeQuery {
+	query := (&NoticeClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(noticeletter.Table, noticeletter.FieldID, id),
+			sqlgraph.To(notice.Table, notice.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, noticeletter.NoticeTable, noticeletter.NoticeColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryUser queries the user edge of a NoticeLetter.
+func (c *NoticeLetterClient) QueryUser(_m *NoticeLetter) *UserQuery {
+	query := (&UserClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(noticeletter.Table, noticeletter.FieldID, id),
+			sqlgraph.To(user.Table, user.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, noticeletter.UserTable, noticeletter.UserColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *NoticeLetterClient) Hooks() []Hook {
+	return c.hooks.NoticeLetter
+}
+
+// Interceptors returns the client interceptors.
+func (c *NoticeLetterClient) Interceptors() []Interceptor {
+	return c.inters.NoticeLetter
+}
+
+func (c *NoticeLetterClient) mutate(ctx context.Context, m *NoticeLetterMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&NoticeLetterCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&NoticeLetterUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&NoticeLetterUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&NoticeLetterDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown NoticeLetter mutation op: %q", m.Op())
+	}
+}
+
 // QueueClient is a client for the Queue schema.
 type QueueClient struct {
 	config
@@ -4177,14 +4525,14 @@ type (
 	hooks struct {
 		AccessToken, Attachment, AuditEntry, Campaign, CampaignMember, Connection,
 		Contact, Conversation, FacebookLogin, FeedEvent, FeedTrim, Message,
-		MessagePart, Queue, QueueMember, QuickReply, Reaction, Tag, Tagging,
-		TestReport, User, WebhookLog []ent.Hook
+		MessagePart, Notice, NoticeLetter, Queue, QueueMember, QuickReply, Reaction,
+		Tag, Tagging, TestReport, User, WebhookLog []ent.Hook
 	}
 	inters struct {
 		AccessToken, Attachment, AuditEntry, Campaign, CampaignMember, Connection,
 		Contact, Conversation, FacebookLogin, FeedEvent, FeedTrim, Message,
-		MessagePart, Queue, QueueMember, QuickReply, Reaction, Tag, Tagging,
-		TestReport, User, WebhookLog []ent.Interceptor
+		MessagePart, Notice, NoticeLetter, Queue, QueueMember, QuickReply, Reaction,
+		Tag, Tagging, TestReport, User, WebhookLog []ent.Interceptor
 	}
 )
 

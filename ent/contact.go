@@ -38,6 +38,8 @@ type Contact struct {
 	Language *string `json:"language,omitempty"`
 	// Blocked holds the value of the "blocked" field.
 	Blocked bool `json:"blocked,omitempty"`
+	// as of when blocked is known to be so; empty: it was never told
+	BlockedAt *time.Time `json:"blocked_at,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// what the picture kept was fetched by
@@ -114,7 +116,7 @@ func (*Contact) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case contact.FieldAccountID, contact.FieldPlatform, contact.FieldExternalID, contact.FieldName, contact.FieldUsername, contact.FieldLanguage, contact.FieldAvatarRef, contact.FieldAvatarHash, contact.FieldAvatarType, contact.FieldProfile, contact.FieldQueueKey:
 			values[i] = new(sql.NullString)
-		case contact.FieldCreatedAt, contact.FieldDescribedAt, contact.FieldNextTryAt, contact.FieldLeasedUntil:
+		case contact.FieldBlockedAt, contact.FieldCreatedAt, contact.FieldDescribedAt, contact.FieldNextTryAt, contact.FieldLeasedUntil:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -192,6 +194,13 @@ func (_m *Contact) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field blocked", values[i])
 			} else if value.Valid {
 				_m.Blocked = value.Bool
+			}
+		case contact.FieldBlockedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field blocked_at", values[i])
+			} else if value.Valid {
+				_m.BlockedAt = new(time.Time)
+				*_m.BlockedAt = value.Time
 			}
 		case contact.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -342,6 +351,11 @@ func (_m *Contact) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("blocked=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Blocked))
+	builder.WriteString(", ")
+	if v := _m.BlockedAt; v != nil {
+		builder.WriteString("blocked_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")
 	builder.WriteString(_m.CreatedAt.Format(time.ANSIC))

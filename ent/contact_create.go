@@ -105,6 +105,20 @@ func (_c *ContactCreate) SetNillableBlocked(v *bool) *ContactCreate {
 	return _c
 }
 
+// SetBlockedAt sets the "blocked_at" field.
+func (_c *ContactCreate) SetBlockedAt(v time.Time) *ContactCreate {
+	_c.mutation.SetBlockedAt(v)
+	return _c
+}
+
+// SetNillableBlockedAt sets the "blocked_at" field if the given value is not nil.
+func (_c *ContactCreate) SetNillableBlockedAt(v *time.Time) *ContactCreate {
+	if v != nil {
+		_c.SetBlockedAt(*v)
+	}
+	return _c
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (_c *ContactCreate) SetCreatedAt(v time.Time) *ContactCreate {
 	_c.mutation.SetCreatedAt(v)
@@ -458,6 +472,10 @@ func (_c *ContactCreate) createSpec() (*Contact, *sqlgraph.CreateSpec) {
 		_spec.SetField(contact.FieldBlocked, field.TypeBool, value)
 		_node.Blocked = value
 	}
+	if value, ok := _c.mutation.BlockedAt(); ok {
+		_spec.SetField(contact.FieldBlockedAt, field.TypeTime, value)
+		_node.BlockedAt = &value
+	}
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(contact.FieldCreatedAt, field.TypeTime, value)
 		_node.CreatedAt = value
@@ -656,6 +674,24 @@ func (u *ContactUpsert) SetBlocked(v bool) *ContactUpsert {
 // UpdateBlocked sets the "blocked" field to the value that was provided on create.
 func (u *ContactUpsert) UpdateBlocked() *ContactUpsert {
 	u.SetExcluded(contact.FieldBlocked)
+	return u
+}
+
+// SetBlockedAt sets the "blocked_at" field.
+func (u *ContactUpsert) SetBlockedAt(v time.Time) *ContactUpsert {
+	u.Set(contact.FieldBlockedAt, v)
+	return u
+}
+
+// UpdateBlockedAt sets the "blocked_at" field to the value that was provided on create.
+func (u *ContactUpsert) UpdateBlockedAt() *ContactUpsert {
+	u.SetExcluded(contact.FieldBlockedAt)
+	return u
+}
+
+// ClearBlockedAt clears the value of the "blocked_at" field.
+func (u *ContactUpsert) ClearBlockedAt() *ContactUpsert {
+	u.SetNull(contact.FieldBlockedAt)
 	return u
 }
 
@@ -947,6 +983,27 @@ func (u *ContactUpsertOne) SetBlocked(v bool) *ContactUpsertOne {
 func (u *ContactUpsertOne) UpdateBlocked() *ContactUpsertOne {
 	return u.Update(func(s *ContactUpsert) {
 		s.UpdateBlocked()
+	})
+}
+
+// SetBlockedAt sets the "blocked_at" field.
+func (u *ContactUpsertOne) SetBlockedAt(v time.Time) *ContactUpsertOne {
+	return u.Update(func(s *ContactUpsert) {
+		s.SetBlockedAt(v)
+	})
+}
+
+// UpdateBlockedAt sets the "blocked_at" field to the value that was provided on create.
+func (u *ContactUpsertOne) UpdateBlockedAt() *ContactUpsertOne {
+	return u.Update(func(s *ContactUpsert) {
+		s.UpdateBlockedAt()
+	})
+}
+
+// ClearBlockedAt clears the value of the "blocked_at" field.
+func (u *ContactUpsertOne) ClearBlockedAt() *ContactUpsertOne {
+	return u.Update(func(s *ContactUpsert) {
+		s.ClearBlockedAt()
 	})
 }
 
@@ -1428,6 +1485,27 @@ func (u *ContactUpsertBulk) SetBlocked(v bool) *ContactUpsertBulk {
 func (u *ContactUpsertBulk) UpdateBlocked() *ContactUpsertBulk {
 	return u.Update(func(s *ContactUpsert) {
 		s.UpdateBlocked()
+	})
+}
+
+// SetBlockedAt sets the "blocked_at" field.
+func (u *ContactUpsertBulk) SetBlockedAt(v time.Time) *ContactUpsertBulk {
+	return u.Update(func(s *ContactUpsert) {
+		s.SetBlockedAt(v)
+	})
+}
+
+// UpdateBlockedAt sets the "blocked_at" field to the value that was provided on create.
+func (u *ContactUpsertBulk) UpdateBlockedAt() *ContactUpsertBulk {
+	return u.Update(func(s *ContactUpsert) {
+		s.UpdateBlockedAt()
+	})
+}
+
+// ClearBlockedAt clears the value of the "blocked_at" field.
+func (u *ContactUpsertBulk) ClearBlockedAt() *ContactUpsertBulk {
+	return u.Update(func(s *ContactUpsert) {
+		s.ClearBlockedAt()
 	})
 }
 

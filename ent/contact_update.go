@@ -113,6 +113,26 @@ func (_u *ContactUpdate) SetNillableBlocked(v *bool) *ContactUpdate {
 	return _u
 }
 
+// SetBlockedAt sets the "blocked_at" field.
+func (_u *ContactUpdate) SetBlockedAt(v time.Time) *ContactUpdate {
+	_u.mutation.SetBlockedAt(v)
+	return _u
+}
+
+// SetNillableBlockedAt sets the "blocked_at" field if the given value is not nil.
+func (_u *ContactUpdate) SetNillableBlockedAt(v *time.Time) *ContactUpdate {
+	if v != nil {
+		_u.SetBlockedAt(*v)
+	}
+	return _u
+}
+
+// ClearBlockedAt clears the value of the "blocked_at" field.
+func (_u *ContactUpdate) ClearBlockedAt() *ContactUpdate {
+	_u.mutation.ClearBlockedAt()
+	return _u
+}
+
 // SetAvatarRef sets the "avatar_ref" field.
 func (_u *ContactUpdate) SetAvatarRef(v string) *ContactUpdate {
 	_u.mutation.SetAvatarRef(v)
@@ -388,6 +408,12 @@ func (_u *ContactUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.Blocked(); ok {
 		_spec.SetField(contact.FieldBlocked, field.TypeBool, value)
 	}
+	if value, ok := _u.mutation.BlockedAt(); ok {
+		_spec.SetField(contact.FieldBlockedAt, field.TypeTime, value)
+	}
+	if _u.mutation.BlockedAtCleared() {
+		_spec.ClearField(contact.FieldBlockedAt, field.TypeTime)
+	}
 	if value, ok := _u.mutation.AvatarRef(); ok {
 		_spec.SetField(contact.FieldAvatarRef, field.TypeString, value)
 	}
@@ -582,6 +608,26 @@ func (_u *ContactUpdateOne) SetNillableBlocked(v *bool) *ContactUpdateOne {
 	if v != nil {
 		_u.SetBlocked(*v)
 	}
+	return _u
+}
+
+// SetBlockedAt sets the "blocked_at" field.
+func (_u *ContactUpdateOne) SetBlockedAt(v time.Time) *ContactUpdateOne {
+	_u.mutation.SetBlockedAt(v)
+	return _u
+}
+
+// SetNillableBlockedAt sets the "blocked_at" field if the given value is not nil.
+func (_u *ContactUpdateOne) SetNillableBlockedAt(v *time.Time) *ContactUpdateOne {
+	if v != nil {
+		_u.SetBlockedAt(*v)
+	}
+	return _u
+}
+
+// ClearBlockedAt clears the value of the "blocked_at" field.
+func (_u *ContactUpdateOne) ClearBlockedAt() *ContactUpdateOne {
+	_u.mutation.ClearBlockedAt()
 	return _u
 }
 
@@ -889,6 +935,12 @@ func (_u *ContactUpdateOne) sqlSave(ctx context.Context) (_node *Contact, err er
 	}
 	if value, ok := _u.mutation.Blocked(); ok {
 		_spec.SetField(contact.FieldBlocked, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.BlockedAt(); ok {
+		_spec.SetField(contact.FieldBlockedAt, field.TypeTime, value)
+	}
+	if _u.mutation.BlockedAtCleared() {
+		_spec.ClearField(contact.FieldBlockedAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.AvatarRef(); ok {
 		_spec.SetField(contact.FieldAvatarRef, field.TypeString, value)

@@ -16,6 +16,8 @@ import (
 	"causeway/ent/feedtrim"
 	"causeway/ent/message"
 	"causeway/ent/messagepart"
+	"causeway/ent/notice"
+	"causeway/ent/noticeletter"
 	"causeway/ent/queue"
 	"causeway/ent/queuemember"
 	"causeway/ent/quickreply"
@@ -107,6 +109,8 @@ func checkColumn(t, c string) error {
 			feedtrim.Table:       feedtrim.ValidColumn,
 			message.Table:        message.ValidColumn,
 			messagepart.Table:    messagepart.ValidColumn,
+			notice.Table:         notice.ValidColumn,
+			noticeletter.Table:   noticeletter.ValidColumn,
 			queue.Table:          queue.ValidColumn,
 			queuemember.Table:    queuemember.ValidColumn,
 			quickreply.Table:     quickreply.ValidColumn,

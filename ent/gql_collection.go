@@ -16,6 +16,8 @@ import (
 	"causeway/ent/feedtrim"
 	"causeway/ent/message"
 	"causeway/ent/messagepart"
+	"causeway/ent/notice"
+	"causeway/ent/noticeletter"
 	"causeway/ent/queue"
 	"causeway/ent/queuemember"
 	"causeway/ent/quickreply"
@@ -1065,6 +1067,11 @@ func (_q *ContactQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 			if _, ok := fieldSeen[contact.FieldBlocked]; !ok {
 				selectedFields = append(selectedFields, contact.FieldBlocked)
 				fieldSeen[contact.FieldBlocked] = struct{}{}
+			}
+		case "blockedAt":
+			if _, ok := fieldSeen[contact.FieldBlockedAt]; !ok {
+				selectedFields = append(selectedFields, contact.FieldBlockedAt)
+				fieldSeen[contact.FieldBlockedAt] = struct{}{}
 			}
 		case "createdAt":
 			if _, ok := fieldSeen[contact.FieldCreatedAt]; !ok {
@@ -2240,6 +2247,266 @@ func newMessagePartPaginateArgs(rv map[string]any) *messagepartPaginateArgs {
 }
 
 // CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *NoticeQuery) CollectFields(ctx context.Context, satisfies ...string) (*NoticeQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *NoticeQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
+	path = append([]string(nil), path...)
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(notice.Columns))
+		selectedFields = []string{notice.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "connection":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&ConnectionClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, connectionImplementors)...); err != nil {
+				return err
+			}
+			if _q.withConnection != nil {
+				query.ctx.Fields = nil
+			}
+			_q.withConnection = query
+			if _, ok := fieldSeen[notice.FieldConnectionID]; !ok {
+				selectedFields = append(selectedFields, notice.FieldConnectionID)
+				fieldSeen[notice.FieldConnectionID] = struct{}{}
+			}
+
+		case "letters":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&NoticeLetterClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, false, opCtx, field, path, mayAddCondition(satisfies, noticeletterImplementors)...); err != nil {
+				return err
+			}
+			_q.WithNamedLetters(alias, func(wq *NoticeLetterQuery) {
+				*wq = *query
+			})
+		case "campaignID":
+			if _, ok := fieldSeen[notice.FieldCampaignID]; !ok {
+				selectedFields = append(selectedFields, notice.FieldCampaignID)
+				fieldSeen[notice.FieldCampaignID] = struct{}{}
+			}
+		case "connectionID":
+			if _, ok := fieldSeen[notice.FieldConnectionID]; !ok {
+				selectedFields = append(selectedFields, notice.FieldConnectionID)
+				fieldSeen[notice.FieldConnectionID] = struct{}{}
+			}
+		case "openedAt":
+			if _, ok := fieldSeen[notice.FieldOpenedAt]; !ok {
+				selectedFields = append(selectedFields, notice.FieldOpenedAt)
+				fieldSeen[notice.FieldOpenedAt] = struct{}{}
+			}
+		case "closedAt":
+			if _, ok := fieldSeen[notice.FieldClosedAt]; !ok {
+				selectedFields = append(selectedFields, notice.FieldClosedAt)
+				fieldSeen[notice.FieldClosedAt] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	if !unknownSeen {
+		_q.Select(selectedFields...)
+	}
+	return nil
+}
+
+type noticePaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []NoticePaginateOption
+}
+
+func newNoticePaginateArgs(rv map[string]any) *noticePaginateArgs {
+	args := &noticePaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *NoticeLetterQuery) CollectFields(ctx context.Context, satisfies ...string) (*NoticeLetterQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *NoticeLetterQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
+	path = append([]string(nil), path...)
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(noticeletter.Columns))
+		selectedFields = []string{noticeletter.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "notice":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&NoticeClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, noticeImplementors)...); err != nil {
+				return err
+			}
+			if _q.withNotice != nil {
+				query.ctx.Fields = nil
+			}
+			_q.withNotice = query
+			if _, ok := fieldSeen[noticeletter.FieldNoticeID]; !ok {
+				selectedFields = append(selectedFields, noticeletter.FieldNoticeID)
+				fieldSeen[noticeletter.FieldNoticeID] = struct{}{}
+			}
+
+		case "user":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&UserClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, userImplementors)...); err != nil {
+				return err
+			}
+			if _q.withUser != nil {
+				query.ctx.Fields = nil
+			}
+			_q.withUser = query
+			if _, ok := fieldSeen[noticeletter.FieldUserID]; !ok {
+				selectedFields = append(selectedFields, noticeletter.FieldUserID)
+				fieldSeen[noticeletter.FieldUserID] = struct{}{}
+			}
+		case "campaignID":
+			if _, ok := fieldSeen[noticeletter.FieldCampaignID]; !ok {
+				selectedFields = append(selectedFields, noticeletter.FieldCampaignID)
+				fieldSeen[noticeletter.FieldCampaignID] = struct{}{}
+			}
+		case "noticeID":
+			if _, ok := fieldSeen[noticeletter.FieldNoticeID]; !ok {
+				selectedFields = append(selectedFields, noticeletter.FieldNoticeID)
+				fieldSeen[noticeletter.FieldNoticeID] = struct{}{}
+			}
+		case "userID":
+			if _, ok := fieldSeen[noticeletter.FieldUserID]; !ok {
+				selectedFields = append(selectedFields, noticeletter.FieldUserID)
+				fieldSeen[noticeletter.FieldUserID] = struct{}{}
+			}
+		case "state":
+			if _, ok := fieldSeen[noticeletter.FieldState]; !ok {
+				selectedFields = append(selectedFields, noticeletter.FieldState)
+				fieldSeen[noticeletter.FieldState] = struct{}{}
+			}
+		case "createdAt":
+			if _, ok := fieldSeen[noticeletter.FieldCreatedAt]; !ok {
+				selectedFields = append(selectedFields, noticeletter.FieldCreatedAt)
+				fieldSeen[noticeletter.FieldCreatedAt] = struct{}{}
+			}
+		case "sentAt":
+			if _, ok := fieldSeen[noticeletter.FieldSentAt]; !ok {
+				selectedFields = append(selectedFields, noticeletter.FieldSentAt)
+				fieldSeen[noticeletter.FieldSentAt] = struct{}{}
+			}
+		case "queueKey":
+			if _, ok := fieldSeen[noticeletter.FieldQueueKey]; !ok {
+				selectedFields = append(selectedFields, noticeletter.FieldQueueKey)
+				fieldSeen[noticeletter.FieldQueueKey] = struct{}{}
+			}
+		case "queueOrder":
+			if _, ok := fieldSeen[noticeletter.FieldQueueOrder]; !ok {
+				selectedFields = append(selectedFields, noticeletter.FieldQueueOrder)
+				fieldSeen[noticeletter.FieldQueueOrder] = struct{}{}
+			}
+		case "nextTryAt":
+			if _, ok := fieldSeen[noticeletter.FieldNextTryAt]; !ok {
+				selectedFields = append(selectedFields, noticeletter.FieldNextTryAt)
+				fieldSeen[noticeletter.FieldNextTryAt] = struct{}{}
+			}
+		case "attempts":
+			if _, ok := fieldSeen[noticeletter.FieldAttempts]; !ok {
+				selectedFields = append(selectedFields, noticeletter.FieldAttempts)
+				fieldSeen[noticeletter.FieldAttempts] = struct{}{}
+			}
+		case "leasedUntil":
+			if _, ok := fieldSeen[noticeletter.FieldLeasedUntil]; !ok {
+				selectedFields = append(selectedFields, noticeletter.FieldLeasedUntil)
+				fieldSeen[noticeletter.FieldLeasedUntil] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	if !unknownSeen {
+		_q.Select(selectedFields...)
+	}
+	return nil
+}
+
+type noticeletterPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []NoticeLetterPaginateOption
+}
+
+func newNoticeLetterPaginateArgs(rv map[string]any) *noticeletterPaginateArgs {
+	args := &noticeletterPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
 func (_q *QueueQuery) CollectFields(ctx context.Context, satisfies ...string) (*QueueQuery, error) {
 	fc := graphql.GetFieldContext(ctx)
 	if fc == nil {
@@ -3149,6 +3416,16 @@ func (_q *WebhookLogQuery) collectField(ctx context.Context, oneNode bool, opCtx
 			if _, ok := fieldSeen[webhooklog.FieldAttempts]; !ok {
 				selectedFields = append(selectedFields, webhooklog.FieldAttempts)
 				fieldSeen[webhooklog.FieldAttempts] = struct{}{}
+			}
+		case "attemptsBefore":
+			if _, ok := fieldSeen[webhooklog.FieldAttemptsBefore]; !ok {
+				selectedFields = append(selectedFields, webhooklog.FieldAttemptsBefore)
+				fieldSeen[webhooklog.FieldAttemptsBefore] = struct{}{}
+			}
+		case "appliedBefore":
+			if _, ok := fieldSeen[webhooklog.FieldAppliedBefore]; !ok {
+				selectedFields = append(selectedFields, webhooklog.FieldAppliedBefore)
+				fieldSeen[webhooklog.FieldAppliedBefore] = struct{}{}
 			}
 		case "leasedUntil":
 			if _, ok := fieldSeen[webhooklog.FieldLeasedUntil]; !ok {

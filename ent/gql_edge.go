@@ -416,6 +416,42 @@ func (_m *MessagePart) Message(ctx context.Context) (*Message, error) {
 	return result, err
 }
 
+func (_m *Notice) Connection(ctx context.Context) (*Connection, error) {
+	result, err := _m.Edges.ConnectionOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryConnection().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *Notice) Letters(ctx context.Context) (result []*NoticeLetter, err error) {
+	if fc := graphql.GetFieldContext(ctx); fc != nil && fc.Field.Alias != "" {
+		result, err = _m.NamedLetters(graphql.GetFieldContext(ctx).Field.Alias)
+	} else {
+		result, err = _m.Edges.LettersOrErr()
+	}
+	if IsNotLoaded(err) {
+		result, err = _m.QueryLetters().All(ctx)
+	}
+	return result, err
+}
+
+func (_m *NoticeLetter) Notice(ctx context.Context) (*Notice, error) {
+	result, err := _m.Edges.NoticeOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryNotice().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *NoticeLetter) User(ctx context.Context) (*User, error) {
+	result, err := _m.Edges.UserOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryUser().Only(ctx)
+	}
+	return result, err
+}
+
 func (_m *Queue) Campaign(ctx context.Context) (*Campaign, error) {
 	result, err := _m.Edges.CampaignOrErr()
 	if IsNotLoaded(err) {

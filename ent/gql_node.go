@@ -17,6 +17,8 @@ import (
 	"causeway/ent/feedtrim"
 	"causeway/ent/message"
 	"causeway/ent/messagepart"
+	"causeway/ent/notice"
+	"causeway/ent/noticeletter"
 	"causeway/ent/queue"
 	"causeway/ent/queuemember"
 	"causeway/ent/quickreply"
@@ -102,6 +104,16 @@ var messagepartImplementors = []string{"MessagePart", "Node"}
 
 // IsNode implements the Node interface check for GQLGen.
 func (*MessagePart) IsNode() {}
+
+var noticeImplementors = []string{"Notice", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*Notice) IsNode() {}
+
+var noticeletterImplementors = []string{"NoticeLetter", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*NoticeLetter) IsNode() {}
 
 var queueImplementors = []string{"Queue", "Node"}
 
@@ -366,6 +378,32 @@ func (c *Client) noder(ctx context.Context, table string, id causeway.ID) (Noder
 			Where(messagepart.ID(uid))
 		if fc := graphql.GetFieldContext(ctx); fc != nil {
 			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, messagepartImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
+	case notice.Table:
+		var uid causeway.ID
+		if err := uid.UnmarshalGQL(id); err != nil {
+			return nil, err
+		}
+		query := c.Notice.Query().
+			Where(notice.ID(uid))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, noticeImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
+	case noticeletter.Table:
+		var uid causeway.ID
+		if err := uid.UnmarshalGQL(id); err != nil {
+			return nil, err
+		}
+		query := c.NoticeLetter.Query().
+			Where(noticeletter.ID(uid))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, noticeletterImplementors...); err != nil {
 				return nil, err
 			}
 		}
@@ -743,6 +781,38 @@ func (c *Client) noders(ctx context.Context, table string, ids []causeway.ID) ([
 		query := c.MessagePart.Query().
 			Where(messagepart.IDIn(ids...))
 		query, err := query.CollectFields(ctx, messagepartImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
+	case notice.Table:
+		query := c.Notice.Query().
+			Where(notice.IDIn(ids...))
+		query, err := query.CollectFields(ctx, noticeImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
+	case noticeletter.Table:
+		query := c.NoticeLetter.Query().
+			Where(noticeletter.IDIn(ids...))
+		query, err := query.CollectFields(ctx, noticeletterImplementors...)
 		if err != nil {
 			return nil, err
 		}

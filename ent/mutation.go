@@ -17,6 +17,8 @@ import (
 	"causeway/ent/feedtrim"
 	"causeway/ent/message"
 	"causeway/ent/messagepart"
+	"causeway/ent/notice"
+	"causeway/ent/noticeletter"
 	"causeway/ent/predicate"
 	"causeway/ent/queue"
 	"causeway/ent/queuemember"
@@ -61,6 +63,8 @@ const (
 	TypeFeedTrim       = "FeedTrim"
 	TypeMessage        = "Message"
 	TypeMessagePart    = "MessagePart"
+	TypeNotice         = "Notice"
+	TypeNoticeLetter   = "NoticeLetter"
 	TypeQueue          = "Queue"
 	TypeQueueMember    = "QueueMember"
 	TypeQuickReply     = "QuickReply"
@@ -9449,6 +9453,7 @@ type ContactMutation struct {
 	username             *string
 	language             *string
 	blocked              *bool
+	blocked_at           *time.Time
 	created_at           *time.Time
 	avatar_ref           *string
 	avatar_hash          *string
@@ -9925,6 +9930,55 @@ func (m *ContactMutation) OldBlocked(ctx context.Context) (v bool, err error) {
 // ResetBlocked resets all changes to the "blocked" field.
 func (m *ContactMutation) ResetBlocked() {
 	m.blocked = nil
+}
+
+// SetBlockedAt sets the "blocked_at" field.
+func (m *ContactMutation) SetBlockedAt(t time.Time) {
+	m.blocked_at = &t
+}
+
+// BlockedAt returns the value of the "blocked_at" field in the mutation.
+func (m *ContactMutation) BlockedAt() (r time.Time, exists bool) {
+	v := m.blocked_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBlockedAt returns the old "blocked_at" field's value of the Contact entity.
+// If the Contact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactMutation) OldBlockedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBlockedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBlockedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBlockedAt: %w", err)
+	}
+	return oldValue.BlockedAt, nil
+}
+
+// ClearBlockedAt clears the value of the "blocked_at" field.
+func (m *ContactMutation) ClearBlockedAt() {
+	m.blocked_at = nil
+	m.clearedFields[contact.FieldBlockedAt] = struct{}{}
+}
+
+// BlockedAtCleared returns if the "blocked_at" field was cleared in this mutation.
+func (m *ContactMutation) BlockedAtCleared() bool {
+	_, ok := m.clearedFields[contact.FieldBlockedAt]
+	return ok
+}
+
+// ResetBlockedAt resets all changes to the "blocked_at" field.
+func (m *ContactMutation) ResetBlockedAt() {
+	m.blocked_at = nil
+	delete(m.clearedFields, contact.FieldBlockedAt)
 }
 
 // SetCreatedAt sets the "created_at" field.
@@ -10569,7 +10623,7 @@ func (m *ContactMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ContactMutation) Fields() []string {
-	fields := make([]string, 0, 20)
+	fields := make([]string, 0, 21)
 	if m.campaign_id != nil {
 		fields = append(fields, contact.FieldCampaignID)
 	}
@@ -10596,6 +10650,9 @@ func (m *ContactMutation) Fields() []string {
 	}
 	if m.blocked != nil {
 		fields = append(fields, contact.FieldBlocked)
+	}
+	if m.blocked_at != nil {
+		fields = append(fields, contact.FieldBlockedAt)
 	}
 	if m.created_at != nil {
 		fields = append(fields, contact.FieldCreatedAt)
@@ -10656,6 +10713,8 @@ func (m *ContactMutation) Field(name string) (ent.Value, bool) {
 		return m.Language()
 	case contact.FieldBlocked:
 		return m.Blocked()
+	case contact.FieldBlockedAt:
+		return m.BlockedAt()
 	case contact.FieldCreatedAt:
 		return m.CreatedAt()
 	case contact.FieldAvatarRef:
@@ -10705,6 +10764,8 @@ func (m *ContactMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldLanguage(ctx)
 	case contact.FieldBlocked:
 		return m.OldBlocked(ctx)
+	case contact.FieldBlockedAt:
+		return m.OldBlockedAt(ctx)
 	case contact.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	case contact.FieldAvatarRef:
@@ -10798,6 +10859,13 @@ func (m *ContactMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetBlocked(v)
+		return nil
+	case contact.FieldBlockedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBlockedAt(v)
 		return nil
 	case contact.FieldCreatedAt:
 		v, ok := value.(time.Time)
@@ -10939,6 +11007,9 @@ func (m *ContactMutation) ClearedFields() []string {
 	if m.FieldCleared(contact.FieldLanguage) {
 		fields = append(fields, contact.FieldLanguage)
 	}
+	if m.FieldCleared(contact.FieldBlockedAt) {
+		fields = append(fields, contact.FieldBlockedAt)
+	}
 	if m.FieldCleared(contact.FieldAvatarRef) {
 		fields = append(fields, contact.FieldAvatarRef)
 	}
@@ -10979,6 +11050,9 @@ func (m *ContactMutation) ClearField(name string) error {
 		return nil
 	case contact.FieldLanguage:
 		m.ClearLanguage()
+		return nil
+	case contact.FieldBlockedAt:
+		m.ClearBlockedAt()
 		return nil
 	case contact.FieldAvatarRef:
 		m.ClearAvatarRef()
@@ -11035,6 +11109,9 @@ func (m *ContactMutation) ResetField(name string) error {
 		return nil
 	case contact.FieldBlocked:
 		m.ResetBlocked()
+		return nil
+	case contact.FieldBlockedAt:
+		m.ResetBlockedAt()
 		return nil
 	case contact.FieldCreatedAt:
 		m.ResetCreatedAt()
@@ -20326,6 +20403,1743 @@ func (m *MessagePartMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown MessagePart edge %s", name)
 }
 
+// NoticeMutation represents an operation that mutates the Notice nodes in the graph.
+type NoticeMutation struct {
+	config
+	op                Op
+	typ               string
+	id                *causeway.ID
+	campaign_id       *causeway.ID
+	opened_at         *time.Time
+	closed_at         *time.Time
+	clearedFields     map[string]struct{}
+	connection        *causeway.ID
+	clearedconnection bool
+	letters           map[causeway.ID]struct{}
+	removedletters    map[causeway.ID]struct{}
+	clearedletters    bool
+	done              bool
+	oldValue          func(context.Context) (*Notice, error)
+	predicates        []predicate.Notice
+}
+
+var _ ent.Mutation = (*NoticeMutation)(nil)
+
+// noticeOption allows management of the mutation configuration using functional options.
+type noticeOption func(*NoticeMutation)
+
+// newNoticeMutation creates new mutation for the Notice entity.
+func newNoticeMutation(c config, op Op, opts ...noticeOption) *NoticeMutation {
+	m := &NoticeMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeNotice,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withNoticeID sets the ID field of the mutation.
+func withNoticeID(id causeway.ID) noticeOption {
+	return func(m *NoticeMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Notice
+		)
+		m.oldValue = func(ctx context.Context) (*Notice, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Notice.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withNotice sets the old Notice of the mutation.
+func withNotice(node *Notice) noticeOption {
+	return func(m *NoticeMutation) {
+		m.oldValue = func(context.Context) (*Notice, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m NoticeMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m NoticeMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Notice entities.
+func (m *NoticeMutation) SetID(id causeway.ID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *NoticeMutation) ID() (id causeway.ID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *NoticeMutation) IDs(ctx context.Context) ([]causeway.ID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []causeway.ID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Notice.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCampaignID sets the "campaign_id" field.
+func (m *NoticeMutation) SetCampaignID(c causeway.ID) {
+	m.campaign_id = &c
+}
+
+// CampaignID returns the value of the "campaign_id" field in the mutation.
+func (m *NoticeMutation) CampaignID() (r causeway.ID, exists bool) {
+	v := m.campaign_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCampaignID returns the old "campaign_id" field's value of the Notice entity.
+// If the Notice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeMutation) OldCampaignID(ctx context.Context) (v causeway.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCampaignID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCampaignID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCampaignID: %w", err)
+	}
+	return oldValue.CampaignID, nil
+}
+
+// ResetCampaignID resets all changes to the "campaign_id" field.
+func (m *NoticeMutation) ResetCampaignID() {
+	m.campaign_id = nil
+}
+
+// SetConnectionID sets the "connection_id" field.
+func (m *NoticeMutation) SetConnectionID(c causeway.ID) {
+	m.connection = &c
+}
+
+// ConnectionID returns the value of the "connection_id" field in the mutation.
+func (m *NoticeMutation) ConnectionID() (r causeway.ID, exists bool) {
+	v := m.connection
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConnectionID returns the old "connection_id" field's value of the Notice entity.
+// If the Notice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeMutation) OldConnectionID(ctx context.Context) (v causeway.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConnectionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConnectionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConnectionID: %w", err)
+	}
+	return oldValue.ConnectionID, nil
+}
+
+// ResetConnectionID resets all changes to the "connection_id" field.
+func (m *NoticeMutation) ResetConnectionID() {
+	m.connection = nil
+}
+
+// SetOpenedAt sets the "opened_at" field.
+func (m *NoticeMutation) SetOpenedAt(t time.Time) {
+	m.opened_at = &t
+}
+
+// OpenedAt returns the value of the "opened_at" field in the mutation.
+func (m *NoticeMutation) OpenedAt() (r time.Time, exists bool) {
+	v := m.opened_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOpenedAt returns the old "opened_at" field's value of the Notice entity.
+// If the Notice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeMutation) OldOpenedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOpenedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOpenedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOpenedAt: %w", err)
+	}
+	return oldValue.OpenedAt, nil
+}
+
+// ResetOpenedAt resets all changes to the "opened_at" field.
+func (m *NoticeMutation) ResetOpenedAt() {
+	m.opened_at = nil
+}
+
+// SetClosedAt sets the "closed_at" field.
+func (m *NoticeMutation) SetClosedAt(t time.Time) {
+	m.closed_at = &t
+}
+
+// ClosedAt returns the value of the "closed_at" field in the mutation.
+func (m *NoticeMutation) ClosedAt() (r time.Time, exists bool) {
+	v := m.closed_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldClosedAt returns the old "closed_at" field's value of the Notice entity.
+// If the Notice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeMutation) OldClosedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldClosedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldClosedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldClosedAt: %w", err)
+	}
+	return oldValue.ClosedAt, nil
+}
+
+// ClearClosedAt clears the value of the "closed_at" field.
+func (m *NoticeMutation) ClearClosedAt() {
+	m.closed_at = nil
+	m.clearedFields[notice.FieldClosedAt] = struct{}{}
+}
+
+// ClosedAtCleared returns if the "closed_at" field was cleared in this mutation.
+func (m *NoticeMutation) ClosedAtCleared() bool {
+	_, ok := m.clearedFields[notice.FieldClosedAt]
+	return ok
+}
+
+// ResetClosedAt resets all changes to the "closed_at" field.
+func (m *NoticeMutation) ResetClosedAt() {
+	m.closed_at = nil
+	delete(m.clearedFields, notice.FieldClosedAt)
+}
+
+// ClearConnection clears the "connection" edge to the Connection entity.
+func (m *NoticeMutation) ClearConnection() {
+	m.clearedconnection = true
+	m.clearedFields[notice.FieldConnectionID] = struct{}{}
+}
+
+// ConnectionCleared reports if the "connection" edge to the Connection entity was cleared.
+func (m *NoticeMutation) ConnectionCleared() bool {
+	return m.clearedconnection
+}
+
+// ConnectionIDs returns the "connection" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ConnectionID instead. It exists only for internal usage by the builders.
+func (m *NoticeMutation) ConnectionIDs() (ids []causeway.ID) {
+	if id := m.connection; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetConnection resets all changes to the "connection" edge.
+func (m *NoticeMutation) ResetConnection() {
+	m.connection = nil
+	m.clearedconnection = false
+}
+
+// AddLetterIDs adds the "letters" edge to the NoticeLetter entity by ids.
+func (m *NoticeMutation) AddLetterIDs(ids ...causeway.ID) {
+	if m.letters == nil {
+		m.letters = make(map[causeway.ID]struct{})
+	}
+	for i := range ids {
+		m.letters[ids[i]] = struct{}{}
+	}
+}
+
+// ClearLetters clears the "letters" edge to the NoticeLetter entity.
+func (m *NoticeMutation) ClearLetters() {
+	m.clearedletters = true
+}
+
+// LettersCleared reports if the "letters" edge to the NoticeLetter entity was cleared.
+func (m *NoticeMutation) LettersCleared() bool {
+	return m.clearedletters
+}
+
+// RemoveLetterIDs removes the "letters" edge to the NoticeLetter entity by IDs.
+func (m *NoticeMutation) RemoveLetterIDs(ids ...causeway.ID) {
+	if m.removedletters == nil {
+		m.removedletters = make(map[causeway.ID]struct{})
+	}
+	for i := range ids {
+		delete(m.letters, ids[i])
+		m.removedletters[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedLetters returns the removed IDs of the "letters" edge to the NoticeLetter entity.
+func (m *NoticeMutation) RemovedLettersIDs() (ids []causeway.ID) {
+	for id := range m.removedletters {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// LettersIDs returns the "letters" edge IDs in the mutation.
+func (m *NoticeMutation) LettersIDs() (ids []causeway.ID) {
+	for id := range m.letters {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetLetters resets all changes to the "letters" edge.
+func (m *NoticeMutation) ResetLetters() {
+	m.letters = nil
+	m.clearedletters = false
+	m.removedletters = nil
+}
+
+// Where appends a list predicates to the NoticeMutation builder.
+func (m *NoticeMutation) Where(ps ...predicate.Notice) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the NoticeMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *NoticeMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Notice, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *NoticeMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *NoticeMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Notice).
+func (m *NoticeMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *NoticeMutation) Fields() []string {
+	fields := make([]string, 0, 4)
+	if m.campaign_id != nil {
+		fields = append(fields, notice.FieldCampaignID)
+	}
+	if m.connection != nil {
+		fields = append(fields, notice.FieldConnectionID)
+	}
+	if m.opened_at != nil {
+		fields = append(fields, notice.FieldOpenedAt)
+	}
+	if m.closed_at != nil {
+		fields = append(fields, notice.FieldClosedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *NoticeMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case notice.FieldCampaignID:
+		return m.CampaignID()
+	case notice.FieldConnectionID:
+		return m.ConnectionID()
+	case notice.FieldOpenedAt:
+		return m.OpenedAt()
+	case notice.FieldClosedAt:
+		return m.ClosedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *NoticeMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case notice.FieldCampaignID:
+		return m.OldCampaignID(ctx)
+	case notice.FieldConnectionID:
+		return m.OldConnectionID(ctx)
+	case notice.FieldOpenedAt:
+		return m.OldOpenedAt(ctx)
+	case notice.FieldClosedAt:
+		return m.OldClosedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown Notice field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *NoticeMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case notice.FieldCampaignID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCampaignID(v)
+		return nil
+	case notice.FieldConnectionID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConnectionID(v)
+		return nil
+	case notice.FieldOpenedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOpenedAt(v)
+		return nil
+	case notice.FieldClosedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetClosedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Notice field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *NoticeMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *NoticeMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *NoticeMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown Notice numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *NoticeMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(notice.FieldClosedAt) {
+		fields = append(fields, notice.FieldClosedAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *NoticeMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *NoticeMutation) ClearField(name string) error {
+	switch name {
+	case notice.FieldClosedAt:
+		m.ClearClosedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Notice nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *NoticeMutation) ResetField(name string) error {
+	switch name {
+	case notice.FieldCampaignID:
+		m.ResetCampaignID()
+		return nil
+	case notice.FieldConnectionID:
+		m.ResetConnectionID()
+		return nil
+	case notice.FieldOpenedAt:
+		m.ResetOpenedAt()
+		return nil
+	case notice.FieldClosedAt:
+		m.ResetClosedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Notice field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *NoticeMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.connection != nil {
+		edges = append(edges, notice.EdgeConnection)
+	}
+	if m.letters != nil {
+		edges = append(edges, notice.EdgeLetters)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *NoticeMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case notice.EdgeConnection:
+		if id := m.connection; id != nil {
+			return []ent.Value{*id}
+		}
+	case notice.EdgeLetters:
+		ids := make([]ent.Value, 0, len(m.letters))
+		for id := range m.letters {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *NoticeMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.removedletters != nil {
+		edges = append(edges, notice.EdgeLetters)
+	}
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *NoticeMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case notice.EdgeLetters:
+		ids := make([]ent.Value, 0, len(m.removedletters))
+		for id := range m.removedletters {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *NoticeMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedconnection {
+		edges = append(edges, notice.EdgeConnection)
+	}
+	if m.clearedletters {
+		edges = append(edges, notice.EdgeLetters)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *NoticeMutation) EdgeCleared(name string) bool {
+	switch name {
+	case notice.EdgeConnection:
+		return m.clearedconnection
+	case notice.EdgeLetters:
+		return m.clearedletters
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *NoticeMutation) ClearEdge(name string) error {
+	switch name {
+	case notice.EdgeConnection:
+		m.ClearConnection()
+		return nil
+	}
+	return fmt.Errorf("unknown Notice unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *NoticeMutation) ResetEdge(name string) error {
+	switch name {
+	case notice.EdgeConnection:
+		m.ResetConnection()
+		return nil
+	case notice.EdgeLetters:
+		m.ResetLetters()
+		return nil
+	}
+	return fmt.Errorf("unknown Notice edge %s", name)
+}
+
+// NoticeLetterMutation represents an operation that mutates the NoticeLetter nodes in the graph.
+type NoticeLetterMutation struct {
+	config
+	op             Op
+	typ            string
+	id             *causeway.ID
+	campaign_id    *causeway.ID
+	state          *noticeletter.State
+	created_at     *time.Time
+	sent_at        *time.Time
+	queue_key      *string
+	queue_order    *int64
+	addqueue_order *int64
+	next_try_at    *time.Time
+	attempts       *int
+	addattempts    *int
+	leased_until   *time.Time
+	clearedFields  map[string]struct{}
+	notice         *causeway.ID
+	clearednotice  bool
+	user           *causeway.ID
+	cleareduser    bool
+	done           bool
+	oldValue       func(context.Context) (*NoticeLetter, error)
+	predicates     []predicate.NoticeLetter
+}
+
+var _ ent.Mutation = (*NoticeLetterMutation)(nil)
+
+// noticeletterOption allows management of the mutation configuration using functional options.
+type noticeletterOption func(*NoticeLetterMutation)
+
+// newNoticeLetterMutation creates new mutation for the NoticeLetter entity.
+func newNoticeLetterMutation(c config, op Op, opts ...noticeletterOption) *NoticeLetterMutation {
+	m := &NoticeLetterMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeNoticeLetter,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withNoticeLetterID sets the ID field of the mutation.
+func withNoticeLetterID(id causeway.ID) noticeletterOption {
+	return func(m *NoticeLetterMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *NoticeLetter
+		)
+		m.oldValue = func(ctx context.Context) (*NoticeLetter, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().NoticeLetter.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withNoticeLetter sets the old NoticeLetter of the mutation.
+func withNoticeLetter(node *NoticeLetter) noticeletterOption {
+	return func(m *NoticeLetterMutation) {
+		m.oldValue = func(context.Context) (*NoticeLetter, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m NoticeLetterMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m NoticeLetterMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of NoticeLetter entities.
+func (m *NoticeLetterMutation) SetID(id causeway.ID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *NoticeLetterMutation) ID() (id causeway.ID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *NoticeLetterMutation) IDs(ctx context.Context) ([]causeway.ID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []causeway.ID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().NoticeLetter.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCampaignID sets the "campaign_id" field.
+func (m *NoticeLetterMutation) SetCampaignID(c causeway.ID) {
+	m.campaign_id = &c
+}
+
+// CampaignID returns the value of the "campaign_id" field in the mutation.
+func (m *NoticeLetterMutation) CampaignID() (r causeway.ID, exists bool) {
+	v := m.campaign_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCampaignID returns the old "campaign_id" field's value of the NoticeLetter entity.
+// If the NoticeLetter object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeLetterMutation) OldCampaignID(ctx context.Context) (v causeway.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCampaignID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCampaignID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCampaignID: %w", err)
+	}
+	return oldValue.CampaignID, nil
+}
+
+// ResetCampaignID resets all changes to the "campaign_id" field.
+func (m *NoticeLetterMutation) ResetCampaignID() {
+	m.campaign_id = nil
+}
+
+// SetNoticeID sets the "notice_id" field.
+func (m *NoticeLetterMutation) SetNoticeID(c causeway.ID) {
+	m.notice = &c
+}
+
+// NoticeID returns the value of the "notice_id" field in the mutation.
+func (m *NoticeLetterMutation) NoticeID() (r causeway.ID, exists bool) {
+	v := m.notice
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNoticeID returns the old "notice_id" field's value of the NoticeLetter entity.
+// If the NoticeLetter object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeLetterMutation) OldNoticeID(ctx context.Context) (v causeway.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNoticeID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNoticeID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNoticeID: %w", err)
+	}
+	return oldValue.NoticeID, nil
+}
+
+// ResetNoticeID resets all changes to the "notice_id" field.
+func (m *NoticeLetterMutation) ResetNoticeID() {
+	m.notice = nil
+}
+
+// SetUserID sets the "user_id" field.
+func (m *NoticeLetterMutation) SetUserID(c causeway.ID) {
+	m.user = &c
+}
+
+// UserID returns the value of the "user_id" field in the mutation.
+func (m *NoticeLetterMutation) UserID() (r causeway.ID, exists bool) {
+	v := m.user
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUserID returns the old "user_id" field's value of the NoticeLetter entity.
+// If the NoticeLetter object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeLetterMutation) OldUserID(ctx context.Context) (v causeway.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUserID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUserID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUserID: %w", err)
+	}
+	return oldValue.UserID, nil
+}
+
+// ResetUserID resets all changes to the "user_id" field.
+func (m *NoticeLetterMutation) ResetUserID() {
+	m.user = nil
+}
+
+// SetState sets the "state" field.
+func (m *NoticeLetterMutation) SetState(n noticeletter.State) {
+	m.state = &n
+}
+
+// State returns the value of the "state" field in the mutation.
+func (m *NoticeLetterMutation) State() (r noticeletter.State, exists bool) {
+	v := m.state
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldState returns the old "state" field's value of the NoticeLetter entity.
+// If the NoticeLetter object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeLetterMutation) OldState(ctx context.Context) (v noticeletter.State, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldState is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldState requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldState: %w", err)
+	}
+	return oldValue.State, nil
+}
+
+// ResetState resets all changes to the "state" field.
+func (m *NoticeLetterMutation) ResetState() {
+	m.state = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *NoticeLetterMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *NoticeLetterMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the NoticeLetter entity.
+// If the NoticeLetter object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeLetterMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *NoticeLetterMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetSentAt sets the "sent_at" field.
+func (m *NoticeLetterMutation) SetSentAt(t time.Time) {
+	m.sent_at = &t
+}
+
+// SentAt returns the value of the "sent_at" field in the mutation.
+func (m *NoticeLetterMutation) SentAt() (r time.Time, exists bool) {
+	v := m.sent_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSentAt returns the old "sent_at" field's value of the NoticeLetter entity.
+// If the NoticeLetter object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeLetterMutation) OldSentAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSentAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSentAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSentAt: %w", err)
+	}
+	return oldValue.SentAt, nil
+}
+
+// ClearSentAt clears the value of the "sent_at" field.
+func (m *NoticeLetterMutation) ClearSentAt() {
+	m.sent_at = nil
+	m.clearedFields[noticeletter.FieldSentAt] = struct{}{}
+}
+
+// SentAtCleared returns if the "sent_at" field was cleared in this mutation.
+func (m *NoticeLetterMutation) SentAtCleared() bool {
+	_, ok := m.clearedFields[noticeletter.FieldSentAt]
+	return ok
+}
+
+// ResetSentAt resets all changes to the "sent_at" field.
+func (m *NoticeLetterMutation) ResetSentAt() {
+	m.sent_at = nil
+	delete(m.clearedFields, noticeletter.FieldSentAt)
+}
+
+// SetQueueKey sets the "queue_key" field.
+func (m *NoticeLetterMutation) SetQueueKey(s string) {
+	m.queue_key = &s
+}
+
+// QueueKey returns the value of the "queue_key" field in the mutation.
+func (m *NoticeLetterMutation) QueueKey() (r string, exists bool) {
+	v := m.queue_key
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldQueueKey returns the old "queue_key" field's value of the NoticeLetter entity.
+// If the NoticeLetter object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeLetterMutation) OldQueueKey(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldQueueKey is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldQueueKey requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldQueueKey: %w", err)
+	}
+	return oldValue.QueueKey, nil
+}
+
+// ResetQueueKey resets all changes to the "queue_key" field.
+func (m *NoticeLetterMutation) ResetQueueKey() {
+	m.queue_key = nil
+}
+
+// SetQueueOrder sets the "queue_order" field.
+func (m *NoticeLetterMutation) SetQueueOrder(i int64) {
+	m.queue_order = &i
+	m.addqueue_order = nil
+}
+
+// QueueOrder returns the value of the "queue_order" field in the mutation.
+func (m *NoticeLetterMutation) QueueOrder() (r int64, exists bool) {
+	v := m.queue_order
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldQueueOrder returns the old "queue_order" field's value of the NoticeLetter entity.
+// If the NoticeLetter object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeLetterMutation) OldQueueOrder(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldQueueOrder is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldQueueOrder requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldQueueOrder: %w", err)
+	}
+	return oldValue.QueueOrder, nil
+}
+
+// AddQueueOrder adds i to the "queue_order" field.
+func (m *NoticeLetterMutation) AddQueueOrder(i int64) {
+	if m.addqueue_order != nil {
+		*m.addqueue_order += i
+	} else {
+		m.addqueue_order = &i
+	}
+}
+
+// AddedQueueOrder returns the value that was added to the "queue_order" field in this mutation.
+func (m *NoticeLetterMutation) AddedQueueOrder() (r int64, exists bool) {
+	v := m.addqueue_order
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetQueueOrder resets all changes to the "queue_order" field.
+func (m *NoticeLetterMutation) ResetQueueOrder() {
+	m.queue_order = nil
+	m.addqueue_order = nil
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (m *NoticeLetterMutation) SetNextTryAt(t time.Time) {
+	m.next_try_at = &t
+}
+
+// NextTryAt returns the value of the "next_try_at" field in the mutation.
+func (m *NoticeLetterMutation) NextTryAt() (r time.Time, exists bool) {
+	v := m.next_try_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNextTryAt returns the old "next_try_at" field's value of the NoticeLetter entity.
+// If the NoticeLetter object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeLetterMutation) OldNextTryAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNextTryAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNextTryAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNextTryAt: %w", err)
+	}
+	return oldValue.NextTryAt, nil
+}
+
+// ResetNextTryAt resets all changes to the "next_try_at" field.
+func (m *NoticeLetterMutation) ResetNextTryAt() {
+	m.next_try_at = nil
+}
+
+// SetAttempts sets the "attempts" field.
+func (m *NoticeLetterMutation) SetAttempts(i int) {
+	m.attempts = &i
+	m.addattempts = nil
+}
+
+// Attempts returns the value of the "attempts" field in the mutation.
+func (m *NoticeLetterMutation) Attempts() (r int, exists bool) {
+	v := m.attempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAttempts returns the old "attempts" field's value of the NoticeLetter entity.
+// If the NoticeLetter object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeLetterMutation) OldAttempts(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAttempts is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAttempts requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAttempts: %w", err)
+	}
+	return oldValue.Attempts, nil
+}
+
+// AddAttempts adds i to the "attempts" field.
+func (m *NoticeLetterMutation) AddAttempts(i int) {
+	if m.addattempts != nil {
+		*m.addattempts += i
+	} else {
+		m.addattempts = &i
+	}
+}
+
+// AddedAttempts returns the value that was added to the "attempts" field in this mutation.
+func (m *NoticeLetterMutation) AddedAttempts() (r int, exists bool) {
+	v := m.addattempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAttempts resets all changes to the "attempts" field.
+func (m *NoticeLetterMutation) ResetAttempts() {
+	m.attempts = nil
+	m.addattempts = nil
+}
+
+// SetLeasedUntil sets the "leased_until" field.
+func (m *NoticeLetterMutation) SetLeasedUntil(t time.Time) {
+	m.leased_until = &t
+}
+
+// LeasedUntil returns the value of the "leased_until" field in the mutation.
+func (m *NoticeLetterMutation) LeasedUntil() (r time.Time, exists bool) {
+	v := m.leased_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLeasedUntil returns the old "leased_until" field's value of the NoticeLetter entity.
+// If the NoticeLetter object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeLetterMutation) OldLeasedUntil(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLeasedUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLeasedUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLeasedUntil: %w", err)
+	}
+	return oldValue.LeasedUntil, nil
+}
+
+// ClearLeasedUntil clears the value of the "leased_until" field.
+func (m *NoticeLetterMutation) ClearLeasedUntil() {
+	m.leased_until = nil
+	m.clearedFields[noticeletter.FieldLeasedUntil] = struct{}{}
+}
+
+// LeasedUntilCleared returns if the "leased_until" field was cleared in this mutation.
+func (m *NoticeLetterMutation) LeasedUntilCleared() bool {
+	_, ok := m.clearedFields[noticeletter.FieldLeasedUntil]
+	return ok
+}
+
+// ResetLeasedUntil resets all changes to the "leased_until" field.
+func (m *NoticeLetterMutation) ResetLeasedUntil() {
+	m.leased_until = nil
+	delete(m.clearedFields, noticeletter.FieldLeasedUntil)
+}
+
+// ClearNotice clears the "notice" edge to the Notice entity.
+func (m *NoticeLetterMutation) ClearNotice() {
+	m.clearednotice = true
+	m.clearedFields[noticeletter.FieldNoticeID] = struct{}{}
+}
+
+// NoticeCleared reports if the "notice" edge to the Notice entity was cleared.
+func (m *NoticeLetterMutation) NoticeCleared() bool {
+	return m.clearednotice
+}
+
+// NoticeIDs returns the "notice" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// NoticeID instead. It exists only for internal usage by the builders.
+func (m *NoticeLetterMutation) NoticeIDs() (ids []causeway.ID) {
+	if id := m.notice; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetNotice resets all changes to the "notice" edge.
+func (m *NoticeLetterMutation) ResetNotice() {
+	m.notice = nil
+	m.clearednotice = false
+}
+
+// ClearUser clears the "user" edge to the User entity.
+func (m *NoticeLetterMutation) ClearUser() {
+	m.cleareduser = true
+	m.clearedFields[noticeletter.FieldUserID] = struct{}{}
+}
+
+// UserCleared reports if the "user" edge to the User entity was cleared.
+func (m *NoticeLetterMutation) UserCleared() bool {
+	return m.cleareduser
+}
+
+// UserIDs returns the "user" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// UserID instead. It exists only for internal usage by the builders.
+func (m *NoticeLetterMutation) UserIDs() (ids []causeway.ID) {
+	if id := m.user; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetUser resets all changes to the "user" edge.
+func (m *NoticeLetterMutation) ResetUser() {
+	m.user = nil
+	m.cleareduser = false
+}
+
+// Where appends a list predicates to the NoticeLetterMutation builder.
+func (m *NoticeLetterMutation) Where(ps ...predicate.NoticeLetter) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the NoticeLetterMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *NoticeLetterMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.NoticeLetter, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *NoticeLetterMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *NoticeLetterMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (NoticeLetter).
+func (m *NoticeLetterMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *NoticeLetterMutation) Fields() []string {
+	fields := make([]string, 0, 11)
+	if m.campaign_id != nil {
+		fields = append(fields, noticeletter.FieldCampaignID)
+	}
+	if m.notice != nil {
+		fields = append(fields, noticeletter.FieldNoticeID)
+	}
+	if m.user != nil {
+		fields = append(fields, noticeletter.FieldUserID)
+	}
+	if m.state != nil {
+		fields = append(fields, noticeletter.FieldState)
+	}
+	if m.created_at != nil {
+		fields = append(fields, noticeletter.FieldCreatedAt)
+	}
+	if m.sent_at != nil {
+		fields = append(fields, noticeletter.FieldSentAt)
+	}
+	if m.queue_key != nil {
+		fields = append(fields, noticeletter.FieldQueueKey)
+	}
+	if m.queue_order != nil {
+		fields = append(fields, noticeletter.FieldQueueOrder)
+	}
+	if m.next_try_at != nil {
+		fields = append(fields, noticeletter.FieldNextTryAt)
+	}
+	if m.attempts != nil {
+		fields = append(fields, noticeletter.FieldAttempts)
+	}
+	if m.leased_until != nil {
+		fields = append(fields, noticeletter.FieldLeasedUntil)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *NoticeLetterMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case noticeletter.FieldCampaignID:
+		return m.CampaignID()
+	case noticeletter.FieldNoticeID:
+		return m.NoticeID()
+	case noticeletter.FieldUserID:
+		return m.UserID()
+	case noticeletter.FieldState:
+		return m.State()
+	case noticeletter.FieldCreatedAt:
+		return m.CreatedAt()
+	case noticeletter.FieldSentAt:
+		return m.SentAt()
+	case noticeletter.FieldQueueKey:
+		return m.QueueKey()
+	case noticeletter.FieldQueueOrder:
+		return m.QueueOrder()
+	case noticeletter.FieldNextTryAt:
+		return m.NextTryAt()
+	case noticeletter.FieldAttempts:
+		return m.Attempts()
+	case noticeletter.FieldLeasedUntil:
+		return m.LeasedUntil()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *NoticeLetterMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case noticeletter.FieldCampaignID:
+		return m.OldCampaignID(ctx)
+	case noticeletter.FieldNoticeID:
+		return m.OldNoticeID(ctx)
+	case noticeletter.FieldUserID:
+		return m.OldUserID(ctx)
+	case noticeletter.FieldState:
+		return m.OldState(ctx)
+	case noticeletter.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case noticeletter.FieldSentAt:
+		return m.OldSentAt(ctx)
+	case noticeletter.FieldQueueKey:
+		return m.OldQueueKey(ctx)
+	case noticeletter.FieldQueueOrder:
+		return m.OldQueueOrder(ctx)
+	case noticeletter.FieldNextTryAt:
+		return m.OldNextTryAt(ctx)
+	case noticeletter.FieldAttempts:
+		return m.OldAttempts(ctx)
+	case noticeletter.FieldLeasedUntil:
+		return m.OldLeasedUntil(ctx)
+	}
+	return nil, fmt.Errorf("unknown NoticeLetter field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *NoticeLetterMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case noticeletter.FieldCampaignID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCampaignID(v)
+		return nil
+	case noticeletter.FieldNoticeID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNoticeID(v)
+		return nil
+	case noticeletter.FieldUserID:
+		v, ok := value.(causeway.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUserID(v)
+		return nil
+	case noticeletter.FieldState:
+		v, ok := value.(noticeletter.State)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetState(v)
+		return nil
+	case noticeletter.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case noticeletter.FieldSentAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSentAt(v)
+		return nil
+	case noticeletter.FieldQueueKey:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetQueueKey(v)
+		return nil
+	case noticeletter.FieldQueueOrder:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetQueueOrder(v)
+		return nil
+	case noticeletter.FieldNextTryAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNextTryAt(v)
+		return nil
+	case noticeletter.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAttempts(v)
+		return nil
+	case noticeletter.FieldLeasedUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLeasedUntil(v)
+		return nil
+	}
+	return fmt.Errorf("unknown NoticeLetter field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *NoticeLetterMutation) AddedFields() []string {
+	var fields []string
+	if m.addqueue_order != nil {
+		fields = append(fields, noticeletter.FieldQueueOrder)
+	}
+	if m.addattempts != nil {
+		fields = append(fields, noticeletter.FieldAttempts)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *NoticeLetterMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case noticeletter.FieldQueueOrder:
+		return m.AddedQueueOrder()
+	case noticeletter.FieldAttempts:
+		return m.AddedAttempts()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *NoticeLetterMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case noticeletter.FieldQueueOrder:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddQueueOrder(v)
+		return nil
+	case noticeletter.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAttempts(v)
+		return nil
+	}
+	return fmt.Errorf("unknown NoticeLetter numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *NoticeLetterMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(noticeletter.FieldSentAt) {
+		fields = append(fields, noticeletter.FieldSentAt)
+	}
+	if m.FieldCleared(noticeletter.FieldLeasedUntil) {
+		fields = append(fields, noticeletter.FieldLeasedUntil)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *NoticeLetterMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *NoticeLetterMutation) ClearField(name string) error {
+	switch name {
+	case noticeletter.FieldSentAt:
+		m.ClearSentAt()
+		return nil
+	case noticeletter.FieldLeasedUntil:
+		m.ClearLeasedUntil()
+		return nil
+	}
+	return fmt.Errorf("unknown NoticeLetter nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *NoticeLetterMutation) ResetField(name string) error {
+	switch name {
+	case noticeletter.FieldCampaignID:
+		m.ResetCampaignID()
+		return nil
+	case noticeletter.FieldNoticeID:
+		m.ResetNoticeID()
+		return nil
+	case noticeletter.FieldUserID:
+		m.ResetUserID()
+		return nil
+	case noticeletter.FieldState:
+		m.ResetState()
+		return nil
+	case noticeletter.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case noticeletter.FieldSentAt:
+		m.ResetSentAt()
+		return nil
+	case noticeletter.FieldQueueKey:
+		m.ResetQueueKey()
+		return nil
+	case noticeletter.FieldQueueOrder:
+		m.ResetQueueOrder()
+		return nil
+	case noticeletter.FieldNextTryAt:
+		m.ResetNextTryAt()
+		return nil
+	case noticeletter.FieldAttempts:
+		m.ResetAttempts()
+		return nil
+	case noticeletter.FieldLeasedUntil:
+		m.ResetLeasedUntil()
+		return nil
+	}
+	return fmt.Errorf("unknown NoticeLetter field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *NoticeLetterMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.notice != nil {
+		edges = append(edges, noticeletter.EdgeNotice)
+	}
+	if m.user != nil {
+		edges = append(edges, noticeletter.EdgeUser)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *NoticeLetterMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case noticeletter.EdgeNotice:
+		if id := m.notice; id != nil {
+			return []ent.Value{*id}
+		}
+	case noticeletter.EdgeUser:
+		if id := m.user; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *NoticeLetterMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *NoticeLetterMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *NoticeLetterMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearednotice {
+		edges = append(edges, noticeletter.EdgeNotice)
+	}
+	if m.cleareduser {
+		edges = append(edges, noticeletter.EdgeUser)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *NoticeLetterMutation) EdgeCleared(name string) bool {
+	switch name {
+	case noticeletter.EdgeNotice:
+		return m.clearednotice
+	case noticeletter.EdgeUser:
+		return m.cleareduser
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *NoticeLetterMutation) ClearEdge(name string) error {
+	switch name {
+	case noticeletter.EdgeNotice:
+		m.ClearNotice()
+		return nil
+	case noticeletter.EdgeUser:
+		m.ClearUser()
+		return nil
+	}
+	return fmt.Errorf("unknown NoticeLetter unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *NoticeLetterMutation) ResetEdge(name string) error {
+	switch name {
+	case noticeletter.EdgeNotice:
+		m.ResetNotice()
+		return nil
+	case noticeletter.EdgeUser:
+		m.ResetUser()
+		return nil
+	}
+	return fmt.Errorf("unknown NoticeLetter edge %s", name)
+}
+
 // QueueMutation represents an operation that mutates the Queue nodes in the graph.
 type QueueMutation struct {
 	config
@@ -25875,6 +27689,9 @@ type WebhookLogMutation struct {
 	next_try_at        *time.Time
 	attempts           *int
 	addattempts        *int
+	attempts_before    *int
+	addattempts_before *int
+	applied_before     *bool
 	leased_until       *time.Time
 	clearedFields      map[string]struct{}
 	connection         *causeway.ID
@@ -26736,6 +28553,98 @@ func (m *WebhookLogMutation) ResetAttempts() {
 	m.addattempts = nil
 }
 
+// SetAttemptsBefore sets the "attempts_before" field.
+func (m *WebhookLogMutation) SetAttemptsBefore(i int) {
+	m.attempts_before = &i
+	m.addattempts_before = nil
+}
+
+// AttemptsBefore returns the value of the "attempts_before" field in the mutation.
+func (m *WebhookLogMutation) AttemptsBefore() (r int, exists bool) {
+	v := m.attempts_before
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAttemptsBefore returns the old "attempts_before" field's value of the WebhookLog entity.
+// If the WebhookLog object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WebhookLogMutation) OldAttemptsBefore(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAttemptsBefore is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAttemptsBefore requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAttemptsBefore: %w", err)
+	}
+	return oldValue.AttemptsBefore, nil
+}
+
+// AddAttemptsBefore adds i to the "attempts_before" field.
+func (m *WebhookLogMutation) AddAttemptsBefore(i int) {
+	if m.addattempts_before != nil {
+		*m.addattempts_before += i
+	} else {
+		m.addattempts_before = &i
+	}
+}
+
+// AddedAttemptsBefore returns the value that was added to the "attempts_before" field in this mutation.
+func (m *WebhookLogMutation) AddedAttemptsBefore() (r int, exists bool) {
+	v := m.addattempts_before
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAttemptsBefore resets all changes to the "attempts_before" field.
+func (m *WebhookLogMutation) ResetAttemptsBefore() {
+	m.attempts_before = nil
+	m.addattempts_before = nil
+}
+
+// SetAppliedBefore sets the "applied_before" field.
+func (m *WebhookLogMutation) SetAppliedBefore(b bool) {
+	m.applied_before = &b
+}
+
+// AppliedBefore returns the value of the "applied_before" field in the mutation.
+func (m *WebhookLogMutation) AppliedBefore() (r bool, exists bool) {
+	v := m.applied_before
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAppliedBefore returns the old "applied_before" field's value of the WebhookLog entity.
+// If the WebhookLog object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WebhookLogMutation) OldAppliedBefore(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAppliedBefore is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAppliedBefore requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAppliedBefore: %w", err)
+	}
+	return oldValue.AppliedBefore, nil
+}
+
+// ResetAppliedBefore resets all changes to the "applied_before" field.
+func (m *WebhookLogMutation) ResetAppliedBefore() {
+	m.applied_before = nil
+}
+
 // SetLeasedUntil sets the "leased_until" field.
 func (m *WebhookLogMutation) SetLeasedUntil(t time.Time) {
 	m.leased_until = &t
@@ -26900,7 +28809,7 @@ func (m *WebhookLogMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *WebhookLogMutation) Fields() []string {
-	fields := make([]string, 0, 18)
+	fields := make([]string, 0, 20)
 	if m.campaign_id != nil {
 		fields = append(fields, webhooklog.FieldCampaignID)
 	}
@@ -26952,6 +28861,12 @@ func (m *WebhookLogMutation) Fields() []string {
 	if m.attempts != nil {
 		fields = append(fields, webhooklog.FieldAttempts)
 	}
+	if m.attempts_before != nil {
+		fields = append(fields, webhooklog.FieldAttemptsBefore)
+	}
+	if m.applied_before != nil {
+		fields = append(fields, webhooklog.FieldAppliedBefore)
+	}
 	if m.leased_until != nil {
 		fields = append(fields, webhooklog.FieldLeasedUntil)
 	}
@@ -26997,6 +28912,10 @@ func (m *WebhookLogMutation) Field(name string) (ent.Value, bool) {
 		return m.NextTryAt()
 	case webhooklog.FieldAttempts:
 		return m.Attempts()
+	case webhooklog.FieldAttemptsBefore:
+		return m.AttemptsBefore()
+	case webhooklog.FieldAppliedBefore:
+		return m.AppliedBefore()
 	case webhooklog.FieldLeasedUntil:
 		return m.LeasedUntil()
 	}
@@ -27042,6 +28961,10 @@ func (m *WebhookLogMutation) OldField(ctx context.Context, name string) (ent.Val
 		return m.OldNextTryAt(ctx)
 	case webhooklog.FieldAttempts:
 		return m.OldAttempts(ctx)
+	case webhooklog.FieldAttemptsBefore:
+		return m.OldAttemptsBefore(ctx)
+	case webhooklog.FieldAppliedBefore:
+		return m.OldAppliedBefore(ctx)
 	case webhooklog.FieldLeasedUntil:
 		return m.OldLeasedUntil(ctx)
 	}
@@ -27172,6 +29095,20 @@ func (m *WebhookLogMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetAttempts(v)
 		return nil
+	case webhooklog.FieldAttemptsBefore:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAttemptsBefore(v)
+		return nil
+	case webhooklog.FieldAppliedBefore:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAppliedBefore(v)
+		return nil
 	case webhooklog.FieldLeasedUntil:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -27199,6 +29136,9 @@ func (m *WebhookLogMutation) AddedFields() []string {
 	if m.addattempts != nil {
 		fields = append(fields, webhooklog.FieldAttempts)
 	}
+	if m.addattempts_before != nil {
+		fields = append(fields, webhooklog.FieldAttemptsBefore)
+	}
 	return fields
 }
 
@@ -27215,6 +29155,8 @@ func (m *WebhookLogMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedPosition()
 	case webhooklog.FieldAttempts:
 		return m.AddedAttempts()
+	case webhooklog.FieldAttemptsBefore:
+		return m.AddedAttemptsBefore()
 	}
 	return nil, false
 }
@@ -27251,6 +29193,13 @@ func (m *WebhookLogMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddAttempts(v)
+		return nil
+	case webhooklog.FieldAttemptsBefore:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAttemptsBefore(v)
 		return nil
 	}
 	return fmt.Errorf("unknown WebhookLog numeric field %s", name)
@@ -27362,6 +29311,12 @@ func (m *WebhookLogMutation) ResetField(name string) error {
 		return nil
 	case webhooklog.FieldAttempts:
 		m.ResetAttempts()
+		return nil
+	case webhooklog.FieldAttemptsBefore:
+		m.ResetAttemptsBefore()
+		return nil
+	case webhooklog.FieldAppliedBefore:
+		m.ResetAppliedBefore()
 		return nil
 	case webhooklog.FieldLeasedUntil:
 		m.ResetLeasedUntil()

@@ -17,6 +17,8 @@ import (
 	"causeway/ent/feedtrim"
 	"causeway/ent/message"
 	"causeway/ent/messagepart"
+	"causeway/ent/notice"
+	"causeway/ent/noticeletter"
 	"causeway/ent/queue"
 	"causeway/ent/queuemember"
 	"causeway/ent/quickreply"
@@ -140,11 +142,11 @@ func init() {
 	// contact.DefaultBlocked holds the default value on creation for the blocked field.
 	contact.DefaultBlocked = contactDescBlocked.Default.(bool)
 	// contactDescQueueOrder is the schema descriptor for queue_order field.
-	contactDescQueueOrder := contactFields[16].Descriptor()
+	contactDescQueueOrder := contactFields[17].Descriptor()
 	// contact.DefaultQueueOrder holds the default value on creation for the queue_order field.
 	contact.DefaultQueueOrder = contactDescQueueOrder.Default.(int64)
 	// contactDescAttempts is the schema descriptor for attempts field.
-	contactDescAttempts := contactFields[18].Descriptor()
+	contactDescAttempts := contactFields[19].Descriptor()
 	// contact.DefaultAttempts holds the default value on creation for the attempts field.
 	contact.DefaultAttempts = contactDescAttempts.Default.(int)
 	// contactDescID is the schema descriptor for id field.
@@ -233,6 +235,32 @@ func init() {
 	messagepartDescID := messagepartMixinFields0[0].Descriptor()
 	// messagepart.DefaultID holds the default value on creation for the id field.
 	messagepart.DefaultID = messagepartDescID.Default.(func() causeway.ID)
+	noticeMixin := schema.Notice{}.Mixin()
+	noticeMixinFields0 := noticeMixin[0].Fields()
+	_ = noticeMixinFields0
+	noticeFields := schema.Notice{}.Fields()
+	_ = noticeFields
+	// noticeDescID is the schema descriptor for id field.
+	noticeDescID := noticeMixinFields0[0].Descriptor()
+	// notice.DefaultID holds the default value on creation for the id field.
+	notice.DefaultID = noticeDescID.Default.(func() causeway.ID)
+	noticeletterMixin := schema.NoticeLetter{}.Mixin()
+	noticeletterMixinFields0 := noticeletterMixin[0].Fields()
+	_ = noticeletterMixinFields0
+	noticeletterFields := schema.NoticeLetter{}.Fields()
+	_ = noticeletterFields
+	// noticeletterDescQueueOrder is the schema descriptor for queue_order field.
+	noticeletterDescQueueOrder := noticeletterFields[7].Descriptor()
+	// noticeletter.DefaultQueueOrder holds the default value on creation for the queue_order field.
+	noticeletter.DefaultQueueOrder = noticeletterDescQueueOrder.Default.(int64)
+	// noticeletterDescAttempts is the schema descriptor for attempts field.
+	noticeletterDescAttempts := noticeletterFields[9].Descriptor()
+	// noticeletter.DefaultAttempts holds the default value on creation for the attempts field.
+	noticeletter.DefaultAttempts = noticeletterDescAttempts.Default.(int)
+	// noticeletterDescID is the schema descriptor for id field.
+	noticeletterDescID := noticeletterMixinFields0[0].Descriptor()
+	// noticeletter.DefaultID holds the default value on creation for the id field.
+	noticeletter.DefaultID = noticeletterDescID.Default.(func() causeway.ID)
 	queueMixin := schema.Queue{}.Mixin()
 	queueMixinFields0 := queueMixin[0].Fields()
 	_ = queueMixinFields0
@@ -329,6 +357,14 @@ func init() {
 	webhooklogDescAttempts := webhooklogFields[16].Descriptor()
 	// webhooklog.DefaultAttempts holds the default value on creation for the attempts field.
 	webhooklog.DefaultAttempts = webhooklogDescAttempts.Default.(int)
+	// webhooklogDescAttemptsBefore is the schema descriptor for attempts_before field.
+	webhooklogDescAttemptsBefore := webhooklogFields[17].Descriptor()
+	// webhooklog.DefaultAttemptsBefore holds the default value on creation for the attempts_before field.
+	webhooklog.DefaultAttemptsBefore = webhooklogDescAttemptsBefore.Default.(int)
+	// webhooklogDescAppliedBefore is the schema descriptor for applied_before field.
+	webhooklogDescAppliedBefore := webhooklogFields[18].Descriptor()
+	// webhooklog.DefaultAppliedBefore holds the default value on creation for the applied_before field.
+	webhooklog.DefaultAppliedBefore = webhooklogDescAppliedBefore.Default.(bool)
 	// webhooklogDescID is the schema descriptor for id field.
 	webhooklogDescID := webhooklogMixinFields0[0].Descriptor()
 	// webhooklog.DefaultID holds the default value on creation for the id field.

@@ -40,6 +40,10 @@ type Tx struct {
 	Message *MessageClient
 	// MessagePart is the client for interacting with the MessagePart builders.
 	MessagePart *MessagePartClient
+	// Notice is the client for interacting with the Notice builders.
+	Notice *NoticeClient
+	// NoticeLetter is the client for interacting with the NoticeLetter builders.
+	NoticeLetter *NoticeLetterClient
 	// Queue is the client for interacting with the Queue builders.
 	Queue *QueueClient
 	// QueueMember is the client for interacting with the QueueMember builders.
@@ -202,6 +206,8 @@ func (tx *Tx) init() {
 	tx.FeedTrim = NewFeedTrimClient(tx.config)
 	tx.Message = NewMessageClient(tx.config)
 	tx.MessagePart = NewMessagePartClient(tx.config)
+	tx.Notice = NewNoticeClient(tx.config)
+	tx.NoticeLetter = NewNoticeLetterClient(tx.config)
 	tx.Queue = NewQueueClient(tx.config)
 	tx.QueueMember = NewQueueMemberClient(tx.config)
 	tx.QuickReply = NewQuickReplyClient(tx.config)

@@ -53,6 +53,10 @@ type WebhookLog struct {
 	NextTryAt time.Time `json:"next_try_at,omitempty"`
 	// Attempts holds the value of the "attempts" field.
 	Attempts int `json:"attempts,omitempty"`
+	// of attempts, those before it was last put back by a replay
+	AttemptsBefore int `json:"attempts_before,omitempty"`
+	// it was applied, and is put back by a replay
+	AppliedBefore bool `json:"applied_before,omitempty"`
 	// LeasedUntil holds the value of the "leased_until" field.
 	LeasedUntil *time.Time `json:"leased_until,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
@@ -105,11 +109,11 @@ func (*WebhookLog) scanValues(columns []string) ([]any, error) {
 			values[i] = new([]byte)
 		case webhooklog.FieldID, webhooklog.FieldCampaignID, webhooklog.FieldConnectionID:
 			values[i] = new(causeway.ID)
-		case webhooklog.FieldTest:
+		case webhooklog.FieldTest, webhooklog.FieldAppliedBefore:
 			values[i] = new(sql.NullBool)
 		case webhooklog.FieldDurationMs:
 			values[i] = new(sql.NullFloat64)
-		case webhooklog.FieldResponseStatus, webhooklog.FieldPosition, webhooklog.FieldAttempts:
+		case webhooklog.FieldResponseStatus, webhooklog.FieldPosition, webhooklog.FieldAttempts, webhooklog.FieldAttemptsBefore:
 			values[i] = new(sql.NullInt64)
 		case webhooklog.FieldAccountID, webhooklog.FieldUpdateKey, webhooklog.FieldEventType, webhooklog.FieldStatus, webhooklog.FieldError, webhooklog.FieldQueueKey:
 			values[i] = new(sql.NullString)
@@ -242,6 +246,18 @@ func (_m *WebhookLog) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.Attempts = int(value.Int64)
 			}
+		case webhooklog.FieldAttemptsBefore:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field attempts_before", values[i])
+			} else if value.Valid {
+				_m.AttemptsBefore = int(value.Int64)
+			}
+		case webhooklog.FieldAppliedBefore:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field applied_before", values[i])
+			} else if value.Valid {
+				_m.AppliedBefore = value.Bool
+			}
 		case webhooklog.FieldLeasedUntil:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field leased_until", values[i])
@@ -353,6 +369,12 @@ func (_m *WebhookLog) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("attempts=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Attempts))
+	builder.WriteString(", ")
+	builder.WriteString("attempts_before=")
+	builder.WriteString(fmt.Sprintf("%v", _m.AttemptsBefore))
+	builder.WriteString(", ")
+	builder.WriteString("applied_before=")
+	builder.WriteString(fmt.Sprintf("%v", _m.AppliedBefore))
 	builder.WriteString(", ")
 	if v := _m.LeasedUntil; v != nil {
 		builder.WriteString("leased_until=")

@@ -184,6 +184,34 @@ func (_c *WebhookLogCreate) SetNillableAttempts(v *int) *WebhookLogCreate {
 	return _c
 }
 
+// SetAttemptsBefore sets the "attempts_before" field.
+func (_c *WebhookLogCreate) SetAttemptsBefore(v int) *WebhookLogCreate {
+	_c.mutation.SetAttemptsBefore(v)
+	return _c
+}
+
+// SetNillableAttemptsBefore sets the "attempts_before" field if the given value is not nil.
+func (_c *WebhookLogCreate) SetNillableAttemptsBefore(v *int) *WebhookLogCreate {
+	if v != nil {
+		_c.SetAttemptsBefore(*v)
+	}
+	return _c
+}
+
+// SetAppliedBefore sets the "applied_before" field.
+func (_c *WebhookLogCreate) SetAppliedBefore(v bool) *WebhookLogCreate {
+	_c.mutation.SetAppliedBefore(v)
+	return _c
+}
+
+// SetNillableAppliedBefore sets the "applied_before" field if the given value is not nil.
+func (_c *WebhookLogCreate) SetNillableAppliedBefore(v *bool) *WebhookLogCreate {
+	if v != nil {
+		_c.SetAppliedBefore(*v)
+	}
+	return _c
+}
+
 // SetLeasedUntil sets the "leased_until" field.
 func (_c *WebhookLogCreate) SetLeasedUntil(v time.Time) *WebhookLogCreate {
 	_c.mutation.SetLeasedUntil(v)
@@ -279,6 +307,14 @@ func (_c *WebhookLogCreate) defaults() {
 		v := webhooklog.DefaultAttempts
 		_c.mutation.SetAttempts(v)
 	}
+	if _, ok := _c.mutation.AttemptsBefore(); !ok {
+		v := webhooklog.DefaultAttemptsBefore
+		_c.mutation.SetAttemptsBefore(v)
+	}
+	if _, ok := _c.mutation.AppliedBefore(); !ok {
+		v := webhooklog.DefaultAppliedBefore
+		_c.mutation.SetAppliedBefore(v)
+	}
 	if _, ok := _c.mutation.ID(); !ok {
 		v := webhooklog.DefaultID()
 		_c.mutation.SetID(v)
@@ -330,6 +366,12 @@ func (_c *WebhookLogCreate) check() error {
 	}
 	if _, ok := _c.mutation.Attempts(); !ok {
 		return &ValidationError{Name: "attempts", err: errors.New(`ent: missing required field "WebhookLog.attempts"`)}
+	}
+	if _, ok := _c.mutation.AttemptsBefore(); !ok {
+		return &ValidationError{Name: "attempts_before", err: errors.New(`ent: missing required field "WebhookLog.attempts_before"`)}
+	}
+	if _, ok := _c.mutation.AppliedBefore(); !ok {
+		return &ValidationError{Name: "applied_before", err: errors.New(`ent: missing required field "WebhookLog.applied_before"`)}
 	}
 	if len(_c.mutation.ConnectionIDs()) == 0 {
 		return &ValidationError{Name: "connection", err: errors.New(`ent: missing required edge "WebhookLog.connection"`)}
@@ -433,6 +475,14 @@ func (_c *WebhookLogCreate) createSpec() (*WebhookLog, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Attempts(); ok {
 		_spec.SetField(webhooklog.FieldAttempts, field.TypeInt, value)
 		_node.Attempts = value
+	}
+	if value, ok := _c.mutation.AttemptsBefore(); ok {
+		_spec.SetField(webhooklog.FieldAttemptsBefore, field.TypeInt, value)
+		_node.AttemptsBefore = value
+	}
+	if value, ok := _c.mutation.AppliedBefore(); ok {
+		_spec.SetField(webhooklog.FieldAppliedBefore, field.TypeBool, value)
+		_node.AppliedBefore = value
 	}
 	if value, ok := _c.mutation.LeasedUntil(); ok {
 		_spec.SetField(webhooklog.FieldLeasedUntil, field.TypeTime, value)
@@ -622,6 +672,36 @@ func (u *WebhookLogUpsert) UpdateAttempts() *WebhookLogUpsert {
 // AddAttempts adds v to the "attempts" field.
 func (u *WebhookLogUpsert) AddAttempts(v int) *WebhookLogUpsert {
 	u.Add(webhooklog.FieldAttempts, v)
+	return u
+}
+
+// SetAttemptsBefore sets the "attempts_before" field.
+func (u *WebhookLogUpsert) SetAttemptsBefore(v int) *WebhookLogUpsert {
+	u.Set(webhooklog.FieldAttemptsBefore, v)
+	return u
+}
+
+// UpdateAttemptsBefore sets the "attempts_before" field to the value that was provided on create.
+func (u *WebhookLogUpsert) UpdateAttemptsBefore() *WebhookLogUpsert {
+	u.SetExcluded(webhooklog.FieldAttemptsBefore)
+	return u
+}
+
+// AddAttemptsBefore adds v to the "attempts_before" field.
+func (u *WebhookLogUpsert) AddAttemptsBefore(v int) *WebhookLogUpsert {
+	u.Add(webhooklog.FieldAttemptsBefore, v)
+	return u
+}
+
+// SetAppliedBefore sets the "applied_before" field.
+func (u *WebhookLogUpsert) SetAppliedBefore(v bool) *WebhookLogUpsert {
+	u.Set(webhooklog.FieldAppliedBefore, v)
+	return u
+}
+
+// UpdateAppliedBefore sets the "applied_before" field to the value that was provided on create.
+func (u *WebhookLogUpsert) UpdateAppliedBefore() *WebhookLogUpsert {
+	u.SetExcluded(webhooklog.FieldAppliedBefore)
 	return u
 }
 
@@ -840,6 +920,41 @@ func (u *WebhookLogUpsertOne) AddAttempts(v int) *WebhookLogUpsertOne {
 func (u *WebhookLogUpsertOne) UpdateAttempts() *WebhookLogUpsertOne {
 	return u.Update(func(s *WebhookLogUpsert) {
 		s.UpdateAttempts()
+	})
+}
+
+// SetAttemptsBefore sets the "attempts_before" field.
+func (u *WebhookLogUpsertOne) SetAttemptsBefore(v int) *WebhookLogUpsertOne {
+	return u.Update(func(s *WebhookLogUpsert) {
+		s.SetAttemptsBefore(v)
+	})
+}
+
+// AddAttemptsBefore adds v to the "attempts_before" field.
+func (u *WebhookLogUpsertOne) AddAttemptsBefore(v int) *WebhookLogUpsertOne {
+	return u.Update(func(s *WebhookLogUpsert) {
+		s.AddAttemptsBefore(v)
+	})
+}
+
+// UpdateAttemptsBefore sets the "attempts_before" field to the value that was provided on create.
+func (u *WebhookLogUpsertOne) UpdateAttemptsBefore() *WebhookLogUpsertOne {
+	return u.Update(func(s *WebhookLogUpsert) {
+		s.UpdateAttemptsBefore()
+	})
+}
+
+// SetAppliedBefore sets the "applied_before" field.
+func (u *WebhookLogUpsertOne) SetAppliedBefore(v bool) *WebhookLogUpsertOne {
+	return u.Update(func(s *WebhookLogUpsert) {
+		s.SetAppliedBefore(v)
+	})
+}
+
+// UpdateAppliedBefore sets the "applied_before" field to the value that was provided on create.
+func (u *WebhookLogUpsertOne) UpdateAppliedBefore() *WebhookLogUpsertOne {
+	return u.Update(func(s *WebhookLogUpsert) {
+		s.UpdateAppliedBefore()
 	})
 }
 
@@ -1228,6 +1343,41 @@ func (u *WebhookLogUpsertBulk) AddAttempts(v int) *WebhookLogUpsertBulk {
 func (u *WebhookLogUpsertBulk) UpdateAttempts() *WebhookLogUpsertBulk {
 	return u.Update(func(s *WebhookLogUpsert) {
 		s.UpdateAttempts()
+	})
+}
+
+// SetAttemptsBefore sets the "attempts_before" field.
+func (u *WebhookLogUpsertBulk) SetAttemptsBefore(v int) *WebhookLogUpsertBulk {
+	return u.Update(func(s *WebhookLogUpsert) {
+		s.SetAttemptsBefore(v)
+	})
+}
+
+// AddAttemptsBefore adds v to the "attempts_before" field.
+func (u *WebhookLogUpsertBulk) AddAttemptsBefore(v int) *WebhookLogUpsertBulk {
+	return u.Update(func(s *WebhookLogUpsert) {
+		s.AddAttemptsBefore(v)
+	})
+}
+
+// UpdateAttemptsBefore sets the "attempts_before" field to the value that was provided on create.
+func (u *WebhookLogUpsertBulk) UpdateAttemptsBefore() *WebhookLogUpsertBulk {
+	return u.Update(func(s *WebhookLogUpsert) {
+		s.UpdateAttemptsBefore()
+	})
+}
+
+// SetAppliedBefore sets the "applied_before" field.
+func (u *WebhookLogUpsertBulk) SetAppliedBefore(v bool) *WebhookLogUpsertBulk {
+	return u.Update(func(s *WebhookLogUpsert) {
+		s.SetAppliedBefore(v)
+	})
+}
+
+// UpdateAppliedBefore sets the "applied_before" field to the value that was provided on create.
+func (u *WebhookLogUpsertBulk) UpdateAppliedBefore() *WebhookLogUpsertBulk {
+	return u.Update(func(s *WebhookLogUpsert) {
+		s.UpdateAppliedBefore()
 	})
 }
 

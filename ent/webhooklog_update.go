@@ -147,6 +147,41 @@ func (_u *WebhookLogUpdate) AddAttempts(v int) *WebhookLogUpdate {
 	return _u
 }
 
+// SetAttemptsBefore sets the "attempts_before" field.
+func (_u *WebhookLogUpdate) SetAttemptsBefore(v int) *WebhookLogUpdate {
+	_u.mutation.ResetAttemptsBefore()
+	_u.mutation.SetAttemptsBefore(v)
+	return _u
+}
+
+// SetNillableAttemptsBefore sets the "attempts_before" field if the given value is not nil.
+func (_u *WebhookLogUpdate) SetNillableAttemptsBefore(v *int) *WebhookLogUpdate {
+	if v != nil {
+		_u.SetAttemptsBefore(*v)
+	}
+	return _u
+}
+
+// AddAttemptsBefore adds value to the "attempts_before" field.
+func (_u *WebhookLogUpdate) AddAttemptsBefore(v int) *WebhookLogUpdate {
+	_u.mutation.AddAttemptsBefore(v)
+	return _u
+}
+
+// SetAppliedBefore sets the "applied_before" field.
+func (_u *WebhookLogUpdate) SetAppliedBefore(v bool) *WebhookLogUpdate {
+	_u.mutation.SetAppliedBefore(v)
+	return _u
+}
+
+// SetNillableAppliedBefore sets the "applied_before" field if the given value is not nil.
+func (_u *WebhookLogUpdate) SetNillableAppliedBefore(v *bool) *WebhookLogUpdate {
+	if v != nil {
+		_u.SetAppliedBefore(*v)
+	}
+	return _u
+}
+
 // SetLeasedUntil sets the "leased_until" field.
 func (_u *WebhookLogUpdate) SetLeasedUntil(v time.Time) *WebhookLogUpdate {
 	_u.mutation.SetLeasedUntil(v)
@@ -301,6 +336,15 @@ func (_u *WebhookLogUpdate) sqlSave(ctx context.Context) (_node int, err error) 
 	}
 	if value, ok := _u.mutation.AddedAttempts(); ok {
 		_spec.AddField(webhooklog.FieldAttempts, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AttemptsBefore(); ok {
+		_spec.SetField(webhooklog.FieldAttemptsBefore, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedAttemptsBefore(); ok {
+		_spec.AddField(webhooklog.FieldAttemptsBefore, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AppliedBefore(); ok {
+		_spec.SetField(webhooklog.FieldAppliedBefore, field.TypeBool, value)
 	}
 	if value, ok := _u.mutation.LeasedUntil(); ok {
 		_spec.SetField(webhooklog.FieldLeasedUntil, field.TypeTime, value)
@@ -491,6 +535,41 @@ func (_u *WebhookLogUpdateOne) AddAttempts(v int) *WebhookLogUpdateOne {
 	return _u
 }
 
+// SetAttemptsBefore sets the "attempts_before" field.
+func (_u *WebhookLogUpdateOne) SetAttemptsBefore(v int) *WebhookLogUpdateOne {
+	_u.mutation.ResetAttemptsBefore()
+	_u.mutation.SetAttemptsBefore(v)
+	return _u
+}
+
+// SetNillableAttemptsBefore sets the "attempts_before" field if the given value is not nil.
+func (_u *WebhookLogUpdateOne) SetNillableAttemptsBefore(v *int) *WebhookLogUpdateOne {
+	if v != nil {
+		_u.SetAttemptsBefore(*v)
+	}
+	return _u
+}
+
+// AddAttemptsBefore adds value to the "attempts_before" field.
+func (_u *WebhookLogUpdateOne) AddAttemptsBefore(v int) *WebhookLogUpdateOne {
+	_u.mutation.AddAttemptsBefore(v)
+	return _u
+}
+
+// SetAppliedBefore sets the "applied_before" field.
+func (_u *WebhookLogUpdateOne) SetAppliedBefore(v bool) *WebhookLogUpdateOne {
+	_u.mutation.SetAppliedBefore(v)
+	return _u
+}
+
+// SetNillableAppliedBefore sets the "applied_before" field if the given value is not nil.
+func (_u *WebhookLogUpdateOne) SetNillableAppliedBefore(v *bool) *WebhookLogUpdateOne {
+	if v != nil {
+		_u.SetAppliedBefore(*v)
+	}
+	return _u
+}
+
 // SetLeasedUntil sets the "leased_until" field.
 func (_u *WebhookLogUpdateOne) SetLeasedUntil(v time.Time) *WebhookLogUpdateOne {
 	_u.mutation.SetLeasedUntil(v)
@@ -675,6 +754,15 @@ func (_u *WebhookLogUpdateOne) sqlSave(ctx context.Context) (_node *WebhookLog, 
 	}
 	if value, ok := _u.mutation.AddedAttempts(); ok {
 		_spec.AddField(webhooklog.FieldAttempts, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AttemptsBefore(); ok {
+		_spec.SetField(webhooklog.FieldAttemptsBefore, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedAttemptsBefore(); ok {
+		_spec.AddField(webhooklog.FieldAttemptsBefore, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AppliedBefore(); ok {
+		_spec.SetField(webhooklog.FieldAppliedBefore, field.TypeBool, value)
 	}
 	if value, ok := _u.mutation.LeasedUntil(); ok {
 		_spec.SetField(webhooklog.FieldLeasedUntil, field.TypeTime, value)

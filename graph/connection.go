@@ -7,6 +7,7 @@ import (
 	"causeway/ent/connection"
 	"causeway/graph/model"
 	connections "causeway/internal/connection"
+	"causeway/internal/intake"
 )
 
 // account is the page or bot behind a connection, as the platform described it.
@@ -62,4 +63,16 @@ func (r *Resolver) cards(ctx context.Context, cards []connections.Card) []*model
 		})
 	}
 	return shown
+}
+
+// chosen are the logs that a filter of the schema chooses.
+func chosen(f model.WebhookLogFilter) intake.Filter {
+	filter := intake.Filter{ReceivedAfter: f.ReceivedAfter.Value(), ReceivedBefore: f.ReceivedBefore.Value()}
+	if status := f.Status.Value(); status != nil {
+		filter.Status = *status
+	}
+	if event := f.EventType.Value(); event != nil {
+		filter.Event = *event
+	}
+	return filter
 }

@@ -465,6 +465,51 @@ func (r *mutationResolver) Disconnect(ctx context.Context, connectionID causeway
 	return &model.DisconnectPayload{Connection: connection, OpenConversations: open, UserErrors: problems}, err
 }
 
+// TestWebhook is the resolver for the testWebhook field.
+func (r *mutationResolver) TestWebhook(ctx context.Context, connectionID causeway.ID) (*model.TestWebhookPayload, error) {
+	reportID, logID, err := r.Connections.TestWebhook(ctx, connectionID)
+	problems, err := r.userErrors(ctx, err)
+	if err != nil {
+		return nil, err
+	}
+	report, err := read(ctx, reportID, r.Viewers.TestReport.Get)
+	if err != nil {
+		return nil, err
+	}
+	log, err := read(ctx, logID, r.Viewers.WebhookLog.Get)
+	return &model.TestWebhookPayload{Report: report, Log: log, UserErrors: problems}, err
+}
+
+// ReplayWebhook is the resolver for the replayWebhook field.
+func (r *mutationResolver) ReplayWebhook(ctx context.Context, id causeway.ID) (*model.ReplayWebhookPayload, error) {
+	problems, err := r.userErrors(ctx, r.Connections.ReplayWebhook(ctx, id))
+	if err != nil || len(problems) > 0 {
+		return &model.ReplayWebhookPayload{UserErrors: problems}, err
+	}
+	log, err := read(ctx, id, r.Viewers.WebhookLog.Get)
+	return &model.ReplayWebhookPayload{Log: log, UserErrors: problems}, err
+}
+
+// ReplayWebhooks is the resolver for the replayWebhooks field.
+func (r *mutationResolver) ReplayWebhooks(ctx context.Context, connectionID causeway.ID, filter model.WebhookLogFilter) (*model.ReplayWebhooksPayload, error) {
+	n, err := r.Connections.ReplayWebhooks(ctx, connectionID, chosen(filter))
+	problems, err := r.userErrors(ctx, err)
+	return &model.ReplayWebhooksPayload{ReplayedCount: n, UserErrors: problems}, err
+}
+
+// ClearWebhookQueue is the resolver for the clearWebhookQueue field.
+func (r *mutationResolver) ClearWebhookQueue(ctx context.Context, connectionID causeway.ID) (*model.ClearWebhookQueuePayload, error) {
+	cleared, err := r.Connections.ClearWebhookQueue(ctx, connectionID)
+	problems, err := r.userErrors(ctx, err)
+	if err != nil || cleared == nil {
+		return &model.ClearWebhookQueuePayload{UserErrors: problems}, err
+	}
+	connection, err := read(ctx, connectionID, r.Viewers.Connection.Get)
+	return &model.ClearWebhookQueuePayload{
+		ClearedCount: cleared.AtPlatform + cleared.Stored, Connection: connection, UserErrors: problems,
+	}, err
+}
+
 // SendMessage is the resolver for the sendMessage field.
 func (r *mutationResolver) SendMessage(ctx context.Context, input model.SendMessageInput) (*model.SendMessagePayload, error) {
 	id, err := r.Conversations.Reply(ctx, conversations.Reply{

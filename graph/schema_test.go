@@ -65,7 +65,10 @@ func TestEveryMutationHasOneInputAndANullablePayload(t *testing.T) {
 				t.Errorf("%s(%s: %s) is neither one input of its own nor one id", m.Name, a.Name, a.Type)
 			}
 		default:
-			if m.Name != "setTyping" { // said every few seconds: one id and a switch
+			switch m.Name {
+			case "setTyping": // said every few seconds: one id and a switch
+			case "replayWebhooks": // one id and the filter of the list that is replayed
+			default:
 				t.Errorf("%s has %d arguments", m.Name, len(m.Arguments))
 			}
 		}

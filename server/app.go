@@ -24,6 +24,7 @@ import (
 	"causeway/internal/conversation"
 	"causeway/internal/feed"
 	"causeway/internal/intake"
+	"causeway/internal/mail"
 	"causeway/internal/media"
 	"causeway/internal/platform"
 	"causeway/internal/platform/messenger"
@@ -172,10 +173,19 @@ func (a *app) build(ctx context.Context) error {
 	a.onStop(retention.Close)
 	retention.Start()
 	a.campaigns = campaign.New(campaign.Config{Store: a.store, Bus: a.bus, Clock: clock})
+	problems, err := problem.New()
+	if err != nil {
+		return err
+	}
+	letters, err := mail.New(mail.Config{URL: string(cfg.SMTPURL), From: string(cfg.MailFrom), Clock: clock, Log: a.log})
+	if err != nil {
+		return fmt.Errorf("--smtp-url, --mail-from: %w", err)
+	}
 	a.connections = connection.New(connection.Config{
 		Store: a.store, Feed: events, Intake: updates, Keys: keys, Bus: a.bus, Outbox: outbox{a}, Clock: clock, Log: a.log,
 		PublicURL: string(cfg.PublicURL), TelegramURL: string(cfg.TelegramAPIURL), Facebook: cfg.Facebook.app(),
 		Origins: append([]string{a.url}, cfg.AllowedOrigins...), CheckInterval: time.Duration(cfg.CheckInterval), Media: a.media,
+		Mail: letters, Words: problems, Console: a.console(),
 	})
 	a.conversations = conversation.New(conversation.Config{
 		Store: a.store, Feed: events, Bus: a.bus, Accounts: a.connections, Clock: clock, Log: a.log,
@@ -195,19 +205,25 @@ func (a *app) build(ctx context.Context) error {
 	a.onStop(a.connections.Close)
 	a.webhooks = webhook.New(webhook.Config{
 		Connections: endpoints{a.connections}, Pages: endpoints{a.connections},
-		Facebook: webhook.FacebookApp{Secret: cfg.Facebook.AppSecret, VerifyToken: cfg.Facebook.VerifyToken}, Intake: updates, Rejected: a.connections, Clock: clock, Log: a.log,
+		Facebook: webhook.FacebookApp{Secret: cfg.Facebook.AppSecret, VerifyToken: cfg.Facebook.VerifyToken},
+		Intake:   updates, Tests: a.connections, Rejected: a.connections, Clock: clock, Log: a.log,
 	})
 	a.onStop(a.webhooks.Close)
 	a.webhooks.Start()
-	return a.buildGraph(events, clock)
+	return a.buildGraph(events, problems, clock)
+}
+
+// console is where a person looks at this server with a browser; empty if there is
+// nothing to see.
+func (a *app) console() string {
+	if !a.settings.Playground {
+		return ""
+	}
+	return a.address()
 }
 
 // buildGraph makes the GraphQL door, whose reads see what their viewer may see.
-func (a *app) buildGraph(events *feed.Feed, clock causeway.Clock) error {
-	problems, err := problem.New()
-	if err != nil {
-		return err
-	}
+func (a *app) buildGraph(events *feed.Feed, problems *problem.Catalogue, clock causeway.Clock) error {
 	a.callback = connection.NewCallback(a.connections, problems)
 	viewers := a.store.NewReader()
 	guard(viewers)

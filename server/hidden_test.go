@@ -16,7 +16,7 @@ import (
 )
 
 // empty are the tables that hold nothing of the full campaign.
-var empty = []string{"feed_trims", "facebook_logins", "queues", "queue_members"}
+var empty = []string{"feed_trims", "facebook_logins", "queues", "queue_members", "notices", "notice_letters"}
 
 // everyID is every id that the database has of a campaign, by table; of people and
 // tokens, those that only the campaign's members know.
@@ -66,7 +66,7 @@ func TestAnAgentOfAnotherCampaignGetsNothingByAnyID(t *testing.T) {
 		ids = append(ids, of...)
 		visible := s.admin().seen(of)
 		switch table {
-		case "campaign_members", "feed_events", "feed_trims", "reactions", "message_parts", "queue_members": // no nodes
+		case "campaign_members", "feed_events", "feed_trims", "reactions", "message_parts", "queue_members", "notices", "notice_letters": // no nodes
 			if visible != 0 {
 				t.Errorf("%d %s are nodes now: say here who sees them", visible, table)
 			}
@@ -165,6 +165,10 @@ func (s *house) nothingByAnyMutation(ids []string) {
 		{"connectTelegramBot", `connectTelegramBot(input: {campaignId: $id, botToken: "` + s.bot.Token() + `"})`},
 		{"startFacebookLogin", `startFacebookLogin(input: {campaignId: $id})`},
 		{"testConnection", `testConnection(input: {connectionId: $id})`},
+		{"testWebhook", `testWebhook(connectionId: $id)`},
+		{"replayWebhook", `replayWebhook(id: $id)`},
+		{"replayWebhooks", `replayWebhooks(connectionId: $id, filter: {})`},
+		{"clearWebhookQueue", `clearWebhookQueue(connectionId: $id)`},
 		{"disconnect", `disconnect(connectionId: $id)`},
 		{"addNote", `addNote(input: {conversationId: $id, text: "Mine"})`},
 		{"markConversationRead", `markConversationRead(id: $id)`},

@@ -34,10 +34,10 @@ type house struct {
 }
 
 // opensHouse starts the program with a shop.
-func opensHouse(t *testing.T) *house {
+func opensHouse(t *testing.T, options ...option) *house {
 	t.Helper()
 	f := opensFacebook(t)
-	s := &house{program: begin(t, f.ours), facebook: f}
+	s := &house{program: begin(t, append([]option{f.ours}, options...)...), facebook: f}
 	s.campaign, s.elsewhere = s.program.campaign("Shop"), s.program.campaign("Elsewhere")
 	s.foreign = s.user("Fay", s.elsewhere, "AGENT")
 	s.agent = s.user("Ana", s.campaign, "AGENT")
@@ -119,7 +119,8 @@ const (
 )
 
 func (s *house) ids() data {
-	return data{"c": s.campaign, "n": s.connection, "v": s.conversation, "u": s.agentID, "a": s.began, "tag": s.tag, "quick": s.quickReply, "l": s.login}
+	return data{"c": s.campaign, "n": s.connection, "v": s.conversation, "u": s.agentID, "a": s.began, "tag": s.tag, "quick": s.quickReply, "l": s.login,
+		"log": s.column("SELECT id FROM webhook_logs WHERE connection_id = '" + s.connection + "' ORDER BY position LIMIT 1")[0]}
 }
 
 // joins makes a user a member.

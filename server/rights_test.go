@@ -249,6 +249,26 @@ func rights() []right {
 			foreign:   "NOT_FOUND@input.connectionId", agent: forbidden, manager: works, admin: works,
 		},
 		{
+			operation: "Mutation.testWebhook", query: `mutation($n: ID!) { testWebhook(connectionId: $n) { report { passed } log { id } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@connectionId", agent: forbidden, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.replayWebhook", query: `mutation($log: ID!) { replayWebhook(id: $log) { log { id } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@id", agent: forbidden, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.replayWebhooks", query: `mutation($n: ID!) { replayWebhooks(connectionId: $n, filter: {status: FAILED}) { replayedCount userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@connectionId", agent: forbidden, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.clearWebhookQueue", query: `mutation($n: ID!) { clearWebhookQueue(connectionId: $n) { clearedCount connection { id } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@connectionId", agent: forbidden, manager: works, admin: works,
+		},
+		{
 			operation: "Mutation.disconnect", query: `mutation($n: ID!) { disconnect(connectionId: $n) { connection { id } openConversations userErrors { code field } } }`,
 			variables: ids,
 			foreign:   "NOT_FOUND@connectionId", agent: forbidden, manager: works, admin: works,
@@ -376,14 +396,14 @@ func TestAnArchivedCampaignIsReadOnly(t *testing.T) {
 	answer := s.agent.answers(s.conversation, "Yes")
 	admin.does(`mutation($n: ID!) { disconnect(connectionId: $n) { userErrors { code } } }`, data{"n": s.connection})
 	admin.does(archive, data{"c": s.campaign})
-	inside := []string{"updateCampaign", "startFacebookLogin", "setCampaignMember", "removeCampaignMember", "connectTelegramBot", "testConnection", "disconnect", "archiveCampaign", "sendMessage", "retryMessage",
+	inside := []string{"updateCampaign", "startFacebookLogin", "setCampaignMember", "removeCampaignMember", "connectTelegramBot", "testConnection", "testWebhook", "replayWebhook", "replayWebhooks", "clearWebhookQueue", "disconnect", "archiveCampaign", "sendMessage", "retryMessage",
 		"addNote", "markConversationRead", "setTyping", "tagConversation", "handOverConversation", "saveTag", "saveQuickReply", "deleteTag", "deleteQuickReply"}
 	for _, r := range rights() {
 		_, field, _ := strings.Cut(r.operation, ".")
 		if !slices.Contains(inside, field) {
 			continue
 		}
-		variables := data{"c": s.campaign, "n": s.connection, "u": s.agentID, "t": s.bot.Token(), "v": s.conversation, "m": answer, "tag": s.tag, "quick": s.quickReply}
+		variables := data{"c": s.campaign, "n": s.connection, "u": s.agentID, "t": s.bot.Token(), "v": s.conversation, "m": answer, "tag": s.tag, "quick": s.quickReply, "log": s.ids()["log"]}
 		if variables["doomed"] = s.tag; field == "deleteQuickReply" {
 			variables["doomed"] = s.quickReply
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"causeway/internal/connection"
+	post "causeway/internal/mail"
 	"causeway/internal/secret"
 	"causeway/internal/transport"
 )
@@ -48,8 +49,11 @@ type settings struct {
 	MaxMedia          size `default:"25MB" placeholder:"SIZE" help:"The most that is fetched of a file that a customer sends. Default: ${default}."`
 	MaxUpload         size `default:"64MB" placeholder:"SIZE" help:"The most that a request with files may have; platforms take less of one file. Default: ${default}."`
 
+	SMTPURL  smtpURL `name:"smtp-url" placeholder:"URL" help:"Mail server that carries notices of connections that do not work: smtp://user:password@host:587, or smtps://…. Without it they are logged only. Default: none."`
+	MailFrom sender  `name:"mail-from" placeholder:"ADDRESS" help:"Sender of notices, such as Causeway <causeway@example.com>. Default: none."`
+
 	CheckInterval   duration `default:"1h" placeholder:"DURATION" help:"Time between health checks of a connection. Default: ${default}."`
-	AllowedOrigins  origins  `placeholder:"ORIGINS" help:"Comma-separated origins of web pages that may call from a browser. Default: this server's own."`
+	AllowedOrigins  origins  `placeholder:"ORIGINS" help:"Comma-separated origins of web pages that may call from a browser and open Facebook's login. Default: this server's own."`
 	Playground      bool     `default:"true" negatable:"" help:"Serve the playground at /. Default: on."`
 	Introspection   bool     `default:"true" negatable:"" help:"Let clients ask for the schema. Default: on."`
 	KeepWebhookLogs duration `default:"720h" placeholder:"DURATION" help:"How long webhook logs are kept. Default: ${default}."`
@@ -162,6 +166,8 @@ func (s *settings) validate(demo bool) error {
 		return errors.New("--data: must name a folder, such as data")
 	case s.CheckInterval < duration(time.Second):
 		return errors.New("--check-interval: must be a second or more, such as 1h")
+	case s.SMTPURL != "" && s.MailFrom == "":
+		return errors.New("--mail-from: must be set where --smtp-url is, such as Causeway <causeway@example.com>")
 	case s.AdminPassword != "" && len([]rune(s.AdminPassword)) < 10:
 		return errors.New("--admin-password: must have 10 characters or more, such as correct-horse-battery")
 	case s.AdminToken != "" && len(s.AdminToken) < 16:
@@ -195,6 +201,8 @@ type (
 	webURL   string
 	database string
 	natsURL  string
+	smtpURL  string
+	sender   string
 	duration time.Duration
 	size     int64
 	origins  []string
@@ -210,6 +218,8 @@ var (
 	_ encoding.TextUnmarshaler = (*webURL)(nil)
 	_ encoding.TextUnmarshaler = (*database)(nil)
 	_ encoding.TextUnmarshaler = (*natsURL)(nil)
+	_ encoding.TextUnmarshaler = (*smtpURL)(nil)
+	_ encoding.TextUnmarshaler = (*sender)(nil)
 	_ encoding.TextUnmarshaler = (*duration)(nil)
 	_ encoding.TextUnmarshaler = (*size)(nil)
 	_ encoding.TextUnmarshaler = (*origins)(nil)
@@ -276,6 +286,28 @@ func (n *natsURL) UnmarshalText(text []byte) error {
 		return errors.New("must be an address such as nats://localhost:4222")
 	}
 	*n = natsURL(text)
+	return nil
+}
+
+// UnmarshalText takes the address of a mail server, which may hold a password.
+func (u *smtpURL) UnmarshalText(text []byte) error {
+	if len(text) > 0 {
+		if err := post.CheckURL(string(text)); err != nil {
+			return err
+		}
+	}
+	*u = smtpURL(text)
+	return nil
+}
+
+// UnmarshalText takes an address, or a name and the address in angle brackets.
+func (f *sender) UnmarshalText(text []byte) error {
+	if len(text) > 0 {
+		if err := post.CheckFrom(string(text)); err != nil {
+			return err
+		}
+	}
+	*f = sender(text)
 	return nil
 }
 

@@ -39,6 +39,9 @@ func TestABadSettingIsRefusedInOneSentence(t *testing.T) {
 		{"--database", "postgres://ana:hid%zzden@localhost/db", "postgres://user:password@host:5432/causeway"},
 		{"--nats", "http://hidden@localhost", "nats://localhost:4222"},
 		{"--nats", "nats://localhost:4222", "postgres://user:password@host:5432/causeway"},
+		{"--smtp-url", "mail.example.com:hidden", "smtp://user:password@mail.example.com:587"},
+		{"--smtp-url", "smtp://ana@mail.example.com", "smtp://user:password@mail.example.com"},
+		{"--mail-from", "nobody", "causeway@example.com"},
 		{"--secret-keys", key, "openssl rand -base64 32"},
 		{"--secret-keys", "!hidden!", "openssl rand -base64 32"},
 		{"--admin-email", "nobody", "ana@example.com"},
@@ -73,11 +76,12 @@ func TestABadSettingIsRefusedInOneSentence(t *testing.T) {
 		}
 	}
 	for said, args := range map[string][]string{
-		"--nope":  {"--nope"},
-		"nope":    {"nope"},
-		"--demo":  {"--demo", "--database=postgres://localhost/causeway"},
-		"--email": {"token"},
-		"--name":  {"token", "--email=ana@example.com"},
+		"--nope":      {"--nope"},
+		"nope":        {"nope"},
+		"--demo":      {"--demo", "--database=postgres://localhost/causeway"},
+		"--email":     {"token"},
+		"--mail-from": {"--smtp-url=smtp://mail.example.com"},
+		"--name":      {"token", "--email=ana@example.com"},
 	} {
 		if got := refusal(t, args...); !strings.Contains(got, said) || strings.Contains(got, "\n") {
 			t.Errorf("%q: %q", args, got)
@@ -96,6 +100,7 @@ func TestSettingsComeFromTheEnvironmentToo(t *testing.T) {
 		"CAUSEWAY_LOG_FORMAT": "json", "CAUSEWAY_FACEBOOK_APP_ID": "1234", "CAUSEWAY_FACEBOOK_APP_SECRET": "an app's secret",
 		"CAUSEWAY_FACEBOOK_VERIFY_TOKEN": "a word", "CAUSEWAY_FACEBOOK_CONFIG_ID": "5678", "CAUSEWAY_FACEBOOK_GRAPH_URL": "http://localhost:8082/",
 		"CAUSEWAY_FACEBOOK_DIALOG_URL": "http://localhost:8083", "CAUSEWAY_FACEBOOK_GRAPH_VERSION": "v26.0",
+		"CAUSEWAY_SMTP_URL": "smtp://ana:a-password@mail.example.com", "CAUSEWAY_MAIL_FROM": "Causeway <causeway@example.com>",
 		"CAUSEWAY_SECRET_KEYS": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
 	} {
 		t.Setenv(name, value)
@@ -111,6 +116,7 @@ func TestSettingsComeFromTheEnvironmentToo(t *testing.T) {
 		Facebook: facebookApp{AppID: "1234", AppSecret: "an app's secret", VerifyToken: "a word", ConfigID: "5678",
 			GraphURL: "http://localhost:8082", DialogURL: "http://localhost:8083", GraphVersion: "v26.0"},
 		AllowedOrigins: origins{"https://a.example.com", "https://b.example.com"}, KeepWebhookLogs: duration(time.Hour), KeepEvents: duration(3 * time.Hour),
+		SMTPURL: "smtp://ana:a-password@mail.example.com", MailFrom: "Causeway <causeway@example.com>",
 		AllowPrivateMedia: true, MaxMedia: 10 << 20, MaxUpload: 1<<20 + 1,
 		LogLevel: logLevel(slog.LevelWarn), LogFormat: "json", Limits: cmd.settings.Limits, Sockets: cmd.settings.Sockets,
 	}
@@ -154,7 +160,7 @@ func TestHelpListsEverySetting(t *testing.T) {
 	defaults := map[string]string{
 		"listen": "localhost:8080", "public-url": "none", "data": "data", "database": "sqlite", "nats": "none", "secret-keys": "a file in the data folder",
 		"admin-email": "made up", "admin-password": "made up", "admin-token": "none", "telegram-api-url": "https://api.telegram.org",
-		"allow-private-media": "off", "max-media": "25MB", "max-upload": "64MB", "check-interval": "1h", "allowed-origins": "this server's own", "playground": "on", "introspection": "on",
+		"allow-private-media": "off", "max-media": "25MB", "max-upload": "64MB", "smtp-url": "none", "mail-from": "none", "check-interval": "1h", "allowed-origins": "this server's own", "playground": "on", "introspection": "on",
 		"keep-webhook-logs": "720h", "keep-events": "168h", "log-level": "info", "log-format": "text",
 	}
 	groups := map[string]reflect.Type{"limit": reflect.TypeFor[transport.Limits](), "socket": reflect.TypeFor[transport.SocketLimits](),

@@ -37,6 +37,8 @@ const (
 	FieldLanguage = "language"
 	// FieldBlocked holds the string denoting the blocked field in the database.
 	FieldBlocked = "blocked"
+	// FieldBlockedAt holds the string denoting the blocked_at field in the database.
+	FieldBlockedAt = "blocked_at"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
 	// FieldAvatarRef holds the string denoting the avatar_ref field in the database.
@@ -93,6 +95,7 @@ var Columns = []string{
 	FieldUsername,
 	FieldLanguage,
 	FieldBlocked,
+	FieldBlockedAt,
 	FieldCreatedAt,
 	FieldAvatarRef,
 	FieldAvatarHash,
@@ -215,6 +218,11 @@ func ByLanguage(opts ...sql.OrderTermOption) OrderOption {
 // ByBlocked orders the results by the blocked field.
 func ByBlocked(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldBlocked, opts...).ToFunc()
+}
+
+// ByBlockedAt orders the results by the blocked_at field.
+func ByBlockedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldBlockedAt, opts...).ToFunc()
 }
 
 // ByCreatedAt orders the results by the created_at field.

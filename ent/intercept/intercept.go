@@ -20,6 +20,8 @@ import (
 	"causeway/ent/feedtrim"
 	"causeway/ent/message"
 	"causeway/ent/messagepart"
+	"causeway/ent/notice"
+	"causeway/ent/noticeletter"
 	"causeway/ent/predicate"
 	"causeway/ent/queue"
 	"causeway/ent/queuemember"
@@ -441,6 +443,60 @@ func (f TraverseMessagePart) Traverse(ctx context.Context, q ent.Query) error {
 	return fmt.Errorf("unexpected query type %T. expect *ent.MessagePartQuery", q)
 }
 
+// The NoticeFunc type is an adapter to allow the use of ordinary function as a Querier.
+type NoticeFunc func(context.Context, *ent.NoticeQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f NoticeFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.NoticeQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.NoticeQuery", q)
+}
+
+// The TraverseNotice type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseNotice func(context.Context, *ent.NoticeQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseNotice) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseNotice) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.NoticeQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.NoticeQuery", q)
+}
+
+// The NoticeLetterFunc type is an adapter to allow the use of ordinary function as a Querier.
+type NoticeLetterFunc func(context.Context, *ent.NoticeLetterQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f NoticeLetterFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.NoticeLetterQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.NoticeLetterQuery", q)
+}
+
+// The TraverseNoticeLetter type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseNoticeLetter func(context.Context, *ent.NoticeLetterQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseNoticeLetter) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseNoticeLetter) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.NoticeLetterQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.NoticeLetterQuery", q)
+}
+
 // The QueueFunc type is an adapter to allow the use of ordinary function as a Querier.
 type QueueFunc func(context.Context, *ent.QueueQuery) (ent.Value, error)
 
@@ -713,6 +769,10 @@ func NewQuery(q ent.Query) (Query, error) {
 		return &query[*ent.MessageQuery, predicate.Message, message.OrderOption]{typ: ent.TypeMessage, tq: q}, nil
 	case *ent.MessagePartQuery:
 		return &query[*ent.MessagePartQuery, predicate.MessagePart, messagepart.OrderOption]{typ: ent.TypeMessagePart, tq: q}, nil
+	case *ent.NoticeQuery:
+		return &query[*ent.NoticeQuery, predicate.Notice, notice.OrderOption]{typ: ent.TypeNotice, tq: q}, nil
+	case *ent.NoticeLetterQuery:
+		return &query[*ent.NoticeLetterQuery, predicate.NoticeLetter, noticeletter.OrderOption]{typ: ent.TypeNoticeLetter, tq: q}, nil
 	case *ent.QueueQuery:
 		return &query[*ent.QueueQuery, predicate.Queue, queue.OrderOption]{typ: ent.TypeQueue, tq: q}, nil
 	case *ent.QueueMemberQuery:

@@ -325,6 +325,7 @@ var (
 		{Name: "username", Type: field.TypeString, Nullable: true},
 		{Name: "language", Type: field.TypeString, Nullable: true},
 		{Name: "blocked", Type: field.TypeBool, Default: false},
+		{Name: "blocked_at", Type: field.TypeTime, Nullable: true},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "avatar_ref", Type: field.TypeString, Nullable: true},
 		{Name: "avatar_hash", Type: field.TypeString, Nullable: true},
@@ -346,7 +347,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "contacts_connections_connection",
-				Columns:    []*schema.Column{ContactsColumns[20]},
+				Columns:    []*schema.Column{ContactsColumns[21]},
 				RefColumns: []*schema.Column{ConnectionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -355,12 +356,12 @@ var (
 			{
 				Name:    "contact_connection_id_account_id_external_id",
 				Unique:  true,
-				Columns: []*schema.Column{ContactsColumns[20], ContactsColumns[2], ContactsColumns[4]},
+				Columns: []*schema.Column{ContactsColumns[21], ContactsColumns[2], ContactsColumns[4]},
 			},
 			{
 				Name:    "contact_profile_pending",
 				Unique:  false,
-				Columns: []*schema.Column{ContactsColumns[15], ContactsColumns[16]},
+				Columns: []*schema.Column{ContactsColumns[16], ContactsColumns[17]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "profile = 'PENDING'",
 				},
@@ -730,6 +731,14 @@ var (
 					Where: "status = 'QUEUED'",
 				},
 			},
+			{
+				Name:    "message_failed_by_connection",
+				Unique:  false,
+				Columns: []*schema.Column{MessagesColumns[2], MessagesColumns[27]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "status = 'FAILED'",
+				},
+			},
 		},
 	}
 	// MessagePartsColumns holds the columns for the "message_parts" table.
@@ -766,6 +775,93 @@ var (
 				Name:    "messagepart_connection_id_account_id_external_id",
 				Unique:  true,
 				Columns: []*schema.Column{MessagePartsColumns[2], MessagePartsColumns[3], MessagePartsColumns[5]},
+			},
+		},
+	}
+	// NoticesColumns holds the columns for the "notices" table.
+	NoticesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "campaign_id", Type: field.TypeString},
+		{Name: "opened_at", Type: field.TypeTime},
+		{Name: "closed_at", Type: field.TypeTime, Nullable: true},
+		{Name: "connection_id", Type: field.TypeString},
+	}
+	// NoticesTable holds the schema information for the "notices" table.
+	NoticesTable = &schema.Table{
+		Name:       "notices",
+		Columns:    NoticesColumns,
+		PrimaryKey: []*schema.Column{NoticesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "notices_connections_connection",
+				Columns:    []*schema.Column{NoticesColumns[4]},
+				RefColumns: []*schema.Column{ConnectionsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "notice_open",
+				Unique:  true,
+				Columns: []*schema.Column{NoticesColumns[4]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "closed_at IS NULL",
+				},
+			},
+			{
+				Name:    "notice_closed_at",
+				Unique:  false,
+				Columns: []*schema.Column{NoticesColumns[3]},
+			},
+		},
+	}
+	// NoticeLettersColumns holds the columns for the "notice_letters" table.
+	NoticeLettersColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "campaign_id", Type: field.TypeString},
+		{Name: "state", Type: field.TypeEnum, Enums: []string{"WAITING", "SENT", "REFUSED", "LATE", "DROPPED"}},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "sent_at", Type: field.TypeTime, Nullable: true},
+		{Name: "queue_key", Type: field.TypeString},
+		{Name: "queue_order", Type: field.TypeInt64, Default: 0},
+		{Name: "next_try_at", Type: field.TypeTime},
+		{Name: "attempts", Type: field.TypeInt, Default: 0},
+		{Name: "leased_until", Type: field.TypeTime, Nullable: true},
+		{Name: "notice_id", Type: field.TypeString},
+		{Name: "user_id", Type: field.TypeString},
+	}
+	// NoticeLettersTable holds the schema information for the "notice_letters" table.
+	NoticeLettersTable = &schema.Table{
+		Name:       "notice_letters",
+		Columns:    NoticeLettersColumns,
+		PrimaryKey: []*schema.Column{NoticeLettersColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "notice_letters_notices_notice",
+				Columns:    []*schema.Column{NoticeLettersColumns[10]},
+				RefColumns: []*schema.Column{NoticesColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "notice_letters_users_user",
+				Columns:    []*schema.Column{NoticeLettersColumns[11]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "noticeletter_notice_id_user_id",
+				Unique:  true,
+				Columns: []*schema.Column{NoticeLettersColumns[10], NoticeLettersColumns[11]},
+			},
+			{
+				Name:    "notice_letter_waiting",
+				Unique:  false,
+				Columns: []*schema.Column{NoticeLettersColumns[5], NoticeLettersColumns[6]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "state = 'WAITING'",
+				},
 			},
 		},
 	}
@@ -1059,6 +1155,8 @@ var (
 		{Name: "queue_key", Type: field.TypeString},
 		{Name: "next_try_at", Type: field.TypeTime},
 		{Name: "attempts", Type: field.TypeInt, Default: 0},
+		{Name: "attempts_before", Type: field.TypeInt, Default: 0},
+		{Name: "applied_before", Type: field.TypeBool, Default: false},
 		{Name: "leased_until", Type: field.TypeTime, Nullable: true},
 		{Name: "connection_id", Type: field.TypeString},
 	}
@@ -1070,7 +1168,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "webhook_logs_connections_connection",
-				Columns:    []*schema.Column{WebhookLogsColumns[18]},
+				Columns:    []*schema.Column{WebhookLogsColumns[20]},
 				RefColumns: []*schema.Column{ConnectionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -1079,7 +1177,7 @@ var (
 			{
 				Name:    "webhook_log_update",
 				Unique:  true,
-				Columns: []*schema.Column{WebhookLogsColumns[18], WebhookLogsColumns[2], WebhookLogsColumns[3]},
+				Columns: []*schema.Column{WebhookLogsColumns[20], WebhookLogsColumns[2], WebhookLogsColumns[3]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "status <> 'DUPLICATE'",
 				},
@@ -1087,12 +1185,12 @@ var (
 			{
 				Name:    "webhooklog_connection_id_position",
 				Unique:  false,
-				Columns: []*schema.Column{WebhookLogsColumns[18], WebhookLogsColumns[13]},
+				Columns: []*schema.Column{WebhookLogsColumns[20], WebhookLogsColumns[13]},
 			},
 			{
 				Name:    "webhooklog_connection_id_status_position",
 				Unique:  false,
-				Columns: []*schema.Column{WebhookLogsColumns[18], WebhookLogsColumns[8], WebhookLogsColumns[13]},
+				Columns: []*schema.Column{WebhookLogsColumns[20], WebhookLogsColumns[8], WebhookLogsColumns[13]},
 			},
 			{
 				Name:    "webhook_log_waiting",
@@ -1132,6 +1230,8 @@ var (
 		FeedTrimsTable,
 		MessagesTable,
 		MessagePartsTable,
+		NoticesTable,
+		NoticeLettersTable,
 		QueuesTable,
 		QueueMembersTable,
 		QuickRepliesTable,
@@ -1168,6 +1268,9 @@ func init() {
 	MessagesTable.ForeignKeys[2].RefTable = WebhookLogsTable
 	MessagesTable.ForeignKeys[3].RefTable = MessagesTable
 	MessagePartsTable.ForeignKeys[0].RefTable = MessagesTable
+	NoticesTable.ForeignKeys[0].RefTable = ConnectionsTable
+	NoticeLettersTable.ForeignKeys[0].RefTable = NoticesTable
+	NoticeLettersTable.ForeignKeys[1].RefTable = UsersTable
 	QueuesTable.ForeignKeys[0].RefTable = CampaignsTable
 	QueueMembersTable.ForeignKeys[0].RefTable = QueuesTable
 	QueueMembersTable.ForeignKeys[1].RefTable = UsersTable

@@ -45,6 +45,12 @@ type Message func(*sql.Selector)
 // MessagePart is the predicate function for messagepart builders.
 type MessagePart func(*sql.Selector)
 
+// Notice is the predicate function for notice builders.
+type Notice func(*sql.Selector)
+
+// NoticeLetter is the predicate function for noticeletter builders.
+type NoticeLetter func(*sql.Selector)
+
 // Queue is the predicate function for queue builders.
 type Queue func(*sql.Selector)
 

@@ -31,6 +31,7 @@ func (Contact) Fields() []ent.Field {
 		field.String("username").Optional().Nillable(),
 		field.String("language").Optional().Nillable(),
 		field.Bool("blocked").Default(false),
+		field.Time("blocked_at").Optional().Nillable().Comment("as of when blocked is known to be so; empty: it was never told"),
 		field.Time("created_at").Immutable(),
 
 		field.String("avatar_ref").Optional().Nillable().Sensitive().Comment("what the picture kept was fetched by"),

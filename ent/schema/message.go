@@ -95,6 +95,8 @@ func (Message) Indexes() []ent.Index {
 			Annotations(entsql.IndexWhere("idempotency_key IS NOT NULL")),
 		index.Fields("queue_key", "seq").StorageKey("message_queued").Annotations(queued),
 		index.Fields("connection_id").StorageKey("message_queued_by_connection").Annotations(queued),
+		index.Fields("connection_id", "queued_at").StorageKey("message_failed_by_connection").
+			Annotations(entsql.IndexWhere("status = 'FAILED'")),
 	}
 }
 

@@ -45,6 +45,8 @@ func (WebhookLog) Fields() []ent.Field {
 		field.String("queue_key").Immutable(),
 		field.Time("next_try_at"),
 		field.Int("attempts").Default(0),
+		field.Int("attempts_before").Default(0).Comment("of attempts, those before it was last put back by a replay"),
+		field.Bool("applied_before").Default(false).Comment("it was applied, and is put back by a replay"),
 		field.Time("leased_until").Optional().Nillable(),
 	}
 }

@@ -51,6 +51,10 @@ const (
 	FieldNextTryAt = "next_try_at"
 	// FieldAttempts holds the string denoting the attempts field in the database.
 	FieldAttempts = "attempts"
+	// FieldAttemptsBefore holds the string denoting the attempts_before field in the database.
+	FieldAttemptsBefore = "attempts_before"
+	// FieldAppliedBefore holds the string denoting the applied_before field in the database.
+	FieldAppliedBefore = "applied_before"
 	// FieldLeasedUntil holds the string denoting the leased_until field in the database.
 	FieldLeasedUntil = "leased_until"
 	// EdgeConnection holds the string denoting the connection edge name in mutations.
@@ -95,6 +99,8 @@ var Columns = []string{
 	FieldQueueKey,
 	FieldNextTryAt,
 	FieldAttempts,
+	FieldAttemptsBefore,
+	FieldAppliedBefore,
 	FieldLeasedUntil,
 }
 
@@ -115,6 +121,10 @@ var (
 	DefaultTest bool
 	// DefaultAttempts holds the default value on creation for the "attempts" field.
 	DefaultAttempts int
+	// DefaultAttemptsBefore holds the default value on creation for the "attempts_before" field.
+	DefaultAttemptsBefore int
+	// DefaultAppliedBefore holds the default value on creation for the "applied_before" field.
+	DefaultAppliedBefore bool
 	// DefaultID holds the default value on creation for the "id" field.
 	DefaultID func() causeway.ID
 )
@@ -232,6 +242,16 @@ func ByNextTryAt(opts ...sql.OrderTermOption) OrderOption {
 // ByAttempts orders the results by the attempts field.
 func ByAttempts(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldAttempts, opts...).ToFunc()
+}
+
+// ByAttemptsBefore orders the results by the attempts_before field.
+func ByAttemptsBefore(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAttemptsBefore, opts...).ToFunc()
+}
+
+// ByAppliedBefore orders the results by the applied_before field.
+func ByAppliedBefore(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAppliedBefore, opts...).ToFunc()
 }
 
 // ByLeasedUntil orders the results by the leased_until field.

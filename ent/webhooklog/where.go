@@ -136,6 +136,16 @@ func Attempts(v int) predicate.WebhookLog {
 	return predicate.WebhookLog(sql.FieldEQ(FieldAttempts, v))
 }
 
+// AttemptsBefore applies equality check predicate on the "attempts_before" field. It's identical to AttemptsBeforeEQ.
+func AttemptsBefore(v int) predicate.WebhookLog {
+	return predicate.WebhookLog(sql.FieldEQ(FieldAttemptsBefore, v))
+}
+
+// AppliedBefore applies equality check predicate on the "applied_before" field. It's identical to AppliedBeforeEQ.
+func AppliedBefore(v bool) predicate.WebhookLog {
+	return predicate.WebhookLog(sql.FieldEQ(FieldAppliedBefore, v))
+}
+
 // LeasedUntil applies equality check predicate on the "leased_until" field. It's identical to LeasedUntilEQ.
 func LeasedUntil(v time.Time) predicate.WebhookLog {
 	return predicate.WebhookLog(sql.FieldEQ(FieldLeasedUntil, v))
@@ -994,6 +1004,56 @@ func AttemptsLT(v int) predicate.WebhookLog {
 // AttemptsLTE applies the LTE predicate on the "attempts" field.
 func AttemptsLTE(v int) predicate.WebhookLog {
 	return predicate.WebhookLog(sql.FieldLTE(FieldAttempts, v))
+}
+
+// AttemptsBeforeEQ applies the EQ predicate on the "attempts_before" field.
+func AttemptsBeforeEQ(v int) predicate.WebhookLog {
+	return predicate.WebhookLog(sql.FieldEQ(FieldAttemptsBefore, v))
+}
+
+// AttemptsBeforeNEQ applies the NEQ predicate on the "attempts_before" field.
+func AttemptsBeforeNEQ(v int) predicate.WebhookLog {
+	return predicate.WebhookLog(sql.FieldNEQ(FieldAttemptsBefore, v))
+}
+
+// AttemptsBeforeIn applies the In predicate on the "attempts_before" field.
+func AttemptsBeforeIn(vs ...int) predicate.WebhookLog {
+	return predicate.WebhookLog(sql.FieldIn(FieldAttemptsBefore, vs...))
+}
+
+// AttemptsBeforeNotIn applies the NotIn predicate on the "attempts_before" field.
+func AttemptsBeforeNotIn(vs ...int) predicate.WebhookLog {
+	return predicate.WebhookLog(sql.FieldNotIn(FieldAttemptsBefore, vs...))
+}
+
+// AttemptsBeforeGT applies the GT predicate on the "attempts_before" field.
+func AttemptsBeforeGT(v int) predicate.WebhookLog {
+	return predicate.WebhookLog(sql.FieldGT(FieldAttemptsBefore, v))
+}
+
+// AttemptsBeforeGTE applies the GTE predicate on the "attempts_before" field.
+func AttemptsBeforeGTE(v int) predicate.WebhookLog {
+	return predicate.WebhookLog(sql.FieldGTE(FieldAttemptsBefore, v))
+}
+
+// AttemptsBeforeLT applies the LT predicate on the "attempts_before" field.
+func AttemptsBeforeLT(v int) predicate.WebhookLog {
+	return predicate.WebhookLog(sql.FieldLT(FieldAttemptsBefore, v))
+}
+
+// AttemptsBeforeLTE applies the LTE predicate on the "attempts_before" field.
+func AttemptsBeforeLTE(v int) predicate.WebhookLog {
+	return predicate.WebhookLog(sql.FieldLTE(FieldAttemptsBefore, v))
+}
+
+// AppliedBeforeEQ applies the EQ predicate on the "applied_before" field.
+func AppliedBeforeEQ(v bool) predicate.WebhookLog {
+	return predicate.WebhookLog(sql.FieldEQ(FieldAppliedBefore, v))
+}
+
+// AppliedBeforeNEQ applies the NEQ predicate on the "applied_before" field.
+func AppliedBeforeNEQ(v bool) predicate.WebhookLog {
+	return predicate.WebhookLog(sql.FieldNEQ(FieldAppliedBefore, v))
 }
 
 // LeasedUntilEQ applies the EQ predicate on the "leased_until" field.

@@ -181,6 +181,12 @@ type ComplexityRoot struct {
 		Problem    func(childComplexity int) int
 	}
 
+	ClearWebhookQueuePayload struct {
+		ClearedCount func(childComplexity int) int
+		Connection   func(childComplexity int) int
+		UserErrors   func(childComplexity int) int
+	}
+
 	ConnectTelegramBotPayload struct {
 		Connection func(childComplexity int) int
 		Report     func(childComplexity int) int
@@ -404,6 +410,7 @@ type ComplexityRoot struct {
 		AddNote               func(childComplexity int, input model.AddNoteInput) int
 		ArchiveCampaign       func(childComplexity int, id causeway.ID) int
 		AssignConversation    func(childComplexity int, input model.AssignConversationInput) int
+		ClearWebhookQueue     func(childComplexity int, connectionID causeway.ID) int
 		ConnectTelegramBot    func(childComplexity int, input model.ConnectTelegramBotInput) int
 		CreateAccessToken     func(childComplexity int, input model.CreateAccessTokenInput) int
 		CreateCampaign        func(childComplexity int, input model.CreateCampaignInput) int
@@ -416,6 +423,8 @@ type ComplexityRoot struct {
 		HandOverConversation  func(childComplexity int, input model.HandOverConversationInput) int
 		MarkConversationRead  func(childComplexity int, id causeway.ID) int
 		RemoveCampaignMember  func(childComplexity int, input model.RemoveCampaignMemberInput) int
+		ReplayWebhook         func(childComplexity int, id causeway.ID) int
+		ReplayWebhooks        func(childComplexity int, connectionID causeway.ID, filter model.WebhookLogFilter) int
 		RetryMessage          func(childComplexity int, id causeway.ID) int
 		RevokeAccessToken     func(childComplexity int, id causeway.ID) int
 		SaveQuickReply        func(childComplexity int, input model.SaveQuickReplyInput) int
@@ -431,6 +440,7 @@ type ComplexityRoot struct {
 		TagConversation       func(childComplexity int, input model.TagConversationInput) int
 		TakeConversation      func(childComplexity int, id causeway.ID) int
 		TestConnection        func(childComplexity int, input model.TestConnectionInput) int
+		TestWebhook           func(childComplexity int, connectionID causeway.ID) int
 		UnarchiveCampaign     func(childComplexity int, id causeway.ID) int
 		UpdateCampaign        func(childComplexity int, input model.UpdateCampaignInput) int
 		UpdateConnection      func(childComplexity int, input model.UpdateConnectionInput) int
@@ -512,6 +522,16 @@ type ComplexityRoot struct {
 	RemoveCampaignMemberPayload struct {
 		Campaign   func(childComplexity int) int
 		UserErrors func(childComplexity int) int
+	}
+
+	ReplayWebhookPayload struct {
+		Log        func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	ReplayWebhooksPayload struct {
+		ReplayedCount func(childComplexity int) int
+		UserErrors    func(childComplexity int) int
 	}
 
 	ReplyPolicy struct {
@@ -634,6 +654,12 @@ type ComplexityRoot struct {
 		Kind       func(childComplexity int) int
 		Passed     func(childComplexity int) int
 		StartedAt  func(childComplexity int) int
+	}
+
+	TestWebhookPayload struct {
+		Log        func(childComplexity int) int
+		Report     func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	TokenStatus struct {
@@ -831,6 +857,10 @@ type MutationResolver interface {
 	UpdateConnection(ctx context.Context, input model.UpdateConnectionInput) (*model.UpdateConnectionPayload, error)
 	TestConnection(ctx context.Context, input model.TestConnectionInput) (*model.TestConnectionPayload, error)
 	Disconnect(ctx context.Context, connectionID causeway.ID) (*model.DisconnectPayload, error)
+	TestWebhook(ctx context.Context, connectionID causeway.ID) (*model.TestWebhookPayload, error)
+	ReplayWebhook(ctx context.Context, id causeway.ID) (*model.ReplayWebhookPayload, error)
+	ReplayWebhooks(ctx context.Context, connectionID causeway.ID, filter model.WebhookLogFilter) (*model.ReplayWebhooksPayload, error)
+	ClearWebhookQueue(ctx context.Context, connectionID causeway.ID) (*model.ClearWebhookQueuePayload, error)
 	SendMessage(ctx context.Context, input model.SendMessageInput) (*model.SendMessagePayload, error)
 	RetryMessage(ctx context.Context, id causeway.ID) (*model.RetryMessagePayload, error)
 	AddNote(ctx context.Context, input model.AddNoteInput) (*model.AddNotePayload, error)
@@ -1343,6 +1373,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Check.Problem(childComplexity), true
+
+	case "ClearWebhookQueuePayload.clearedCount":
+		if e.ComplexityRoot.ClearWebhookQueuePayload.ClearedCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClearWebhookQueuePayload.ClearedCount(childComplexity), true
+	case "ClearWebhookQueuePayload.connection":
+		if e.ComplexityRoot.ClearWebhookQueuePayload.Connection == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClearWebhookQueuePayload.Connection(childComplexity), true
+	case "ClearWebhookQueuePayload.userErrors":
+		if e.ComplexityRoot.ClearWebhookQueuePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClearWebhookQueuePayload.UserErrors(childComplexity), true
 
 	case "ConnectTelegramBotPayload.connection":
 		if e.ComplexityRoot.ConnectTelegramBotPayload.Connection == nil {
@@ -2281,6 +2330,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.AssignConversation(childComplexity, args["input"].(model.AssignConversationInput)), true
+	case "Mutation.clearWebhookQueue":
+		if e.ComplexityRoot.Mutation.ClearWebhookQueue == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_clearWebhookQueue_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ClearWebhookQueue(childComplexity, args["connectionId"].(causeway.ID)), true
 	case "Mutation.connectTelegramBot":
 		if e.ComplexityRoot.Mutation.ConnectTelegramBot == nil {
 			break
@@ -2413,6 +2473,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RemoveCampaignMember(childComplexity, args["input"].(model.RemoveCampaignMemberInput)), true
+	case "Mutation.replayWebhook":
+		if e.ComplexityRoot.Mutation.ReplayWebhook == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_replayWebhook_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ReplayWebhook(childComplexity, args["id"].(causeway.ID)), true
+	case "Mutation.replayWebhooks":
+		if e.ComplexityRoot.Mutation.ReplayWebhooks == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_replayWebhooks_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ReplayWebhooks(childComplexity, args["connectionId"].(causeway.ID), args["filter"].(model.WebhookLogFilter)), true
 	case "Mutation.retryMessage":
 		if e.ComplexityRoot.Mutation.RetryMessage == nil {
 			break
@@ -2573,6 +2655,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.TestConnection(childComplexity, args["input"].(model.TestConnectionInput)), true
+	case "Mutation.testWebhook":
+		if e.ComplexityRoot.Mutation.TestWebhook == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_testWebhook_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.TestWebhook(childComplexity, args["connectionId"].(causeway.ID)), true
 	case "Mutation.unarchiveCampaign":
 		if e.ComplexityRoot.Mutation.UnarchiveCampaign == nil {
 			break
@@ -2972,6 +3065,32 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RemoveCampaignMemberPayload.UserErrors(childComplexity), true
+
+	case "ReplayWebhookPayload.log":
+		if e.ComplexityRoot.ReplayWebhookPayload.Log == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReplayWebhookPayload.Log(childComplexity), true
+	case "ReplayWebhookPayload.userErrors":
+		if e.ComplexityRoot.ReplayWebhookPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReplayWebhookPayload.UserErrors(childComplexity), true
+
+	case "ReplayWebhooksPayload.replayedCount":
+		if e.ComplexityRoot.ReplayWebhooksPayload.ReplayedCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReplayWebhooksPayload.ReplayedCount(childComplexity), true
+	case "ReplayWebhooksPayload.userErrors":
+		if e.ComplexityRoot.ReplayWebhooksPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReplayWebhooksPayload.UserErrors(childComplexity), true
 
 	case "ReplyPolicy.allowed":
 		if e.ComplexityRoot.ReplyPolicy.Allowed == nil {
@@ -3409,6 +3528,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.TestReport.StartedAt(childComplexity), true
+
+	case "TestWebhookPayload.log":
+		if e.ComplexityRoot.TestWebhookPayload.Log == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TestWebhookPayload.Log(childComplexity), true
+	case "TestWebhookPayload.report":
+		if e.ComplexityRoot.TestWebhookPayload.Report == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TestWebhookPayload.Report(childComplexity), true
+	case "TestWebhookPayload.userErrors":
+		if e.ComplexityRoot.TestWebhookPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TestWebhookPayload.UserErrors(childComplexity), true
 
 	case "TokenStatus.expiresAt":
 		if e.ComplexityRoot.TokenStatus.ExpiresAt == nil {
@@ -4394,6 +4532,7 @@ enum CheckName {
   TOKEN
   ACCOUNT
   WEBHOOK_REGISTRATION
+  WEBHOOK_DELIVERY
   PRIVACY_MODE
 }
 
@@ -4786,6 +4925,18 @@ type Mutation {
   """Cancels the webhook, deletes the token; conversations and messages stay."""
   disconnect(connectionId: ID!): DisconnectPayload
 
+  # webhooks
+  testWebhook(connectionId: ID!): TestWebhookPayload
+  """Processes a stored webhook again; what was applied is not applied twice."""
+  replayWebhook(id: ID!): ReplayWebhookPayload
+  """Puts stored webhooks back into the queue, oldest first; nothing that was applied is applied twice."""
+  replayWebhooks(connectionId: ID!, filter: WebhookLogFilter!): ReplayWebhooksPayload
+  """
+  Drops what waits at the platform, for good, and sets aside what is stored unprocessed (DISCARDED;
+  replay brings it back); returns how many.
+  """
+  clearWebhookQueue(connectionId: ID!): ClearWebhookQueuePayload
+
   # conversations
   """Stores the message and returns at once, QUEUED; its fate follows as messageUpdated."""
   sendMessage(input: SendMessageInput!): SendMessagePayload
@@ -4972,6 +5123,26 @@ type DisconnectPayload {
   connection: Connection
   """Conversations that were still open; they stay, but get no more messages."""
   openConversations: Int!
+  userErrors: [Problem!]!
+}
+
+type TestWebhookPayload {
+  report: TestReport
+  """The log entry that the test event made."""
+  log: WebhookLog
+  userErrors: [Problem!]!
+}
+type ReplayWebhookPayload {
+  log: WebhookLog
+  userErrors: [Problem!]!
+}
+type ReplayWebhooksPayload {
+  replayedCount: Int!
+  userErrors: [Problem!]!
+}
+type ClearWebhookQueuePayload {
+  clearedCount: Int!
+  connection: Connection
   userErrors: [Problem!]!
 }
 
@@ -5423,6 +5594,18 @@ func (ec *executionContext) childFields_Check(ctx context.Context, field graphql
 		return ec.fieldContext_Check_durationMs(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Check", field.Name)
+}
+
+func (ec *executionContext) childFields_ClearWebhookQueuePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "clearedCount":
+		return ec.fieldContext_ClearWebhookQueuePayload_clearedCount(ctx, field)
+	case "connection":
+		return ec.fieldContext_ClearWebhookQueuePayload_connection(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_ClearWebhookQueuePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ClearWebhookQueuePayload", field.Name)
 }
 
 func (ec *executionContext) childFields_ConnectTelegramBotPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -5979,6 +6162,26 @@ func (ec *executionContext) childFields_RemoveCampaignMemberPayload(ctx context.
 	return nil, fmt.Errorf("no field named %q was found under type RemoveCampaignMemberPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_ReplayWebhookPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "log":
+		return ec.fieldContext_ReplayWebhookPayload_log(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_ReplayWebhookPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReplayWebhookPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_ReplayWebhooksPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "replayedCount":
+		return ec.fieldContext_ReplayWebhooksPayload_replayedCount(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_ReplayWebhooksPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReplayWebhooksPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_ReplyPolicy(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "allowed":
@@ -6177,6 +6380,18 @@ func (ec *executionContext) childFields_TestReport(ctx context.Context, field gr
 		return ec.fieldContext_TestReport_checks(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type TestReport", field.Name)
+}
+
+func (ec *executionContext) childFields_TestWebhookPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "report":
+		return ec.fieldContext_TestWebhookPayload_report(ctx, field)
+	case "log":
+		return ec.fieldContext_TestWebhookPayload_log(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_TestWebhookPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TestWebhookPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_TokenStatus(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -6781,6 +6996,20 @@ func (ec *executionContext) field_Mutation_assignConversation_args(ctx context.C
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_clearWebhookQueue_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "connectionId",
+		func(ctx context.Context, v any) (causeway.ID, error) {
+			return ec.unmarshalNID2causewayᚐID(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["connectionId"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_connectTelegramBot_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -6946,6 +7175,42 @@ func (ec *executionContext) field_Mutation_removeCampaignMember_args(ctx context
 		return nil, err
 	}
 	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_replayWebhook_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (causeway.ID, error) {
+			return ec.unmarshalNID2causewayᚐID(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_replayWebhooks_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "connectionId",
+		func(ctx context.Context, v any) (causeway.ID, error) {
+			return ec.unmarshalNID2causewayᚐID(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["connectionId"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (model.WebhookLogFilter, error) {
+			return ec.unmarshalNWebhookLogFilter2causewayᚋgraphᚋmodelᚐWebhookLogFilter(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg1
 	return args, nil
 }
 
@@ -7150,6 +7415,20 @@ func (ec *executionContext) field_Mutation_testConnection_args(ctx context.Conte
 		return nil, err
 	}
 	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_testWebhook_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "connectionId",
+		func(ctx context.Context, v any) (causeway.ID, error) {
+			return ec.unmarshalNID2causewayᚐID(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["connectionId"] = arg0
 	return args, nil
 }
 
@@ -9435,6 +9714,93 @@ func (ec *executionContext) _Check_durationMs(ctx context.Context, field graphql
 }
 func (ec *executionContext) fieldContext_Check_durationMs(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Check", field, false, false, errors.New("field of type Float does not have child fields"))
+}
+
+func (ec *executionContext) _ClearWebhookQueuePayload_clearedCount(ctx context.Context, field graphql.CollectedField, obj *model.ClearWebhookQueuePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClearWebhookQueuePayload_clearedCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ClearedCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ClearWebhookQueuePayload_clearedCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ClearWebhookQueuePayload", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ClearWebhookQueuePayload_connection(ctx context.Context, field graphql.CollectedField, obj *model.ClearWebhookQueuePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClearWebhookQueuePayload_connection(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Connection, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Connection) graphql.Marshaler {
+			return ec.marshalOConnection2ᚖcausewayᚋentᚐConnection(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ClearWebhookQueuePayload_connection(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ClearWebhookQueuePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Connection(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ClearWebhookQueuePayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.ClearWebhookQueuePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClearWebhookQueuePayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Problem) graphql.Marshaler {
+			return ec.marshalNProblem2ᚕᚖcausewayᚋgraphᚋmodelᚐProblemᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ClearWebhookQueuePayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ClearWebhookQueuePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Problem(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _ConnectTelegramBotPayload_connection(ctx context.Context, field graphql.CollectedField, obj *model.ConnectTelegramBotPayload) (ret graphql.Marshaler) {
@@ -14114,6 +14480,182 @@ func (ec *executionContext) fieldContext_Mutation_disconnect(ctx context.Context
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_testWebhook(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_testWebhook(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().TestWebhook(ctx, fc.Args["connectionId"].(causeway.ID))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.TestWebhookPayload) graphql.Marshaler {
+			return ec.marshalOTestWebhookPayload2ᚖcausewayᚋgraphᚋmodelᚐTestWebhookPayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_testWebhook(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_TestWebhookPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_testWebhook_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_replayWebhook(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_replayWebhook(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().ReplayWebhook(ctx, fc.Args["id"].(causeway.ID))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ReplayWebhookPayload) graphql.Marshaler {
+			return ec.marshalOReplayWebhookPayload2ᚖcausewayᚋgraphᚋmodelᚐReplayWebhookPayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_replayWebhook(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ReplayWebhookPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_replayWebhook_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_replayWebhooks(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_replayWebhooks(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().ReplayWebhooks(ctx, fc.Args["connectionId"].(causeway.ID), fc.Args["filter"].(model.WebhookLogFilter))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ReplayWebhooksPayload) graphql.Marshaler {
+			return ec.marshalOReplayWebhooksPayload2ᚖcausewayᚋgraphᚋmodelᚐReplayWebhooksPayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_replayWebhooks(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ReplayWebhooksPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_replayWebhooks_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_clearWebhookQueue(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_clearWebhookQueue(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().ClearWebhookQueue(ctx, fc.Args["connectionId"].(causeway.ID))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ClearWebhookQueuePayload) graphql.Marshaler {
+			return ec.marshalOClearWebhookQueuePayload2ᚖcausewayᚋgraphᚋmodelᚐClearWebhookQueuePayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_clearWebhookQueue(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ClearWebhookQueuePayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_clearWebhookQueue_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Mutation_sendMessage(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -16314,6 +16856,125 @@ func (ec *executionContext) fieldContext_RemoveCampaignMemberPayload_userErrors(
 	return fc, nil
 }
 
+func (ec *executionContext) _ReplayWebhookPayload_log(ctx context.Context, field graphql.CollectedField, obj *model.ReplayWebhookPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayWebhookPayload_log(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Log, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.WebhookLog) graphql.Marshaler {
+			return ec.marshalOWebhookLog2ᚖcausewayᚋentᚐWebhookLog(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayWebhookPayload_log(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ReplayWebhookPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_WebhookLog(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ReplayWebhookPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.ReplayWebhookPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayWebhookPayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Problem) graphql.Marshaler {
+			return ec.marshalNProblem2ᚕᚖcausewayᚋgraphᚋmodelᚐProblemᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayWebhookPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ReplayWebhookPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Problem(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ReplayWebhooksPayload_replayedCount(ctx context.Context, field graphql.CollectedField, obj *model.ReplayWebhooksPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayWebhooksPayload_replayedCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ReplayedCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayWebhooksPayload_replayedCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReplayWebhooksPayload", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ReplayWebhooksPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.ReplayWebhooksPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReplayWebhooksPayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Problem) graphql.Marshaler {
+			return ec.marshalNProblem2ᚕᚖcausewayᚋgraphᚋmodelᚐProblemᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReplayWebhooksPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ReplayWebhooksPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Problem(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _ReplyPolicy_allowed(ctx context.Context, field graphql.CollectedField, obj *model.ReplyPolicy) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -18212,6 +18873,102 @@ func (ec *executionContext) fieldContext_TestReport_checks(_ context.Context, fi
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_Check(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _TestWebhookPayload_report(ctx context.Context, field graphql.CollectedField, obj *model.TestWebhookPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TestWebhookPayload_report(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Report, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.TestReport) graphql.Marshaler {
+			return ec.marshalOTestReport2ᚖcausewayᚋentᚐTestReport(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_TestWebhookPayload_report(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TestWebhookPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_TestReport(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _TestWebhookPayload_log(ctx context.Context, field graphql.CollectedField, obj *model.TestWebhookPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TestWebhookPayload_log(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Log, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.WebhookLog) graphql.Marshaler {
+			return ec.marshalOWebhookLog2ᚖcausewayᚋentᚐWebhookLog(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_TestWebhookPayload_log(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TestWebhookPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_WebhookLog(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _TestWebhookPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.TestWebhookPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TestWebhookPayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Problem) graphql.Marshaler {
+			return ec.marshalNProblem2ᚕᚖcausewayᚋgraphᚋmodelᚐProblemᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_TestWebhookPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TestWebhookPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Problem(ctx, field)
 		},
 	}
 	return fc, nil
@@ -23509,6 +24266,54 @@ func (ec *executionContext) _Check(ctx context.Context, sel ast.SelectionSet, ob
 	return out
 }
 
+var clearWebhookQueuePayloadImplementors = []string{"ClearWebhookQueuePayload"}
+
+func (ec *executionContext) _ClearWebhookQueuePayload(ctx context.Context, sel ast.SelectionSet, obj *model.ClearWebhookQueuePayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, clearWebhookQueuePayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ClearWebhookQueuePayload")
+		case "clearedCount":
+			out.Values[i] = ec._ClearWebhookQueuePayload_clearedCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "connection":
+			out.Values[i] = ec._ClearWebhookQueuePayload_connection(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._ClearWebhookQueuePayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var connectTelegramBotPayloadImplementors = []string{"ConnectTelegramBotPayload"}
 
 func (ec *executionContext) _ConnectTelegramBotPayload(ctx context.Context, sel ast.SelectionSet, obj *model.ConnectTelegramBotPayload) graphql.Marshaler {
@@ -26487,6 +27292,34 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "testWebhook":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_testWebhook(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "replayWebhook":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_replayWebhook(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "replayWebhooks":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_replayWebhooks(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "clearWebhookQueue":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_clearWebhookQueue(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		case "sendMessage":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_sendMessage(ctx, field)
@@ -27559,6 +28392,92 @@ func (ec *executionContext) _RemoveCampaignMemberPayload(ctx context.Context, se
 	return out
 }
 
+var replayWebhookPayloadImplementors = []string{"ReplayWebhookPayload"}
+
+func (ec *executionContext) _ReplayWebhookPayload(ctx context.Context, sel ast.SelectionSet, obj *model.ReplayWebhookPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, replayWebhookPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ReplayWebhookPayload")
+		case "log":
+			out.Values[i] = ec._ReplayWebhookPayload_log(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._ReplayWebhookPayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var replayWebhooksPayloadImplementors = []string{"ReplayWebhooksPayload"}
+
+func (ec *executionContext) _ReplayWebhooksPayload(ctx context.Context, sel ast.SelectionSet, obj *model.ReplayWebhooksPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, replayWebhooksPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ReplayWebhooksPayload")
+		case "replayedCount":
+			out.Values[i] = ec._ReplayWebhooksPayload_replayedCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._ReplayWebhooksPayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var replyPolicyImplementors = []string{"ReplyPolicy"}
 
 func (ec *executionContext) _ReplyPolicy(ctx context.Context, sel ast.SelectionSet, obj *model.ReplyPolicy) graphql.Marshaler {
@@ -28565,6 +29484,54 @@ func (ec *executionContext) _TestReport(ctx context.Context, sel ast.SelectionSe
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var testWebhookPayloadImplementors = []string{"TestWebhookPayload"}
+
+func (ec *executionContext) _TestWebhookPayload(ctx context.Context, sel ast.SelectionSet, obj *model.TestWebhookPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, testWebhookPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("TestWebhookPayload")
+		case "report":
+			out.Values[i] = ec._TestWebhookPayload_report(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "log":
+			out.Values[i] = ec._TestWebhookPayload_log(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._TestWebhookPayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -31159,6 +32126,11 @@ func (ec *executionContext) marshalNWebhookLogConnection2ᚖcausewayᚋentᚐWeb
 	return ec._WebhookLogConnection(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNWebhookLogFilter2causewayᚋgraphᚋmodelᚐWebhookLogFilter(ctx context.Context, v any) (model.WebhookLogFilter, error) {
+	res, err := ec.unmarshalInputWebhookLogFilter(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalNWebhookLogStatus2causewayᚋentᚋwebhooklogᚐStatus(ctx context.Context, v any) (webhooklog.Status, error) {
 	var res webhooklog.Status
 	err := res.UnmarshalGQL(v)
@@ -31468,6 +32440,13 @@ func (ec *executionContext) marshalOCampaignEdge2ᚖcausewayᚋentᚐCampaignEdg
 		return graphql.Null
 	}
 	return ec._CampaignEdge(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOClearWebhookQueuePayload2ᚖcausewayᚋgraphᚋmodelᚐClearWebhookQueuePayload(ctx context.Context, sel ast.SelectionSet, v *model.ClearWebhookQueuePayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ClearWebhookQueuePayload(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOConnectTelegramBotPayload2ᚖcausewayᚋgraphᚋmodelᚐConnectTelegramBotPayload(ctx context.Context, sel ast.SelectionSet, v *model.ConnectTelegramBotPayload) graphql.Marshaler {
@@ -31879,6 +32858,20 @@ func (ec *executionContext) marshalORemoveCampaignMemberPayload2ᚖcausewayᚋgr
 	return ec._RemoveCampaignMemberPayload(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalOReplayWebhookPayload2ᚖcausewayᚋgraphᚋmodelᚐReplayWebhookPayload(ctx context.Context, sel ast.SelectionSet, v *model.ReplayWebhookPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ReplayWebhookPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOReplayWebhooksPayload2ᚖcausewayᚋgraphᚋmodelᚐReplayWebhooksPayload(ctx context.Context, sel ast.SelectionSet, v *model.ReplayWebhooksPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ReplayWebhooksPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalORetryMessagePayload2ᚖcausewayᚋgraphᚋmodelᚐRetryMessagePayload(ctx context.Context, sel ast.SelectionSet, v *model.RetryMessagePayload) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -32049,6 +33042,13 @@ func (ec *executionContext) marshalOTestReport2ᚖcausewayᚋentᚐTestReport(ct
 		return graphql.Null
 	}
 	return ec._TestReport(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOTestWebhookPayload2ᚖcausewayᚋgraphᚋmodelᚐTestWebhookPayload(ctx context.Context, sel ast.SelectionSet, v *model.TestWebhookPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._TestWebhookPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOTime2ᚖtimeᚐTime(ctx context.Context, v any) (*time.Time, error) {

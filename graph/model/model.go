@@ -75,6 +75,12 @@ type Check struct {
 	DurationMs float64  `json:"durationMs"`
 }
 
+type ClearWebhookQueuePayload struct {
+	ClearedCount int             `json:"clearedCount"`
+	Connection   *ent.Connection `json:"connection,omitempty"`
+	UserErrors   []*Problem      `json:"userErrors"`
+}
+
 type ConnectTelegramBotInput struct {
 	CampaignID causeway.ID `json:"campaignId"`
 	BotToken   string      `json:"botToken"`
@@ -300,6 +306,16 @@ type RemoveCampaignMemberPayload struct {
 	UserErrors []*Problem    `json:"userErrors"`
 }
 
+type ReplayWebhookPayload struct {
+	Log        *ent.WebhookLog `json:"log,omitempty"`
+	UserErrors []*Problem      `json:"userErrors"`
+}
+
+type ReplayWebhooksPayload struct {
+	ReplayedCount int        `json:"replayedCount"`
+	UserErrors    []*Problem `json:"userErrors"`
+}
+
 // Whether a message sent now would be let through, and until when.
 type ReplyPolicy struct {
 	// Whether sendMessage takes a message. One that would have to wait (connection INACTIVE, rate limit) is taken, and problem says why it waits.
@@ -459,6 +475,13 @@ type TestConnectionInput struct {
 
 type TestConnectionPayload struct {
 	Report     *ent.TestReport `json:"report,omitempty"`
+	UserErrors []*Problem      `json:"userErrors"`
+}
+
+type TestWebhookPayload struct {
+	Report *ent.TestReport `json:"report,omitempty"`
+	// The log entry that the test event made.
+	Log        *ent.WebhookLog `json:"log,omitempty"`
 	UserErrors []*Problem      `json:"userErrors"`
 }
 
@@ -633,6 +656,7 @@ const (
 	CheckNameToken               CheckName = "TOKEN"
 	CheckNameAccount             CheckName = "ACCOUNT"
 	CheckNameWebhookRegistration CheckName = "WEBHOOK_REGISTRATION"
+	CheckNameWebhookDelivery     CheckName = "WEBHOOK_DELIVERY"
 	CheckNamePrivacyMode         CheckName = "PRIVACY_MODE"
 )
 
@@ -640,12 +664,13 @@ var AllCheckName = []CheckName{
 	CheckNameToken,
 	CheckNameAccount,
 	CheckNameWebhookRegistration,
+	CheckNameWebhookDelivery,
 	CheckNamePrivacyMode,
 }
 
 func (e CheckName) IsValid() bool {
 	switch e {
-	case CheckNameToken, CheckNameAccount, CheckNameWebhookRegistration, CheckNamePrivacyMode:
+	case CheckNameToken, CheckNameAccount, CheckNameWebhookRegistration, CheckNameWebhookDelivery, CheckNamePrivacyMode:
 		return true
 	}
 	return false

@@ -182,20 +182,27 @@ func (i *botLook) lacking() []string {
 }
 
 func (i *botLook) register(ctx context.Context) error {
-	return i.timed(platform.CheckWebhookRegistration, func() error {
-		webhook := telegram.SetWebhook{
-			URL: i.svc.WebhookURL(i.of.key), Secret: i.of.secret, AllowedUpdates: telegram.AllowedUpdates(),
-		}
-		err := i.bot.SetWebhook(ctx, webhook)
-		refusal := platform.Refused(err)
-		if refusal == nil || refusal.Kind != platform.RetryAfter || refusal.Wait > patience {
-			return err
-		}
-		if !i.svc.wait(ctx, refusal.Wait, nil) {
-			return err
-		}
-		return i.bot.SetWebhook(ctx, webhook)
-	})
+	return i.timed(platform.CheckWebhookRegistration, func() error { return i.set(ctx, i.wanted()) })
+}
+
+// wanted is the webhook as this server wants it.
+func (i *botLook) wanted() telegram.SetWebhook {
+	return telegram.SetWebhook{
+		URL: i.svc.WebhookURL(i.of.key), Secret: i.of.secret, AllowedUpdates: telegram.AllowedUpdates(),
+	}
+}
+
+// set registers a webhook, and once more where Telegram says "not so fast".
+func (i *botLook) set(ctx context.Context, webhook telegram.SetWebhook) error {
+	err := i.bot.SetWebhook(ctx, webhook)
+	refusal := platform.Refused(err)
+	if refusal == nil || refusal.Kind != platform.RetryAfter || refusal.Wait > patience {
+		return err
+	}
+	if !i.svc.wait(ctx, refusal.Wait, nil) {
+		return err
+	}
+	return i.bot.SetWebhook(ctx, webhook)
 }
 
 // notRegistered fails the check because the platform did not do what registering

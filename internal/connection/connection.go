@@ -17,6 +17,7 @@ package connection
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -31,10 +32,12 @@ import (
 	"causeway/internal/bus"
 	"causeway/internal/feed"
 	"causeway/internal/intake"
+	"causeway/internal/mail"
 	"causeway/internal/media"
 	"causeway/internal/platform"
 	"causeway/internal/platform/messenger"
 	"causeway/internal/platform/telegram"
+	"causeway/internal/problem"
 	"causeway/internal/secret"
 	"causeway/internal/store"
 )
@@ -83,10 +86,23 @@ type Config struct {
 	// address's own.
 	Origins []string
 
+	// Mail carries notices; none: they are logged only. It needs Words.
+	Mail  *mail.Mailer
+	Words *problem.Catalogue
+	// Console is where a person looks at this server with a browser, for letters; empty:
+	// they name no address.
+	Console string
+
 	// CheckInterval is the time between health checks of a connection that works.
 	CheckInterval time.Duration
 	// PollTimeout is how long one fetch waits at the platform for an update.
 	PollTimeout time.Duration
+	// Roots are whom this server trusts to sign its own public address's certificate when
+	// it tries that address; none: whom the machine trusts.
+	Roots *x509.CertPool
+	// TestWithin is how long a test event to the own public address may take; 10 s if it
+	// is zero.
+	TestWithin time.Duration
 }
 
 // Facebook is this server's app at Facebook. Without id, secret and verify token there
@@ -120,6 +136,12 @@ type Service struct {
 	origins     []string
 	interval    time.Duration
 	pollTimeout time.Duration
+	outside     *http.Client // to the own public address
+	testWithin  time.Duration
+	mail        *mail.Mailer
+	words       *problem.Catalogue
+	console     string
+	postman     *postman // nil without mail
 
 	turns     turns
 	addresses addresses
@@ -144,6 +166,8 @@ func New(cfg Config) *Service {
 		publicURL:   strings.TrimRight(cfg.PublicURL, "/"),
 		telegramURL: cfg.TelegramURL, http: cfg.HTTP, media: cfg.Media, facebook: cfg.Facebook, origins: cfg.Origins,
 		interval: cfg.CheckInterval, pollTimeout: cfg.PollTimeout,
+		outside: newOwnClient(cfg.Roots), testWithin: cfg.TestWithin,
+		mail: cfg.Mail, words: cfg.Words, console: cfg.Console,
 		turns:     newTurns(),
 		addresses: newAddresses(),
 		strangers: newStrangers(),
@@ -168,7 +192,14 @@ func New(cfg Config) *Service {
 	if s.pollTimeout <= 0 {
 		s.pollTimeout = defaultPollTimeout
 	}
+	if s.testWithin <= 0 {
+		s.testWithin = testWithin
+	}
+	if s.mail != nil {
+		s.postman = newPostman(s)
+	}
 	Guard(s.viewers)
+	intake.Guard(s.viewers)
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	return s
 }
@@ -189,20 +220,26 @@ func (s *Service) Start() error {
 	s.work.Go(func() { s.listen(bell) })
 	s.work.Go(s.checkHealth)
 	s.work.Go(s.sweepLogins)
+	if s.postman != nil {
+		s.postman.queue.Start()
+	}
 	if s.delivery(platform.Telegram) == entconnection.DeliveryPolling {
 		s.work.Go(s.supervise)
 	}
 	return nil
 }
 
-// Close ends all of it and returns when nothing is left running. It may come twice
-// and before Start.
+// Close ends all of it and returns when nothing is left running; a letter that is being
+// handed over may finish for some seconds. It may come twice and before Start.
 func (s *Service) Close() error {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
 	s.stop()
 	s.work.Wait()
+	if s.postman != nil {
+		return s.postman.queue.Close()
+	}
 	return nil
 }
 

@@ -74,6 +74,9 @@ func (s *Service) end(ctx context.Context, id causeway.ID) (ended bool, err erro
 				return err
 			}
 		}
+		if err := closeNotice(tx, row.ID, s.clock.Now()); err != nil {
+			return err
+		}
 		s.tell(tx, row.CampaignID, row.ID)
 		entry := audit.Entry{Campaign: row.CampaignID, Action: "disconnect", Subject: row.ID, At: s.clock.Now()}
 		if err := audit.Record(tx, entry); err != nil {

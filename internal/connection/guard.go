@@ -15,6 +15,8 @@ import (
 func Guard(client *ent.Client) {
 	client.Connection.Intercept(auth.Scoped())
 	client.TestReport.Intercept(auth.Scoped())
+	client.Notice.Intercept(auth.Scoped())
+	client.NoticeLetter.Intercept(auth.Scoped())
 	client.FacebookLogin.Intercept(auth.Scoped(), intercept.TraverseFacebookLogin(func(ctx context.Context, q *ent.FacebookLoginQuery) error {
 		viewer, err := auth.From(ctx)
 		if err == nil {

@@ -86,15 +86,16 @@ func (i *inspection) seen() *inspection { return i }
 
 // subject is what an inspection knows of the connection beforehand.
 type subject struct {
-	id         causeway.ID
-	account    string
-	key        string // of the webhook's address
-	secret     string // of the webhook
-	connecting bool   // somebody asked for it now: it is registered in any case
-	registered bool   // by evidence of an earlier look, as this server wants it delivered
-	since      time.Time
-	received   time.Time // when an update last came in; zero if never
-	due        *time.Time
+	id          causeway.ID
+	account     string
+	key         string // of the webhook's address
+	secret      string // of the webhook
+	connecting  bool   // somebody asked for it now: it is registered in any case
+	registered  bool   // by evidence of an earlier look, as this server wants it delivered
+	since       time.Time
+	received    time.Time // when an update last came in; zero if never
+	due         *time.Time
+	unreachable bool // the last test event did not come back
 	// reported is trouble that fetching met, which no question to the platform shows.
 	reported *causeway.Problem
 }
@@ -104,7 +105,7 @@ func (s *Service) subject(row *ent.Connection) (subject, error) {
 	of := subject{
 		id: row.ID, account: row.AccountID, key: row.WebhookKey,
 		registered: row.RegisteredAt != nil && row.Delivery == s.delivery(row.Platform), due: row.NextCheckAt,
-		reported: reported(row),
+		unreachable: unreachable(row), reported: reported(row),
 	}
 	if row.RegisteredAt != nil {
 		of.since = *row.RegisteredAt

@@ -199,6 +199,46 @@ func TestTheLastPageOfTheLoginTellsItsOpenerAloneAndHoldsNoSecret(t *testing.T) 
 	}
 }
 
+func TestTheLastPageSpeaksTheLanguageOfWhoStartedTheLogin(t *testing.T) {
+	t.Parallel()
+	l := newLobby(t, storetest.SQLite(t))
+	viewer, err := auth.From(l.ana)
+	must(t, err)
+	l.write(func(tx *store.Tx) error {
+		return tx.User.UpdateOneID(viewer.UserID).SetLanguage("ru").Exec(tx.Context())
+	})
+	for asked, language := range map[string]string{"": "ru", "zh-TW": "zh-Hant", "zh-CN": "zh-Hans", "de": "ru"} {
+		_, dialog := l.starts()
+		page := l.comesBack(l.goesThrough(dialog, url.Values{"person": {l.mai.ID()}, "do": {"cancel"}}), "Accept-Language", asked)
+		if !strings.Contains(page.Body.String(), `lang="`+language+`"`) {
+			t.Errorf("asked for %q: %s", asked, page.Body)
+		}
+	}
+}
+
+// FuzzCallback: whatever a stranger brings to the end of the popup is refused in words,
+// tells no window anything and asks nothing of Facebook.
+func FuzzCallback(f *testing.F) {
+	f.Add("code=abc&state=made-up", "vi")
+	f.Add("error=access_denied&error_message=<script>alert(1)</script>", "")
+	f.Add("state=%00%ff&state=2", "zh-TW;q=0.5,*")
+	f.Add("%zz;=;", "\xff")
+	l := newLobby(f, storetest.SQLite(f))
+	f.Fuzz(func(t *testing.T, query, language string) {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, connection.CallbackPath, nil)
+		r.URL.RawQuery = query
+		r.Header["Accept-Language"] = []string{language}
+		w := httptest.NewRecorder()
+		l.callback.ServeHTTP(w, r)
+		if body := w.Body.String(); w.Code != http.StatusBadRequest || strings.Contains(body, "postMessage") || strings.Contains(body, "alert(") {
+			t.Errorf("answered %d %s", w.Code, body)
+		}
+		if n := len(l.fb.Calls()); n != 0 {
+			t.Errorf("Facebook was asked %d times", n)
+		}
+	})
+}
+
 func TestAForgedAReplayedAnExpiredAndACancelledLoginEachEndInTheirOwnWords(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, s *store.Store) {

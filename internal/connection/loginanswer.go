@@ -70,12 +70,16 @@ func (s *Service) FinishLogin(ctx context.Context, answer LoginAnswer) (*ent.Fac
 // takeState is the login that waits for a state, which is used up by it.
 func (s *Service) takeState(ctx context.Context, state string) (*ent.FacebookLogin, error) {
 	unknown := causeway.FailWith(causeway.LoginExpired, causeway.ReasonLoginUnknown)
-	if state == "" {
+	ofState := facebooklogin.StateHash(secret.Hash(state))
+	known, err := s.store.Reader().FacebookLogin.Query().Where(ofState).Exist(ctx) // strangers never reach the writer
+	if err != nil {
+		return nil, fmt.Errorf("look for a login: %w", err)
+	}
+	if !known {
 		return nil, unknown
 	}
 	var login *ent.FacebookLogin
-	err := s.store.InTx(ctx, func(tx *store.Tx) error {
-		ofState := facebooklogin.StateHash(secret.Hash(state))
+	err = s.store.InTx(ctx, func(tx *store.Tx) error {
 		taken, err := tx.FacebookLogin.Update().
 			Where(ofState, facebooklogin.UsedAtIsNil(), facebooklogin.StatusEQ(facebooklogin.StatusPending),
 				facebooklogin.ExpiresAtGT(s.clock.Now())).

@@ -1,67 +1,112 @@
 package connection
 
 import (
+	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"causeway"
 	"causeway/ent"
-	"causeway/internal/platform"
+	"causeway/ent/campaign"
+	"causeway/ent/campaignmember"
+	entconnection "causeway/ent/connection"
+	"causeway/ent/notice"
+	"causeway/ent/noticeletter"
+	"causeway/ent/user"
 	"causeway/internal/store"
 )
 
-// believedFor is how long a warning stays that the platform told by itself, and of which
-// it does not tell that it is over. Looking at the account does not always show it.
-const believedFor = 7 * 24 * time.Hour
-
-// Noticed records, in tx, what the platform told of the account behind a connection by
-// itself: a warning beside its status, or that there is nothing to warn of any more. A
-// check is asked for. It tells whether that was news; of a connection that is
-// disconnected nothing is.
-func (s *Service) Noticed(tx *store.Tx, id causeway.ID, told platform.AccountNoticed) (bool, error) {
-	row, err := lock(tx.Context(), tx, id)
-	if ent.IsNotFound(err) {
-		return false, nil
+// notice opens or closes the connection's notice by what a look found, in the
+// transaction that records it. A notice is open from the look that proves the connection
+// not to work, whatever comes to be wrong with it meanwhile, to the one that finds it
+// working. Whoever connects reads the answer: the next look tells the others.
+func (s *Service) notice(tx *store.Tx, row *ent.Connection, i *inspection) error {
+	status, why, _ := i.status(row)
+	switch {
+	case status == entconnection.StatusActive:
+		return closeNotice(tx, row.ID, s.clock.Now())
+	case i.of.connecting:
+		return nil
+	default:
+		return s.openNotice(tx, row, why)
 	}
+}
+
+// closeNotice ends the connection's notice, if one is open: the next trouble is told
+// again, and letters of this one that still wait are dropped.
+func closeNotice(tx *store.Tx, connection causeway.ID, now time.Time) error {
+	err := tx.Notice.Update().
+		Where(notice.ConnectionID(connection), notice.ClosedAtIsNil()).
+		SetClosedAt(now).
+		Exec(tx.Context())
 	if err != nil {
-		return false, fmt.Errorf("read %s: %w", id, err)
+		return fmt.Errorf("close the notice of %s: %w", connection, err)
 	}
-	warnings := slices.DeleteFunc(slices.Clone(row.Warnings), func(w causeway.Problem) bool { return w.Told })
-	if told.Problem != nil {
-		w := *told.Problem
-		w.Told, w.OccurredAt = true, causeway.Stamp(told.At)
-		if told.At.IsZero() {
-			w.OccurredAt = s.clock.Now()
-		}
-		warnings = append(warnings, w)
+	return nil
+}
+
+// openNotice notes that the connection does not work, and writes a letter to everybody
+// who is to know; nothing if that was done before.
+func (s *Service) openNotice(tx *store.Tx, row *ent.Connection, why *causeway.Problem) error {
+	ctx, now := tx.Context(), s.clock.Now()
+	open, err := tx.Notice.Query().Where(notice.ConnectionID(row.ID), notice.ClosedAtIsNil()).Exist(ctx)
+	if err != nil {
+		return fmt.Errorf("read the notice of %s: %w", row.ID, err)
 	}
-	if row.DisconnectedAt != nil || slices.EqualFunc(warnings, row.Warnings, sameWarning) {
-		return false, nil
+	if open {
+		return nil
 	}
-	update := tx.Connection.UpdateOne(row).SetWarnings(warnings).SetNextCheckAt(s.clock.Now())
-	if err := update.Exec(tx.Context()); err != nil {
-		return false, fmt.Errorf("warn of %s: %w", id, err)
+	id := causeway.NewID(causeway.PrefixNotice)
+	err = tx.Notice.Create().SetID(id).SetCampaignID(row.CampaignID).SetConnectionID(row.ID).SetOpenedAt(now).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("open a notice of %s: %w", row.ID, err)
 	}
-	s.tell(tx, row.CampaignID, id)
+	people, err := s.toldOf(ctx, tx, row.CampaignID)
+	if err != nil {
+		return fmt.Errorf("read who is told of %s: %w", row.ID, err)
+	}
+	letters := make([]*ent.NoticeLetterCreate, len(people))
+	for i, person := range people {
+		letter := causeway.NewID(causeway.PrefixNoticeLetter)
+		letters[i] = tx.NoticeLetter.Create().
+			SetID(letter).SetCampaignID(row.CampaignID).SetNoticeID(id).SetUserID(person).
+			SetState(noticeletter.StateWaiting).SetCreatedAt(now).
+			SetQueueKey(string(letter)).SetNextTryAt(now)
+	}
+	if err := tx.NoticeLetter.CreateBulk(letters...).Exec(ctx); err != nil {
+		return fmt.Errorf("write to those who are told of %s: %w", row.ID, err)
+	}
 	tx.AfterCommit(func() {
-		select {
-		case s.checkNow <- struct{}{}:
-		default:
+		s.log.Warn("a connection does not work", "connection", row.ID, "campaign", row.CampaignID, "problem", codeOfProblem(why), "letters", len(people))
+		if s.postman != nil {
+			s.postman.queue.Wake()
 		}
 	})
-	return true, nil
+	return nil
 }
 
-func sameWarning(a, b causeway.Problem) bool {
-	return same(&a, &b) && a.Told == b.Told && (!a.Told || a.OccurredAt.Equal(b.OccurredAt))
+// toldOf are the people who are told of a campaign's connections: its managers, else
+// the administrators; nobody of an archived campaign, and nobody without mail.
+func (s *Service) toldOf(ctx context.Context, tx *store.Tx, id causeway.ID) ([]causeway.ID, error) {
+	if s.postman == nil {
+		return nil, nil
+	}
+	live, err := tx.Campaign.Query().Where(campaign.ID(id), campaign.ArchivedAtIsNil()).Exist(ctx)
+	if err != nil || !live {
+		return nil, err
+	}
+	managers, err := tx.User.Query().
+		Where(user.DeactivatedAtIsNil(), user.HasMembershipsWith(campaignmember.CampaignID(id), campaignmember.RoleEQ(campaignmember.RoleManager))).
+		IDs(ctx)
+	if err != nil || len(managers) > 0 {
+		return managers, err
+	}
+	return tx.User.Query().Where(user.DeactivatedAtIsNil(), user.RoleEQ(user.RoleAdmin)).IDs(ctx)
 }
 
-// stillTold are those of a connection's warnings that the platform told by itself and
-// that hold, whatever a look at the account found now.
-func stillTold(was, found []causeway.Problem, now time.Time) []causeway.Problem {
-	return slices.DeleteFunc(slices.Clone(was), func(w causeway.Problem) bool {
-		return !w.Told || now.Sub(w.OccurredAt) > believedFor ||
-			slices.ContainsFunc(found, func(f causeway.Problem) bool { return f.Code == w.Code })
-	})
+func codeOfProblem(problem *causeway.Problem) causeway.Code {
+	if problem == nil {
+		return ""
+	}
+	return problem.Code
 }

@@ -69,6 +69,9 @@ func (s *Service) record(
 				return err
 			}
 		}
+		if err := s.notice(tx, row, i); err != nil {
+			return err
+		}
 		if news {
 			s.tell(tx, row.CampaignID, row.ID)
 		}

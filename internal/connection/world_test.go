@@ -45,7 +45,7 @@ type world struct {
 	keys     *secret.Ring
 	clock    *turnedClock
 	log      *syncBuffer
-	door     *httptest.Server // where webhooks arrive: it answers 200 to everything
+	door     *httptest.Server // where webhooks arrive: it answers 200 to everything and keeps test events
 	service  *connection.Service
 	campaign causeway.ID
 	other    causeway.ID // another campaign
@@ -60,7 +60,12 @@ func newWorld(t testing.TB, s *store.Store, opts ...option) *world {
 	t.Helper()
 	w := &world{TB: t, store: s, tg: simulator.StartTelegram(t), bus: bus.NewLocal(), clock: newClock(), log: &syncBuffer{}}
 	t.Cleanup(func() { _ = w.bus.Close() })
-	w.door = httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	own := &gate{w: w}
+	w.door = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Causeway-Test") != "" {
+			own.ServeHTTP(rw, r)
+		}
+	}))
 	t.Cleanup(w.door.Close)
 	keys, err := secret.Parse(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)))
 	must(t, err)

@@ -77,7 +77,9 @@ func (b *batch) attribute(u update, m *ent.Message, conv *conversationRow, chat 
 		m.ContactID = &conv.ContactID
 		if m.Direction == message.DirectionInbound {
 			c := b.contact(u, chat.Contact)
-			c.Blocked = false
+			if c.Blocked && c.asOf(m.SentAt) {
+				c.Blocked = false
+			}
 			b.askFor(c)
 		}
 		return
@@ -179,13 +181,14 @@ func systemNote(text string) *ent.Message {
 	}
 }
 
-// reachable records whether the other side can be written to. The note is written
-// only where that changed, or where nothing was known of the chat.
+// reachable records whether the other side can be written to, unless something later is
+// known. The note is written only where that changed, or where nothing was known of the
+// chat.
 func (b *batch) reachable(u update, e platform.Reachable) {
 	_, before := b.conversations[u.account().key(e.Chat.ID)]
 	conv := b.conversation(u, e.Chat)
 	c := b.contact(u, e.Chat.Contact)
-	if before && c.Blocked == !e.Reachable {
+	if latest := c.asOf(e.At); before && (!latest || c.Blocked == !e.Reachable) {
 		return
 	}
 	c.Blocked = !e.Reachable

@@ -73,12 +73,14 @@ type messageChange struct {
 // wanted are the external ids that a batch has to look up, per account.
 type wanted struct {
 	chats, contacts, messages map[account]map[string]bool
-	moved                     []key            // chats that moved away, whose topics move along
-	ours                      []causeway.ID    // messages that were sent from here
-	marks                     map[key]mark     // of the chats that tell how far messages have come
-	reacted                   map[key]bool     // messages
-	settles                   bool             // messages change that the outbox changes, too
-	people                    map[key][]string // the names under which contacts come
+	// fresh are those of messages that others wrote: no part of one of ours has them.
+	fresh   map[account]map[string]bool
+	moved   []key            // chats that moved away, whose topics move along
+	ours    []causeway.ID    // messages that were sent from here
+	marks   map[key]mark     // of the chats that tell how far messages have come
+	reacted map[key]bool     // messages
+	settles bool             // messages change that the outbox changes, too
+	people  map[key][]string // the names under which contacts come
 }
 
 func (w *wanted) add(to map[account]map[string]bool, a account, ids ...string) {
@@ -116,10 +118,12 @@ func (w *wanted) note(u update) {
 		chat(e.Chat)
 		author(e.Author)
 		w.add(w.messages, a, e.ID, e.ReplyTo)
+		w.add(w.fresh, a, e.ID)
 	case platform.ButtonTapped:
 		chat(e.Chat)
 		author(e.Author)
 		w.add(w.messages, a, e.ID, e.MessageID)
+		w.add(w.fresh, a, e.ID)
 	case platform.MessageEdited:
 		chat(e.Chat)
 		author(e.Author)
@@ -183,6 +187,7 @@ func load(tx *store.Tx, updates []update, now time.Time) (*batch, error) {
 		chats:    map[account]map[string]bool{},
 		contacts: map[account]map[string]bool{},
 		messages: map[account]map[string]bool{},
+		fresh:    map[account]map[string]bool{},
 		people:   map[key][]string{},
 	}
 	for _, u := range updates {
@@ -303,7 +308,7 @@ func (b *batch) loadParts(w *wanted) error {
 	for _, a := range accounts(w.messages) {
 		var unknown []string
 		for _, id := range slices.Sorted(maps.Keys(w.messages[a])) {
-			if b.messages[a.key(id)] == nil {
+			if b.messages[a.key(id)] == nil && !w.fresh[a][id] {
 				unknown = append(unknown, id)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
@@ -116,6 +117,21 @@ func (b *batch) rename(c *contactRow, name string) {
 	c.Name = name
 }
 
+// asOf tells whether what is said of a moment, by the platform's clock, is the latest
+// that is known of whether the contact can be written to, and keeps the moment if so.
+// Without one it is the latest.
+func (c *contactRow) asOf(at time.Time) bool {
+	if at.IsZero() {
+		return true
+	}
+	at = causeway.Stamp(at)
+	if c.BlockedAt != nil && at.Before(*c.BlockedAt) {
+		return false
+	}
+	c.BlockedAt = &at
+	return true
+}
+
 // writeContacts updates the contacts that were there and inserts the new ones, each
 // in the order of their keys, so that two batches that meet the same people do not
 // wait for each other in a circle.
@@ -151,6 +167,9 @@ func (b *batch) updateContact(c *contactRow) error {
 	if c.Blocked != c.stored.Blocked {
 		u.SetBlocked(c.Blocked)
 	}
+	if c.BlockedAt != nil && (c.stored.BlockedAt == nil || !c.BlockedAt.Equal(*c.stored.BlockedAt)) {
+		u.SetBlockedAt(*c.BlockedAt)
+	}
 	if c.ask {
 		askAgain(u, b.now)
 	}
@@ -166,12 +185,12 @@ func (b *batch) insertContacts(fresh []*contactRow) error {
 	insert := b.tx.SQL().Insert(contact.Table).Columns(
 		contact.FieldID, contact.FieldCampaignID, contact.FieldConnectionID, contact.FieldAccountID,
 		contact.FieldPlatform, contact.FieldExternalID, contact.FieldName, contact.FieldUsername,
-		contact.FieldLanguage, contact.FieldBlocked, contact.FieldCreatedAt,
+		contact.FieldLanguage, contact.FieldBlocked, contact.FieldBlockedAt, contact.FieldCreatedAt,
 		contact.FieldProfile, contact.FieldQueueKey, contact.FieldNextTryAt)
 	for _, c := range fresh {
 		insert.Values(c.ID, c.CampaignID, c.ConnectionID, c.AccountID,
 			string(c.Platform), c.ExternalID, c.Name, c.Username,
-			c.Language, c.Blocked, c.CreatedAt,
+			c.Language, c.Blocked, c.BlockedAt, c.CreatedAt,
 			string(contact.ProfilePending), string(c.ID), b.now)
 	}
 	insert.OnConflict(

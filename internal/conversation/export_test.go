@@ -19,3 +19,6 @@ func (s *Service) ClaimThread(ctx context.Context, id causeway.ID, path ...strin
 }
 
 var OnTheirWay = onTheirWay
+
+// FileName is what is kept of a file's name.
+var FileName = fileName

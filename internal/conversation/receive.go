@@ -17,8 +17,9 @@ var _ func(*store.Tx, []*ent.WebhookLog) ([]intake.Outcome, error) = (*Service)(
 // Apply understands stored updates and applies them in the order given, all in tx:
 // contacts, conversations, messages, counters and their events. What the platform
 // gives an id (messages, taps, service messages) is not added again, however often it
-// comes; reactions and blocks are as the last update says they are. An outcome
-// stands for each log: its own error where it does not parse. An error of Apply is
+// comes; reactions and blocks are as the latest update says they are, by the platform's
+// clock. Of a log that was applied before and is replayed, only what has an id and is
+// missing is added: the rest was true in its time. An outcome stands for each log: its own error where it does not parse. An error of Apply is
 // trouble with the database, and nothing of tx may be kept.
 func (s *Service) Apply(tx *store.Tx, logs []*ent.WebhookLog) ([]intake.Outcome, error) {
 	connections, err := connectionsOf(tx, logs)
@@ -31,8 +32,11 @@ func (s *Service) Apply(tx *store.Tx, logs []*ent.WebhookLog) ([]intake.Outcome,
 		of := connections[log.ConnectionID]
 		events, err := s.parse(of.Platform, log)
 		outcomes[i] = intake.Outcome{Ignored: len(events) == 0 && err == nil, Err: err}
-		counts[i] = len(events)
 		for _, event := range events {
+			if log.AppliedBefore && !identified(event) {
+				continue
+			}
+			counts[i]++
 			updates = append(updates, update{log: log, platform: of.Platform, app: deref(of.AppID), event: event})
 		}
 	}
@@ -42,8 +46,8 @@ func (s *Service) Apply(tx *store.Tx, logs []*ent.WebhookLog) ([]intake.Outcome,
 	}
 	for i, log := range logs {
 		t := told[log]
-		if t == nil || log.UpdateKey != nil || t.again+t.moot < counts[i] {
-			continue // it brought something, or intake knows its repeats by their key
+		if t == nil || log.UpdateKey != nil || log.AppliedBefore || t.again+t.moot < counts[i] {
+			continue // it brought something, is a repeat by intent, or intake knows its repeats by their key
 		}
 		outcomes[i].Duplicate, outcomes[i].Ignored = t.again > 0, t.again == 0
 	}

@@ -102,7 +102,7 @@ func fileName(name string) string {
 	if ending := path.Ext(name); len(name) > maxFileName && len(ending) < maxFileName/4 {
 		return strings.ToValidUTF8(name[:maxFileName-len(ending)], "") + ending
 	}
-	return strings.ToValidUTF8(name[:min(len(name), maxFileName)], "")
+	return strings.TrimSpace(strings.ToValidUTF8(name[:min(len(name), maxFileName)], ""))
 }
 
 // storeFiles writes the attachments of a message that is being stored.

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"causeway"
 	"causeway/ent"
@@ -489,4 +490,22 @@ func anyParts(h *house, conn *ent.Connection, seed uint64) {
 			p.Errorf("%s is %s %v, %d parts were sent and %d arrived", said, m.Status, m.Problem, m.PartsSent, n)
 		}
 	}
+}
+
+func FuzzFileName(f *testing.F) {
+	for _, name := range []string{
+		"", ".", "..", "a.png", "/etc/passwd", `C:\a\b.txt`, "a\r\nb: c.png", "\u202egnp.exe", strings.Repeat("値", 300) + ".pdf",
+		strings.Repeat("a", 300), "a." + strings.Repeat("b", 300), "\xff\xfe.png", "👩\u200d👩\u200d👧.jpg", " . / .. ",
+	} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		kept := conversation.FileName(name)
+		if len(kept) > 200 || !utf8.ValidString(kept) || strings.ContainsAny(kept, "/\\\x00\r\n\u202e") || kept == "." || kept == ".." {
+			t.Errorf("%q is kept as %q", name, kept)
+		}
+		if again := conversation.FileName(kept); again != kept {
+			t.Errorf("%q is kept as %q, and that as %q", name, kept, again)
+		}
+	})
 }

@@ -87,6 +87,7 @@ type room struct {
 	clock  *handClock
 	intake *intake.Intake
 	conn   *ent.Connection
+	made   int // keys so far
 }
 
 func newRoom(t *testing.T, s *store.Store) *room {

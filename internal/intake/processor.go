@@ -27,8 +27,7 @@ type Outcome struct {
 	// Ignored: nothing in the update concerns this system, or its kind is not known.
 	Ignored bool
 	// Duplicate: all that is in the update was applied before. It is for updates that the
-	// platform does not number; Intake itself knows the others. An update that was
-	// processed before, and is now once more, stays what it is.
+	// platform does not number; Intake itself knows the others.
 	Duplicate bool
 	// Err: the update cannot be applied. It becomes the log's error, so it repeats
 	// nothing of the update.
@@ -80,7 +79,7 @@ func NewProcessor(cfg ProcessorConfig) *Processor {
 		Store:     cfg.Store,
 		Clock:     cfg.Clock,
 		Log:       cfg.Log,
-		Table:     queue.Table{Name: "webhook_logs", Waiting: "status = 'PENDING'", Order: "position"},
+		Table:     queue.Table{Name: "webhook_logs", Waiting: "status = 'PENDING'", Order: "position", Before: "attempts_before"},
 		Batch:     cfg.Batch,
 		Workers:   cfg.Workers,
 		LeaseFor:  cfg.LeaseFor,
@@ -298,7 +297,7 @@ func (p *Processor) mark(tx *store.Tx, logs []*ent.WebhookLog, outcomes []Outcom
 		switch {
 		case outcomes[i].Ignored:
 			ignored = append(ignored, log.ID)
-		case outcomes[i].Duplicate && log.ProcessedAt == nil:
+		case outcomes[i].Duplicate:
 			again = append(again, log.ID)
 		default:
 			processed = append(processed, log.ID)

@@ -21,6 +21,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	gomail "github.com/wneessen/go-mail"
 
@@ -50,6 +51,9 @@ type Config struct {
 // Message is one letter to one person. Text and HTML say the same; a mail program
 // shows the one it prefers.
 type Message struct {
+	// ID is the letter's own, of letters, digits, _ and -. A letter that is sent a second
+	// time under the same id is known again by mailboxes that look at it. Empty: any.
+	ID      string
 	To      string // a bare address: ana@example.com
 	Subject string
 	Text    string
@@ -128,15 +132,15 @@ func (m *Mailer) Send(ctx context.Context, letter Message) error {
 	return nil
 }
 
-// write puts the letter into the form of RFC 5322. Its id carries the sender's domain
-// and chance, not this machine's name.
+// write puts the letter into the form of RFC 5322. Its id carries the sender's domain,
+// not this machine's name.
 func (m *Mailer) write(letter Message) (*gomail.Msg, error) {
 	written := gomail.NewMsg()
 	written.FromMailAddress(&m.from)
 	written.ToMailAddress(&mail.Address{Address: letter.To})
 	written.Subject(letter.Subject)
 	written.SetDateWithValue(m.clock.Now())
-	written.SetMessageIDWithValue(rand.Text() + "@" + domainOf(m.from.Address))
+	written.SetMessageIDWithValue(cmp.Or(wordOf(letter.ID), rand.Text()) + "@" + domainOf(m.from.Address))
 	written.SetGenHeader("Auto-Submitted", "auto-generated") // holiday replies stay away
 	written.SetBodyString(gomail.TypeTextPlain, letter.Text)
 	if letter.HTML != "" {
@@ -146,6 +150,17 @@ func (m *Mailer) write(letter Message) (*gomail.Msg, error) {
 		return nil, err
 	}
 	return written, nil
+}
+
+// wordOf is id if it may stand in a header as it is, else nothing.
+func wordOf(id string) string {
+	strange := strings.ContainsFunc(id, func(r rune) bool {
+		return r >= utf8.RuneSelf || r != '_' && r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	})
+	if strange {
+		return ""
+	}
+	return id
 }
 
 // hand has one talk with the server. The library looks at ctx while dialling only, so

@@ -57,6 +57,7 @@ const (
 	CheckToken               CheckName = "TOKEN"
 	CheckAccount             CheckName = "ACCOUNT"
 	CheckWebhookRegistration CheckName = "WEBHOOK_REGISTRATION"
+	CheckWebhookDelivery     CheckName = "WEBHOOK_DELIVERY"
 	CheckPrivacyMode         CheckName = "PRIVACY_MODE"
 )
 

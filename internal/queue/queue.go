@@ -31,6 +31,9 @@ type Table struct {
 	Waiting string
 	// Order is the integer column that orders the rows of one key.
 	Order string
+	// Before is the integer column of how many of a row's tries are not held against it;
+	// empty: none. It is for rows that are put back into the queue long after.
+	Before string
 }
 
 // Config is what a queue needs.
@@ -61,7 +64,8 @@ type Config struct {
 type Item struct {
 	ID  causeway.ID
 	Key string
-	// Attempts is how often the row was claimed, this time included.
+	// Attempts is how often the row was claimed, this time included, without those that
+	// Table.Before says are not held against it.
 	Attempts int
 	// LeasedUntil is when the row is offered to others. It marks this claim.
 	LeasedUntil time.Time

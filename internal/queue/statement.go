@@ -27,7 +27,11 @@ type statements struct {
 func newStatements(of string, t Table) statements {
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte("causeway queue " + t.Name))
-	fill := []string{"{table}", t.Name, "{waiting}", t.Waiting, "{order}", t.Order, "{keysPerWalk}", fmt.Sprint(keysPerWalk)}
+	tries := "attempts"
+	if t.Before != "" {
+		tries += " - " + t.Before
+	}
+	fill := []string{"{tries}", tries, "{table}", t.Name, "{waiting}", t.Waiting, "{order}", t.Order, "{keysPerWalk}", fmt.Sprint(keysPerWalk)}
 	rows, lock := rowsPostgres, " FOR UPDATE"
 	if of == dialect.SQLite {
 		rows, lock = rowsSQLite, ""
@@ -90,7 +94,7 @@ WHERE {waiting} AND t.queue_key = k.value AND t.{order} <= coalesce((
 
 const leaseRows = `UPDATE {table} SET attempts = attempts + 1, leased_until = $1
 WHERE {id among 2} AND {waiting} AND next_try_at <= $3 AND (leased_until IS NULL OR leased_until <= $3)
-RETURNING id, attempts`
+RETURNING id, {tries}`
 
 const fenceRows = `SELECT id FROM {table} WHERE {id among 1} AND {waiting} AND leased_until = $2`
 

@@ -76,6 +76,9 @@ func (h *Handler) facebook(r *http.Request, key string, own bool) int {
 	if len(entries) == 0 {
 		return http.StatusOK
 	}
+	for i := range entries {
+		h.mark(&entries[i], r.Header)
+	}
 	if err := h.cfg.Intake.AddBatch(r.Context(), intake.Batch{Entries: entries}); err != nil {
 		h.cfg.Log.WarnContext(r.Context(), "updates were not stored", "entries", len(entries), "error", causeway.CodeOf(err))
 		return http.StatusServiceUnavailable

@@ -40,8 +40,7 @@ const (
 	// kilobyte or a few.
 	keepBuffer = 64 << 10
 
-	telegramSecret = "X-Telegram-Bot-Api-Secret-Token"
-	retryAfter     = "2" // seconds
+	retryAfter = "2" // seconds
 )
 
 // Endpoint is what an address stands for.
@@ -93,12 +92,22 @@ type Adder interface {
 
 var _ Adder = (*intake.Intake)(nil)
 
+// Tests recognises test events, among requests that are authentic.
+type Tests interface {
+	// TestEvent tells whether a request with this header, to this connection's address, is
+	// a test event of this server's own, and under which key it is to be stored. It is
+	// asked for every request.
+	TestEvent(header http.Header, connection causeway.ID) (key string, ok bool)
+}
+
 // Config is what a Handler needs.
 type Config struct {
 	Connections Finder
 	Pages       Pages
 	Facebook    FacebookApp
 	Intake      Adder
+	// Tests recognises what this server posted to itself; nothing is if it is nil.
+	Tests Tests
 	// Rejected is told who was turned away; nobody is if it is nil.
 	Rejected Rejected
 	Clock    causeway.Clock
@@ -229,21 +238,32 @@ func (h *Handler) telegram(r *http.Request, key string) int {
 		h.reuse(buffer)
 		return http.StatusBadRequest
 	}
-	return h.store(r.Context(), end, envelope, buffer)
-}
-
-// store hands the body to intake. After an error the buffer may still be read there,
-// so it is not used again.
-func (h *Handler) store(ctx context.Context, end *Endpoint, envelope platform.Envelope, buffer *bytes.Buffer) int {
-	err := h.cfg.Intake.Add(ctx, intake.Entry{
+	entry := intake.Entry{
 		Campaign:   end.Campaign,
 		Connection: end.Connection,
 		Account:    end.Account,
 		Envelope:   envelope,
 		Body:       buffer.Bytes(),
-	})
-	if err != nil {
-		h.cfg.Log.WarnContext(ctx, "an update was not stored", "connection", end.Connection, "error", causeway.CodeOf(err))
+	}
+	h.mark(&entry, r.Header)
+	return h.store(r.Context(), entry, buffer)
+}
+
+// mark marks a test event.
+func (h *Handler) mark(entry *intake.Entry, header http.Header) {
+	if h.cfg.Tests == nil {
+		return
+	}
+	if key, ok := h.cfg.Tests.TestEvent(header, entry.Connection); ok {
+		entry.Test, entry.Envelope.Key = true, key
+	}
+}
+
+// store hands the body to intake. After an error the buffer may still be read there,
+// so it is not used again.
+func (h *Handler) store(ctx context.Context, entry intake.Entry, buffer *bytes.Buffer) int {
+	if err := h.cfg.Intake.Add(ctx, entry); err != nil {
+		h.cfg.Log.WarnContext(ctx, "an update was not stored", "connection", entry.Connection, "error", causeway.CodeOf(err))
 		return http.StatusServiceUnavailable
 	}
 	h.reuse(buffer)
@@ -268,7 +288,7 @@ func (h *Handler) reuse(buffer *bytes.Buffer) {
 
 // secretMatches compares in constant time. A secret that is not known matches nothing.
 func secretMatches(r *http.Request, secret []byte) bool {
-	sent := r.Header[telegramSecret]
+	sent := r.Header[telegram.SecretHeader]
 	if len(secret) == 0 || len(sent) != 1 {
 		return false
 	}

@@ -17,6 +17,10 @@ import (
 	"causeway/internal/platform"
 )
 
+// SecretHeader is the header in which Telegram sends a webhook's secret along, in Go's
+// canonical form.
+const SecretHeader = "X-Telegram-Bot-Api-Secret-Token"
+
 // The kinds of updates this program understands. Every other kind is no error and
 // means nothing.
 const (
