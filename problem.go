@@ -100,6 +100,7 @@ const (
 	ReasonShortcutTaken    Reason = "shortcut_taken"    // CONFLICT: another quick reply has this shortcut and language
 	ReasonBadShortcut      Reason = "bad_shortcut"      // INVALID_INPUT: a shortcut is one word
 	ReasonBadColor         Reason = "bad_color"         // INVALID_INPUT: not #rrggbb
+	ReasonNotMember        Reason = "not_member"        // INVALID_INPUT: who is no member of the campaign is given no work in it
 
 	// Of Facebook, of webhooks, and of sending. A {date} is written 2026-11-21, a moment
 	// ({since}, {closedAt}) 2026-11-21 13:12 UTC, a {max} of a file 25 MB; several names

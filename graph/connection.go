@@ -8,10 +8,16 @@ import (
 	"causeway/graph/model"
 	connections "causeway/internal/connection"
 	"causeway/internal/intake"
+	"causeway/internal/platform"
 )
 
 // account is the page or bot behind a connection, as the platform described it.
 func (r *Resolver) account(c *ent.Connection) model.ConnectedAccount {
+	if c.Platform == platform.Messenger {
+		page := facebookPage(c.Profile)
+		page.AvatarURL, page.CampaignID = r.fileURL(c.ID, c.AvatarHash), c.CampaignID
+		return page
+	}
 	bot := &model.TelegramBot{
 		BotID:         c.AccountID,
 		Username:      optional(c.Profile.Username),
@@ -38,15 +44,46 @@ func (r *Resolver) webhook(ctx context.Context, c *ent.Connection) *model.Webhoo
 		ErrorCount:       c.ErrorCount,
 		RejectedCount:    c.RejectedCount,
 		ConnectionID:     c.ID,
+		Of:               c,
 		PlatformPending:  c.PlatformPending,
 	}
 	if w.SubscribedFields == nil {
 		w.SubscribedFields = []string{}
 	}
 	if c.Delivery == connection.DeliveryWebhook {
-		w.URL = optional(r.Connections.WebhookURL(c.WebhookKey))
+		w.URL = optional(r.Connections.WebhookAddress(c))
 	}
 	return w
+}
+
+// linked are what a mutation that looked at a connection answers, also where what it
+// found is a problem.
+func (r *Resolver) linked(ctx context.Context, result connections.Result, err error) (*ent.Connection, *ent.TestReport, []*model.Problem, error) {
+	problems, err := r.userErrors(ctx, err)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	connection, err := read(ctx, result.Connection, r.Viewers.Connection.Get)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	report, err := read(ctx, result.Report, r.Viewers.TestReport.Get)
+	return connection, report, problems, err
+}
+
+// linkedPages is what became of each page, in the order given.
+func (r *Resolver) linkedPages(ctx context.Context, pages []connections.PageResult) ([]*model.ConnectFacebookPageResult, error) {
+	results := make([]*model.ConnectFacebookPageResult, 0, len(pages))
+	for _, page := range pages {
+		connection, report, problems, err := r.linked(ctx, page.Result, page.Err)
+		if err != nil {
+			return nil, err
+		}
+		results = append(results, &model.ConnectFacebookPageResult{
+			PageID: page.PageID, Connection: connection, Report: report, UserErrors: problems,
+		})
+	}
+	return results, nil
 }
 
 func (r *Resolver) cards(ctx context.Context, cards []connections.Card) []*model.PlatformCard {

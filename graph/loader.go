@@ -31,6 +31,8 @@ type loaders struct {
 	waiting           *dataloadgen.Loader[causeway.ID, int]
 	policies          *dataloadgen.Loader[causeway.ID, conversations.Policy]
 	authors           *dataloadgen.Loader[causeway.ID, *ent.User]
+	queueMembers      *dataloadgen.Loader[causeway.ID, []*ent.User]
+	openInQueue       *dataloadgen.Loader[causeway.ID, int]
 	subjects          *nodesByField
 	tags              *dataloadgen.Loader[causeway.ID, []*ent.Tag]
 }
@@ -43,6 +45,8 @@ func (r *Resolver) newLoaders(options ...dataloadgen.Option) *loaders {
 		waiting:           dataloadgen.NewMappedLoader(r.countWaiting, options...),
 		policies:          dataloadgen.NewMappedLoader(r.Conversations.Policies, options...),
 		authors:           dataloadgen.NewMappedLoader(r.Conversations.Authors, options...),
+		queueMembers:      dataloadgen.NewMappedLoader(r.Conversations.MembersOf, options...),
+		openInQueue:       dataloadgen.NewMappedLoader(r.countOpenIn, options...),
 		subjects:          &nodesByField{read: r.nodes, options: options},
 		tags:              dataloadgen.NewMappedLoader(r.tagsOn, options...),
 	}

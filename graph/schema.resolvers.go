@@ -8,7 +8,6 @@ package graph
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 
 	"entgo.io/contrib/entgql"
 
@@ -88,7 +87,7 @@ func (r *campaignResolver) Conversations(ctx context.Context, obj *ent.Campaign,
 
 // Queues is the resolver for the queues field.
 func (r *campaignResolver) Queues(ctx context.Context, obj *ent.Campaign) ([]*ent.Queue, error) {
-	panic(fmt.Errorf("not implemented: Queues - queues"))
+	return r.queues(ctx, obj.ID)
 }
 
 // QuickReplies is the resolver for the quickReplies field.
@@ -137,12 +136,19 @@ func (r *connectionResolver) Warnings(ctx context.Context, obj *ent.Connection) 
 
 // Assignee is the resolver for the assignee field.
 func (r *connectionResolver) Assignee(ctx context.Context, obj *ent.Connection) (*ent.User, error) {
-	panic(fmt.Errorf("not implemented: Assignee - assignee"))
+	return person(ctx, obj.AssigneeID)
 }
 
 // Token is the resolver for the token field.
 func (r *connectionResolver) Token(ctx context.Context, obj *ent.Connection) (*model.TokenStatus, error) {
-	return &model.TokenStatus{Valid: obj.TokenValid, RefreshedAt: obj.TokenRefreshedAt}, nil
+	return &model.TokenStatus{
+		Valid: obj.TokenValid, ExpiresAt: obj.TokenExpiresAt, RefreshedAt: obj.TokenRefreshedAt, RefreshAt: obj.TokenRefreshAt,
+	}, nil
+}
+
+// Permissions is the resolver for the permissions field.
+func (r *connectionResolver) Permissions(ctx context.Context, obj *ent.Connection) ([]*platform.Permission, error) {
+	return pointers(obj.Permissions), nil
 }
 
 // Webhook is the resolver for the webhook field.
@@ -181,7 +187,7 @@ func (r *contactResolver) AvatarURL(ctx context.Context, obj *ent.Contact) (*str
 
 // Assignee is the resolver for the assignee field.
 func (r *conversationResolver) Assignee(ctx context.Context, obj *ent.Conversation) (*ent.User, error) {
-	panic(fmt.Errorf("not implemented: Assignee - assignee"))
+	return person(ctx, obj.AssigneeID)
 }
 
 // ReplyPolicy is the resolver for the replyPolicy field.
@@ -413,6 +419,40 @@ func (r *mutationResolver) StartFacebookLogin(ctx context.Context, input model.S
 	}, err
 }
 
+// ConnectFacebookPages is the resolver for the connectFacebookPages field.
+func (r *mutationResolver) ConnectFacebookPages(ctx context.Context, input model.ConnectFacebookPagesInput) (*model.ConnectFacebookPagesPayload, error) {
+	pages, err := r.Connections.ConnectFacebookPages(ctx, connections.PagesInput{
+		CampaignID: input.CampaignID,
+		LoginID:    input.LoginID,
+		PageIDs:    input.PageIds,
+		Options: connections.Options{
+			Language: input.Language.Value(), Enabled: input.Enabled, Queue: input.QueueID.Value(), Assignee: input.AssigneeID.Value(),
+		},
+	})
+	problems, err := r.userErrors(ctx, err)
+	if err != nil {
+		return nil, err
+	}
+	results, err := r.linkedPages(ctx, pages)
+	return &model.ConnectFacebookPagesPayload{Results: results, UserErrors: problems}, err
+}
+
+// ConnectFacebookPageWithToken is the resolver for the connectFacebookPageWithToken field.
+func (r *mutationResolver) ConnectFacebookPageWithToken(ctx context.Context, input model.ConnectFacebookPageWithTokenInput) (*model.ConnectFacebookPageWithTokenPayload, error) {
+	result, err := r.Connections.ConnectFacebookPageWithToken(ctx, connections.PageTokenInput{
+		CampaignID:  input.CampaignID,
+		PageID:      input.PageID,
+		AccessToken: input.AccessToken,
+		AppSecret:   input.AppSecret.Value(),
+		Options: connections.Options{
+			Name: input.Name.Value(), Language: input.Language.Value(), Enabled: input.Enabled,
+			Queue: input.QueueID.Value(), Assignee: input.AssigneeID.Value(),
+		},
+	})
+	connection, report, problems, err := r.linked(ctx, result, err)
+	return &model.ConnectFacebookPageWithTokenPayload{Connection: connection, Report: report, UserErrors: problems}, err
+}
+
 // ConnectTelegramBot is the resolver for the connectTelegramBot field.
 func (r *mutationResolver) ConnectTelegramBot(ctx context.Context, input model.ConnectTelegramBotInput) (*model.ConnectTelegramBotPayload, error) {
 	result, err := r.Connections.ConnectTelegramBot(ctx, connections.Input{
@@ -422,22 +462,39 @@ func (r *mutationResolver) ConnectTelegramBot(ctx context.Context, input model.C
 		BotName:     input.BotName.Value(),
 		Language:    input.Language.Value(),
 		Enabled:     input.Enabled,
+		Queue:       input.QueueID.Value(),
+		Assignee:    input.AssigneeID.Value(),
 	})
-	problems, err := r.userErrors(ctx, err)
-	if err != nil {
-		return nil, err
-	}
-	connection, err := read(ctx, result.Connection, r.Viewers.Connection.Get)
-	if err != nil {
-		return nil, err
-	}
-	report, err := read(ctx, result.Report, r.Viewers.TestReport.Get)
+	connection, report, problems, err := r.linked(ctx, result, err)
 	return &model.ConnectTelegramBotPayload{Connection: connection, Report: report, UserErrors: problems}, err
 }
 
 // UpdateConnection is the resolver for the updateConnection field.
 func (r *mutationResolver) UpdateConnection(ctx context.Context, input model.UpdateConnectionInput) (*model.UpdateConnectionPayload, error) {
-	panic(fmt.Errorf("not implemented: UpdateConnection - updateConnection"))
+	err := r.Connections.Update(ctx, connections.Update{
+		ID: input.ID, Name: change(input.Name), Enabled: change(input.Enabled), Language: change(input.Language),
+		Queue: change(input.QueueID), Assignee: change(input.AssigneeID),
+	})
+	problems, err := r.userErrors(ctx, err)
+	if err != nil || len(problems) > 0 {
+		return &model.UpdateConnectionPayload{UserErrors: problems}, err
+	}
+	connection, err := read(ctx, input.ID, r.Viewers.Connection.Get)
+	return &model.UpdateConnectionPayload{Connection: connection, UserErrors: problems}, err
+}
+
+// ChangeFacebookPage is the resolver for the changeFacebookPage field.
+func (r *mutationResolver) ChangeFacebookPage(ctx context.Context, input model.ChangeFacebookPageInput) (*model.ChangeFacebookPagePayload, error) {
+	result, err := r.Connections.ChangeFacebookPage(ctx, input.ConnectionID, input.LoginID, input.PageID)
+	connection, report, problems, err := r.linked(ctx, result, err)
+	return &model.ChangeFacebookPagePayload{Connection: connection, Report: report, UserErrors: problems}, err
+}
+
+// ChangeTelegramBot is the resolver for the changeTelegramBot field.
+func (r *mutationResolver) ChangeTelegramBot(ctx context.Context, input model.ChangeTelegramBotInput) (*model.ChangeTelegramBotPayload, error) {
+	result, err := r.Connections.ChangeTelegramBot(ctx, input.ConnectionID, input.BotToken)
+	connection, report, problems, err := r.linked(ctx, result, err)
+	return &model.ChangeTelegramBotPayload{Connection: connection, Report: report, UserErrors: problems}, err
 }
 
 // TestConnection is the resolver for the testConnection field.
@@ -449,6 +506,13 @@ func (r *mutationResolver) TestConnection(ctx context.Context, input model.TestC
 	}
 	report, err := read(ctx, id, r.Viewers.TestReport.Get)
 	return &model.TestConnectionPayload{Report: report, UserErrors: problems}, err
+}
+
+// Reconnect is the resolver for the reconnect field.
+func (r *mutationResolver) Reconnect(ctx context.Context, connectionID causeway.ID) (*model.ReconnectPayload, error) {
+	result, err := r.Connections.Reconnect(ctx, connectionID)
+	connection, report, problems, err := r.linked(ctx, result, err)
+	return &model.ReconnectPayload{Connection: connection, Report: report, UserErrors: problems}, err
 }
 
 // Disconnect is the resolver for the disconnect field.
@@ -478,6 +542,13 @@ func (r *mutationResolver) TestWebhook(ctx context.Context, connectionID causewa
 	}
 	log, err := read(ctx, logID, r.Viewers.WebhookLog.Get)
 	return &model.TestWebhookPayload{Report: report, Log: log, UserErrors: problems}, err
+}
+
+// RegisterWebhook is the resolver for the registerWebhook field.
+func (r *mutationResolver) RegisterWebhook(ctx context.Context, connectionID causeway.ID) (*model.RegisterWebhookPayload, error) {
+	result, err := r.Connections.RegisterWebhook(ctx, connectionID)
+	connection, _, problems, err := r.linked(ctx, result, err)
+	return &model.RegisterWebhookPayload{Connection: connection, UserErrors: problems}, err
 }
 
 // ReplayWebhook is the resolver for the replayWebhook field.
@@ -550,12 +621,17 @@ func (r *mutationResolver) AddNote(ctx context.Context, input model.AddNoteInput
 
 // AssignConversation is the resolver for the assignConversation field.
 func (r *mutationResolver) AssignConversation(ctx context.Context, input model.AssignConversationInput) (*model.AssignConversationPayload, error) {
-	panic(fmt.Errorf("not implemented: AssignConversation - assignConversation"))
+	err := r.Conversations.Assign(ctx, conversations.Assignment{
+		Conversation: input.ID, Assignee: input.AssigneeID.Value(), Queue: input.QueueID.Value(),
+	})
+	conversation, problems, err := r.conversationPayload(ctx, input.ID, err)
+	return &model.AssignConversationPayload{Conversation: conversation, UserErrors: problems}, err
 }
 
 // TakeConversation is the resolver for the takeConversation field.
 func (r *mutationResolver) TakeConversation(ctx context.Context, id causeway.ID) (*model.TakeConversationPayload, error) {
-	panic(fmt.Errorf("not implemented: TakeConversation - takeConversation"))
+	conversation, problems, err := r.conversationPayload(ctx, id, r.Conversations.Take(ctx, id))
+	return &model.TakeConversationPayload{Conversation: conversation, UserErrors: problems}, err
 }
 
 // HandOverConversation is the resolver for the handOverConversation field.
@@ -569,7 +645,8 @@ func (r *mutationResolver) HandOverConversation(ctx context.Context, input model
 
 // SetConversationStatus is the resolver for the setConversationStatus field.
 func (r *mutationResolver) SetConversationStatus(ctx context.Context, input model.SetConversationStatusInput) (*model.SetConversationStatusPayload, error) {
-	panic(fmt.Errorf("not implemented: SetConversationStatus - setConversationStatus"))
+	conversation, problems, err := r.conversationPayload(ctx, input.ID, r.Conversations.SetStatus(ctx, input.ID, input.Status))
+	return &model.SetConversationStatusPayload{Conversation: conversation, UserErrors: problems}, err
 }
 
 // MarkConversationRead is the resolver for the markConversationRead field.
@@ -598,17 +675,30 @@ func (r *mutationResolver) TagConversation(ctx context.Context, input model.TagC
 
 // CreateQueue is the resolver for the createQueue field.
 func (r *mutationResolver) CreateQueue(ctx context.Context, input model.CreateQueueInput) (*model.CreateQueuePayload, error) {
-	panic(fmt.Errorf("not implemented: CreateQueue - createQueue"))
+	id, err := r.Conversations.CreateQueue(ctx, conversations.NewQueue{
+		Campaign: input.CampaignID, Name: input.Name, Members: input.MemberIds.Value(), Assignment: input.Assignment,
+	})
+	queue, problems, err := r.queuePayload(ctx, id, err)
+	return &model.CreateQueuePayload{Queue: queue, UserErrors: problems}, err
 }
 
 // UpdateQueue is the resolver for the updateQueue field.
 func (r *mutationResolver) UpdateQueue(ctx context.Context, input model.UpdateQueueInput) (*model.UpdateQueuePayload, error) {
-	panic(fmt.Errorf("not implemented: UpdateQueue - updateQueue"))
+	err := r.Conversations.UpdateQueue(ctx, conversations.QueueChange{
+		ID: input.ID, Name: change(input.Name), Assignment: change(input.Assignment),
+		Members: causeway.Change[[]causeway.ID]{Given: input.MemberIds.IsSet(), Value: given(input.MemberIds.Value())},
+	})
+	queue, problems, err := r.queuePayload(ctx, input.ID, err)
+	return &model.UpdateQueuePayload{Queue: queue, UserErrors: problems}, err
 }
 
 // DeleteQueue is the resolver for the deleteQueue field.
 func (r *mutationResolver) DeleteQueue(ctx context.Context, id causeway.ID) (*model.DeleteQueuePayload, error) {
-	panic(fmt.Errorf("not implemented: DeleteQueue - deleteQueue"))
+	problems, err := r.userErrors(ctx, r.Conversations.DeleteQueue(ctx, id))
+	if err != nil || len(problems) > 0 {
+		return &model.DeleteQueuePayload{UserErrors: problems}, err
+	}
+	return &model.DeleteQueuePayload{DeletedID: &id, UserErrors: problems}, nil
 }
 
 // SaveQuickReply is the resolver for the saveQuickReply field.
@@ -711,12 +801,12 @@ func (r *queryResolver) FacebookLogin(ctx context.Context, id causeway.ID) (*ent
 
 // Members is the resolver for the members field.
 func (r *queueResolver) Members(ctx context.Context, obj *ent.Queue) ([]*ent.User, error) {
-	panic(fmt.Errorf("not implemented: Members - members"))
+	return load(ctx).queueMembers.Load(ctx, obj.ID)
 }
 
 // OpenConversations is the resolver for the openConversations field.
 func (r *queueResolver) OpenConversations(ctx context.Context, obj *ent.Queue) (int, error) {
-	panic(fmt.Errorf("not implemented: OpenConversations - openConversations"))
+	return load(ctx).openInQueue.Load(ctx, obj.ID)
 }
 
 // Language is the resolver for the language field.
@@ -807,6 +897,16 @@ func (r *typingEventResolver) User(ctx context.Context, obj *model.TypingEvent) 
 // AvatarURL is the resolver for the avatarUrl field.
 func (r *userResolver) AvatarURL(ctx context.Context, obj *ent.User) (*string, error) {
 	return nil, nil // nobody has given people pictures here
+}
+
+// VerifyToken is the resolver for the verifyToken field.
+func (r *webhookResolver) VerifyToken(ctx context.Context, obj *model.Webhook) (*string, error) {
+	manager, err := isManager(ctx, obj.Of.CampaignID)
+	if err != nil || !manager {
+		return nil, err
+	}
+	token, err := r.Connections.VerifyToken(obj.Of)
+	return optional(token), err
 }
 
 // PendingCount is the resolver for the pendingCount field.

@@ -45,6 +45,8 @@ func TestAPageOf50AsksNoMoreThanAPageOf5(t *testing.T) {
 				testReports(first: $n) { kind checks { name } connection { name } } } }`,
 			`query($c: ID!, $n: Int) { campaign(id: $c) { tags { name campaign { name } } quickReplies { text campaign { name } }
 				conversations(first: $n) { edges { node { tags { name campaign { name } } } } } } }`,
+			`query($c: ID!, $n: Int) { campaign(id: $c) { queues { name assignment openConversations members { name presence } campaign { name } }
+				connections { assignee { name } queue { name members { name } } } conversations(first: $n) { edges { node { assignee { name } queue { name openConversations } } } } } }`,
 			`query($c: ID!, $n: Int) { campaign(id: $c) { auditLog(first: $n) { totalCount edges { node { at action details actor { name }
 				subject { id ... on Conversation { contact { name } } ... on Connection { campaign { name } } } other: subject { __typename ... on Contact { name } } } } } } }`,
 		} {
@@ -189,6 +191,7 @@ func listQueries() []string {
 			b: webhookLogs(last: 3, filter: {status: PENDING}) { totalCount edges { node { id } } } c: webhookLogs(filter: {eventType: "message"}) { totalCount edges { node { id } } }
 			d: webhookLogs(filter: {receivedAfter: "2026-05-04T12:03:00Z", receivedBefore: "2026-05-04T12:05:00Z"}) { totalCount edges { node { id } } } } }`,
 	}
+	queries = append(queries, `query($c: ID!) { campaign(id: $c) { queues { name openConversations members { name } } connections { assignee { name } queue { name } } } }`)
 	queries = append(queries, `query($c: ID!) { campaign(id: $c) { tags { name campaign { name } } quickReplies { text campaign { name } } conversations(first: 3) { edges { node { tags { name } } } } } }`)
 	queries = append(queries, `query($c: ID!) { campaign(id: $c) { a: auditLog(first: 3) { totalCount edges { node { action actor { name } subject { id } } } } b: auditLog(last: 3) { edges { node { id } } } } }`)
 	for _, id := range []string{"c", "k", "v", "o", "m", "l", "r", "u", "t", "q", "s"} {

@@ -156,7 +156,7 @@ func (a *app) build(ctx context.Context) error {
 		return err
 	}
 	a.onStop(a.bus.Close)
-	a.auth = auth.New(auth.Config{Store: a.store, Bus: a.bus, Clock: clock, Log: a.log, AdminToken: cfg.AdminToken})
+	a.auth = auth.New(auth.Config{Store: a.store, Bus: a.bus, Desk: desk{a}, Clock: clock, Log: a.log, AdminToken: cfg.AdminToken})
 	a.onStop(a.auth.Close)
 	if a.first, err = a.auth.EnsureAdmin(ctx, cfg.AdminEmail, cfg.AdminPassword); err != nil {
 		return fmt.Errorf("--admin-email, --admin-password: %w", err)
@@ -172,7 +172,7 @@ func (a *app) build(ctx context.Context) error {
 	retention := intake.NewRetention(intake.RetentionConfig{Store: a.store, Clock: clock, Log: a.log, Keep: time.Duration(cfg.KeepWebhookLogs)})
 	a.onStop(retention.Close)
 	retention.Start()
-	a.campaigns = campaign.New(campaign.Config{Store: a.store, Bus: a.bus, Clock: clock})
+	a.campaigns = campaign.New(campaign.Config{Store: a.store, Bus: a.bus, Desk: desk{a}, Clock: clock})
 	problems, err := problem.New()
 	if err != nil {
 		return err
@@ -184,7 +184,8 @@ func (a *app) build(ctx context.Context) error {
 	a.connections = connection.New(connection.Config{
 		Store: a.store, Feed: events, Intake: updates, Keys: keys, Bus: a.bus, Outbox: outbox{a}, Clock: clock, Log: a.log,
 		PublicURL: string(cfg.PublicURL), TelegramURL: string(cfg.TelegramAPIURL), Facebook: cfg.Facebook.app(),
-		Origins: append([]string{a.url}, cfg.AllowedOrigins...), CheckInterval: time.Duration(cfg.CheckInterval), Media: a.media,
+		Origins: append([]string{a.url}, cfg.AllowedOrigins...), CheckInterval: time.Duration(cfg.CheckInterval),
+		Media: a.media, Outside: a.outside,
 		Mail: letters, Words: problems, Console: a.console(),
 	})
 	a.conversations = conversation.New(conversation.Config{
@@ -335,6 +336,29 @@ func (o outbox) Disconnected(tx *store.Tx, connection causeway.ID) error {
 // Recovered lets go what waited for a connection.
 func (o outbox) Recovered(tx *store.Tx, connection causeway.ID) error {
 	return o.app.conversations.Recovered(tx, connection)
+}
+
+// desk tells the conversations who works no more. They stand above the rooms that know
+// it.
+type desk struct{ app *app }
+
+// LeavesCampaign gives back what somebody had to do in a campaign.
+func (d desk) LeavesCampaign(tx *store.Tx, campaign, person causeway.ID) error {
+	return d.app.conversations.LeavesCampaign(tx, campaign, person)
+}
+
+// ShutOut gives back what somebody had to do, who is OFFLINE from now on.
+func (d desk) ShutOut(tx *store.Tx, person causeway.ID) error {
+	if err := d.app.conversations.ShutOut(tx, person); err != nil {
+		return err
+	}
+	return d.app.presence.ShutOut(tx, person)
+}
+
+// Demoted gives back what somebody had to do where they may work as an administrator
+// only.
+func (d desk) Demoted(tx *store.Tx, person causeway.ID) error {
+	return d.app.conversations.Demoted(tx, person)
 }
 
 func (a *app) onStop(close func() error) { a.closers = append(a.closers, close) }

@@ -172,7 +172,7 @@ func TestTheCardsOfAllPlatforms(t *testing.T) {
 	t.Parallel()
 	s := opensHouse(t)
 	want := map[string]string{
-		"TELEGRAM": "AVAILABLE true 1", "FACEBOOK_MESSENGER": "NOT_CONFIGURED false 0", "INSTAGRAM": "COMING_SOON false 0",
+		"TELEGRAM": "AVAILABLE true 1", "FACEBOOK_MESSENGER": "AVAILABLE false 0", "INSTAGRAM": "COMING_SOON false 0",
 		"WHATSAPP": "COMING_SOON false 0", "ZALO": "COMING_SOON false 0",
 	}
 	got := map[string]string{}
@@ -182,11 +182,42 @@ func TestTheCardsOfAllPlatforms(t *testing.T) {
 		if card.text("name") == "" || !strings.HasPrefix(card.text("logoUrl"), "data:image/") {
 			t.Errorf("the card is %v", card)
 		}
-		if unset := card.text("availability") == "NOT_CONFIGURED"; unset != (card["problem"] != nil) || unset && !strings.Contains(card.at("problem").text("message"), "--facebook-app-id") {
+		if card["problem"] != nil {
 			t.Errorf("the card is %v", card)
 		}
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("the cards are %v", got)
+	}
+}
+
+func TestAServerWithoutAFacebookAppSaysWhatItLacks(t *testing.T) {
+	t.Parallel()
+	const cards = `query($c: ID!) { campaign(id: $c) { platforms { platform availability problem { code message } } } }`
+	f := opensFacebook(t)
+	for lacks, with := range map[string]option{
+		"--facebook-app-id": func(*settings) {},
+		"--facebook-verify-token": func(s *settings) {
+			f.ours(s)
+			s.Facebook.VerifyToken = ""
+		},
+		"--public-url": func(s *settings) {
+			f.ours(s)
+			s.PublicURL = ""
+		},
+	} {
+		p := begin(t, with)
+		campaign := p.campaign("Shop")
+		for _, card := range p.admin().gets(cards, data{"c": campaign}).at("campaign").list("platforms") {
+			if card.text("platform") == "FACEBOOK_MESSENGER" &&
+				(card.text("availability") != "NOT_CONFIGURED" || !strings.Contains(card.at("problem").text("message"), lacks)) {
+				t.Errorf("without %s the card is %v", lacks, card)
+			}
+		}
+		started := p.admin().gets(`mutation($c: ID!) { startFacebookLogin(input: {campaignId: $c}) { login { id } authorizationUrl userErrors { code message } } }`, data{"c": campaign}).at("startFacebookLogin")
+		if refused := started.list("userErrors"); len(refused) != 1 || refused[0].text("code") != "PLATFORM_NOT_CONFIGURED" || started["login"] != nil ||
+			started["authorizationUrl"] != nil || !strings.Contains(refused[0].text("message"), lacks) {
+			t.Errorf("without %s a login answers %v", lacks, started)
+		}
 	}
 }

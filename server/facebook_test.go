@@ -100,6 +100,18 @@ func (who person) logsIn(f *facebook, campaign string, pages ...*simulator.Page)
 	return login
 }
 
+// connectsPage connects a page of a login and returns the connection's id.
+func (who person) connectsPage(campaign, login string, page *simulator.Page) string {
+	who.p.t.Helper()
+	results := who.does(`mutation($c: ID!, $l: ID!, $p: [String!]!) { connectFacebookPages(input: {campaignId: $c, loginId: $l, pageIds: $p}) {
+		results { pageId connection { id status } userErrors { code message } } userErrors { code message } } }`,
+		data{"c": campaign, "l": login, "p": []string{page.ID()}}).list("results")
+	if len(results) != 1 || results[0].at("connection").text("status") != "ACTIVE" {
+		who.p.t.Fatalf("connecting %s answered %v", page.Name(), results)
+	}
+	return results[0].at("connection").text("id")
+}
+
 func TestALoginIsFollowedWhileThePersonIsAtFacebook(t *testing.T) {
 	t.Parallel()
 	onEachDatabase(t, func(t *testing.T, on option) {

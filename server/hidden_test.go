@@ -16,7 +16,7 @@ import (
 )
 
 // empty are the tables that hold nothing of the full campaign.
-var empty = []string{"feed_trims", "facebook_logins", "queues", "queue_members", "notices", "notice_letters"}
+var empty = []string{"feed_trims", "facebook_logins", "notices", "notice_letters"}
 
 // everyID is every id that the database has of a campaign, by table; of people and
 // tokens, those that only the campaign's members know.
@@ -144,6 +144,7 @@ func (s *house) nothingByAnySubscription(ids []string) {
 		for _, field := range []string{"messageAdded", "messageUpdated", "conversationUpdated"} {
 			refused(`subscription($c: ID!, $id: ID) { `+field+`(campaignId: $c, conversationId: $id) { cursor } }`, data{"c": s.elsewhere, "id": id})
 		}
+		refused(`subscription($id: ID!) { presenceUpdated(campaignId: $id) { id } }`, data{"id": id})
 		refused(`subscription($id: ID!) { webhookReceived(connectionId: $id) { id } }`, data{"id": id})
 		refused(`subscription($id: ID!) { facebookLoginUpdated(id: $id) { id } }`, data{"id": id})
 		refused(`subscription($id: ID!) { typing(conversationId: $id) { typing } }`, data{"id": id})
@@ -164,12 +165,25 @@ func (s *house) nothingByAnyMutation(ids []string) {
 		{"removeCampaignMember", `removeCampaignMember(input: {campaignId: $id, userId: "` + s.agentID + `"})`},
 		{"connectTelegramBot", `connectTelegramBot(input: {campaignId: $id, botToken: "` + s.bot.Token() + `"})`},
 		{"startFacebookLogin", `startFacebookLogin(input: {campaignId: $id})`},
+		{"connectFacebookPages", `connectFacebookPages(input: {campaignId: $id, loginId: $id, pageIds: ["1"]})`},
+		{"connectFacebookPageWithToken", `connectFacebookPageWithToken(input: {campaignId: $id, pageId: "1", accessToken: "EAA"})`},
+		{"changeFacebookPage", `changeFacebookPage(input: {connectionId: $id, loginId: $id, pageId: "1"})`},
+		{"changeTelegramBot", `changeTelegramBot(input: {connectionId: $id, botToken: "` + s.bot.Token() + `"})`},
+		{"reconnect", `reconnect(connectionId: $id)`},
+		{"registerWebhook", `registerWebhook(connectionId: $id)`},
 		{"testConnection", `testConnection(input: {connectionId: $id})`},
 		{"testWebhook", `testWebhook(connectionId: $id)`},
 		{"replayWebhook", `replayWebhook(id: $id)`},
 		{"replayWebhooks", `replayWebhooks(connectionId: $id, filter: {})`},
 		{"clearWebhookQueue", `clearWebhookQueue(connectionId: $id)`},
 		{"disconnect", `disconnect(connectionId: $id)`},
+		{"updateConnection", `updateConnection(input: {id: $id, name: "Mine"})`},
+		{"assignConversation", `assignConversation(input: {id: $id})`},
+		{"takeConversation", `takeConversation(id: $id)`},
+		{"setConversationStatus", `setConversationStatus(input: {id: $id, status: CLOSED})`},
+		{"createQueue", `createQueue(input: {campaignId: $id, name: "Mine"})`},
+		{"updateQueue", `updateQueue(input: {id: $id, name: "Mine"})`},
+		{"deleteQueue", `deleteQueue(id: $id)`},
 		{"addNote", `addNote(input: {conversationId: $id, text: "Mine"})`},
 		{"markConversationRead", `markConversationRead(id: $id)`},
 		{"setTyping", `setTyping(conversationId: $id)`},

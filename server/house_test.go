@@ -27,10 +27,12 @@ type house struct {
 	lan                                *simulator.Customer
 	facebook                           *facebook
 	login                              string // the manager's, at Facebook
+	page                               string // the connection of the first of its pages
 
 	elsewhere               string // a campaign of other people
 	foreign, agent, manager person
 	agentID                 string
+	queue                   string // that Ana serves, and no connection enters
 }
 
 // opensHouse starts the program with a shop.
@@ -43,6 +45,7 @@ func opensHouse(t *testing.T, options ...option) *house {
 	s.agent = s.user("Ana", s.campaign, "AGENT")
 	s.manager = s.user("Mai", s.campaign, "MANAGER")
 	s.agentID = s.agent.id()
+	s.queue = s.program.queue(s.campaign, "Front", "MANUAL", s.agentID)
 	s.began = s.cursor(s.campaign)
 	s.bot, s.connection = s.program.bot(s.campaign, "shop_bot")
 	s.lan = s.telegram.Customer("Lan Nguyen", "vi")
@@ -68,6 +71,7 @@ func opensHouse(t *testing.T, options ...option) *house {
 	s.tag, s.quickReply = s.agent.saves(s.campaign, "VIP"), s.agent.savesQuickReply(s.campaign, "hello", "", "Hello!")
 	s.agent.tags(s.conversation, s.tag)
 	s.login = s.manager.logsIn(f, s.campaign, f.pages...)
+	s.page = s.manager.connectsPage(s.campaign, s.login, f.pages[0])
 	return s
 }
 
@@ -119,7 +123,8 @@ const (
 )
 
 func (s *house) ids() data {
-	return data{"c": s.campaign, "n": s.connection, "v": s.conversation, "u": s.agentID, "a": s.began, "tag": s.tag, "quick": s.quickReply, "l": s.login,
+	return data{"q": s.queue, "c": s.campaign, "n": s.connection, "v": s.conversation, "u": s.agentID, "a": s.began, "tag": s.tag, "quick": s.quickReply, "l": s.login,
+		"page": s.page, "first": s.facebook.pages[0].ID(),
 		"log": s.column("SELECT id FROM webhook_logs WHERE connection_id = '" + s.connection + "' ORDER BY position LIMIT 1")[0]}
 }
 
@@ -175,6 +180,9 @@ func (s *house) outcome(r right, who person, variables data) string {
 		return works
 	}
 	for name, other := range a.Data.at(field) {
+		if list, ok := other.([]any); ok && len(list) == 0 {
+			continue
+		}
 		if name != "userErrors" && other != nil && other != 0.0 {
 			return "a refusal beside a result: " + a.Body
 		}
@@ -210,7 +218,7 @@ func (s *house) firstWord(who person, query string, variables data) string {
 	}()
 	writing := time.NewTicker(200 * time.Millisecond)
 	defer writing.Stop()
-	for {
+	for presence := "ONLINE"; ; {
 		select {
 		case m := <-first:
 			return codeOf(s.t, m)
@@ -219,6 +227,8 @@ func (s *house) firstWord(who person, query string, variables data) string {
 		case <-writing.C:
 			s.lan.Writes(s.bot, "Is anybody there?")
 			s.agent.types(s.conversation, true)
+			s.agent.says(presence)
+			presence = map[string]string{"ONLINE": "AWAY", "AWAY": "ONLINE"}[presence]
 		}
 	}
 }

@@ -28,6 +28,8 @@ func rights() []right {
 	ids := (*house).ids
 	var spare, token, answered string
 	var bystander, doomed, word string
+	var closing string // a queue
+	made := 0          // queues
 	return []right{
 		{
 			operation: "Query.node", query: `query($c: ID!) { node(id: $c) { id } }`, variables: ids,
@@ -104,6 +106,54 @@ func rights() []right {
 			foreign: notFound, agent: works, manager: works, admin: works,
 		},
 
+		{
+			operation: "Subscription.presenceUpdated", query: `subscription($c: ID!) { presenceUpdated(campaignId: $c) { presence } }`, variables: ids,
+			foreign: notFound, agent: works, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.setPresence", query: `mutation { setPresence(presence: AWAY) { user { presence } userErrors { code field } } }`,
+			foreign: works, agent: works, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.updateConnection", query: `mutation($n: ID!, $q: ID) { updateConnection(input: {id: $n, queueId: $q}) { connection { id } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@input.id", agent: forbidden, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.assignConversation", query: `mutation($v: ID!, $u: ID, $q: ID) { assignConversation(input: {id: $v, assigneeId: $u, queueId: $q}) { conversation { id } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@input.id", agent: works, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.takeConversation", query: `mutation($v: ID!) { takeConversation(id: $v) { conversation { id } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@id", agent: works, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.setConversationStatus", query: `mutation($v: ID!) { setConversationStatus(input: {id: $v, status: PENDING}) { conversation { id } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@input.id", agent: works, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.createQueue", query: `mutation($c: ID!, $w: String!) { createQueue(input: {campaignId: $c, name: $w}) { queue { id } userErrors { code field } } }`,
+			before:    func(*house) { made++ },
+			variables: func(s *house) data { return data{"c": s.campaign, "w": fmt.Sprint("Queue ", made)} },
+			foreign:   "NOT_FOUND@input.campaignId", agent: forbidden, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.updateQueue", query: `mutation($q: ID!) { updateQueue(input: {id: $q, assignment: LEAST_BUSY}) { queue { id } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@input.id", agent: forbidden, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.deleteQueue", query: `mutation($q: ID!) { deleteQueue(id: $q) { deletedId userErrors { code field } } }`,
+			before: func(s *house) {
+				made++
+				closing = s.program.queue(s.campaign, fmt.Sprint("Queue ", made), "MANUAL")
+			},
+			variables: func(*house) data { return data{"q": closing} },
+			foreign:   "NOT_FOUND@id", agent: forbidden, manager: works, admin: works,
+		},
 		{
 			operation: "Mutation.signIn", query: `mutation { signIn(input: {email: "fay@example.com", password: "a long password"}) { token userErrors { code field } } }`,
 			foreign: works, agent: works, manager: works, admin: works,
@@ -242,6 +292,44 @@ func rights() []right {
 			operation: "Mutation.connectTelegramBot", query: `mutation($c: ID!, $t: String!) { connectTelegramBot(input: {campaignId: $c, botToken: $t}) { connection { id } userErrors { code field } } }`,
 			variables: func(s *house) data { return data{"c": s.campaign, "t": s.bot.Token()} },
 			foreign:   "NOT_FOUND@input.campaignId", agent: forbidden, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.connectFacebookPages",
+			query: `mutation($c: ID!, $l: ID!, $first: String!) { connectFacebookPages(input: {campaignId: $c, loginId: $l, pageIds: [$first]}) {
+				results { connection { id } userErrors { code field } } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@input.campaignId", agent: forbidden, manager: works, admin: "NOT_FOUND@input.loginId", // who logged in connects
+		},
+		{
+			operation: "Mutation.connectFacebookPageWithToken",
+			query: `mutation($c: ID!, $first: String!, $token: String!) { connectFacebookPageWithToken(input: {campaignId: $c, pageId: $first, accessToken: $token}) {
+				connection { id } userErrors { code field } } }`,
+			variables: func(s *house) data {
+				return data{"c": s.campaign, "first": s.facebook.pages[0].ID(), "token": s.facebook.pages[0].Token(s.facebook.app, s.facebook.mai)}
+			},
+			foreign: "NOT_FOUND@input.campaignId", agent: forbidden, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.changeFacebookPage",
+			query: `mutation($page: ID!, $l: ID!, $first: String!) { changeFacebookPage(input: {connectionId: $page, loginId: $l, pageId: $first}) {
+				connection { id } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@input.connectionId", agent: forbidden, manager: works, admin: "NOT_FOUND@input.loginId",
+		},
+		{
+			operation: "Mutation.changeTelegramBot", query: `mutation($n: ID!, $t: String!) { changeTelegramBot(input: {connectionId: $n, botToken: $t}) { connection { id } userErrors { code field } } }`,
+			variables: func(s *house) data { return data{"n": s.connection, "t": s.bot.Token()} },
+			foreign:   "NOT_FOUND@input.connectionId", agent: forbidden, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.reconnect", query: `mutation($n: ID!) { reconnect(connectionId: $n) { connection { id } report { passed } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@connectionId", agent: forbidden, manager: works, admin: works,
+		},
+		{
+			operation: "Mutation.registerWebhook", query: `mutation($n: ID!) { registerWebhook(connectionId: $n) { connection { id } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@connectionId", agent: forbidden, manager: works, admin: works,
 		},
 		{
 			operation: "Mutation.testConnection", query: `mutation($n: ID!) { testConnection(input: {connectionId: $n}) { report { passed } userErrors { code field } } }`,
@@ -390,20 +478,25 @@ func TestAnArchivedCampaignIsReadOnly(t *testing.T) {
 	admin := s.admin()
 	archive := `mutation($c: ID!) { archiveCampaign(id: $c) { userErrors { code field message } } }`
 	busy := admin.asks(archive, data{"c": s.campaign}).Data.at("archiveCampaign").list("userErrors")
-	if len(busy) != 1 || busy[0].text("code") != "CONFLICT" || path(busy[0]) != "id" || !strings.Contains(busy[0].text("message"), "1") {
+	if len(busy) != 1 || busy[0].text("code") != "CONFLICT" || path(busy[0]) != "id" || !strings.Contains(busy[0].text("message"), "2") {
 		t.Errorf("archiving what is connected: %v", busy)
 	}
 	answer := s.agent.answers(s.conversation, "Yes")
-	admin.does(`mutation($n: ID!) { disconnect(connectionId: $n) { userErrors { code } } }`, data{"n": s.connection})
+	for _, connection := range []string{s.connection, s.page} {
+		admin.does(`mutation($n: ID!) { disconnect(connectionId: $n) { userErrors { code } } }`, data{"n": connection})
+	}
 	admin.does(archive, data{"c": s.campaign})
 	inside := []string{"updateCampaign", "startFacebookLogin", "setCampaignMember", "removeCampaignMember", "connectTelegramBot", "testConnection", "testWebhook", "replayWebhook", "replayWebhooks", "clearWebhookQueue", "disconnect", "archiveCampaign", "sendMessage", "retryMessage",
-		"addNote", "markConversationRead", "setTyping", "tagConversation", "handOverConversation", "saveTag", "saveQuickReply", "deleteTag", "deleteQuickReply"}
+		"connectFacebookPages", "connectFacebookPageWithToken", "changeFacebookPage", "changeTelegramBot", "reconnect", "registerWebhook",
+		"addNote", "markConversationRead", "setTyping", "tagConversation", "handOverConversation", "saveTag", "saveQuickReply", "deleteTag", "deleteQuickReply",
+		"updateConnection", "assignConversation", "takeConversation", "setConversationStatus", "createQueue", "updateQueue", "deleteQueue"}
 	for _, r := range rights() {
 		_, field, _ := strings.Cut(r.operation, ".")
 		if !slices.Contains(inside, field) {
 			continue
 		}
-		variables := data{"c": s.campaign, "n": s.connection, "u": s.agentID, "t": s.bot.Token(), "v": s.conversation, "m": answer, "tag": s.tag, "quick": s.quickReply, "log": s.ids()["log"]}
+		variables := data{"q": s.queue, "w": "Late", "c": s.campaign, "n": s.connection, "u": s.agentID, "t": s.bot.Token(), "v": s.conversation, "m": answer, "tag": s.tag, "quick": s.quickReply,
+			"l": s.login, "page": s.page, "first": s.facebook.pages[0].ID(), "token": "EAAtoken", "log": s.ids()["log"]}
 		if variables["doomed"] = s.tag; field == "deleteQuickReply" {
 			variables["doomed"] = s.quickReply
 		}

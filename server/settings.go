@@ -98,8 +98,8 @@ type commandLine struct {
 	settings
 
 	Serve struct {
-		Demo bool `help:"Serve on a throw-away database, with a simulated Telegram and customers who write now and then."`
-	} `cmd:"" default:"withargs" help:"Serve. This is what happens without a command. --demo serves on a throw-away database, with a simulated Telegram."`
+		Demo bool `help:"Serve on a throw-away database, with a simulated Telegram and Facebook, and customers who write now and then."`
+	} `cmd:"" default:"withargs" help:"Serve. This is what happens without a command. --demo serves on a throw-away database, with a simulated Telegram and Facebook."`
 	Token struct {
 		Email string `required:"" help:"Address of the user."`
 		Name  string `required:"" help:"What the token is for."`

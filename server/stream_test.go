@@ -16,6 +16,7 @@ import (
 type stream struct {
 	t     *testing.T
 	lines *bufio.Scanner
+	close func() // goes away
 }
 
 // streams posts a subscription and reads its events as they come.
@@ -44,7 +45,7 @@ func (who person) streams(query string, variables data) *stream {
 	}
 	lines := bufio.NewScanner(res.Body)
 	lines.Buffer(nil, 1<<20)
-	return &stream{t: who.p.t, lines: lines}
+	return &stream{t: who.p.t, lines: lines, close: cancel}
 }
 
 // next reads the next event: its name and what it carries.

@@ -20,8 +20,8 @@ type Queue struct{ ent.Schema }
 // Mixin gives queues their ids.
 func (Queue) Mixin() []ent.Mixin { return with(causeway.PrefixQueue) }
 
-// Fields of a queue. turns counts what it gave out; whoever assigns holds the row's
-// lock.
+// Fields of a queue. turns rises with everything it gives out, beyond the turns of all
+// its members; whoever assigns holds the row's lock.
 func (Queue) Fields() []ent.Field {
 	return []ent.Field{
 		ref("campaign_id"),
@@ -45,8 +45,9 @@ func (Queue) Indexes() []ent.Index {
 	return []ent.Index{index.Fields("campaign_id", "name").Unique()}
 }
 
-// QueueMember is a person's place in a queue. turn is the queue's count when it last
-// gave them a conversation.
+// QueueMember is a person's place in a queue. turn is the number of what they were last
+// given, by any of their queues: it is the same in all of them. Whoever reads or changes
+// it holds the person's row.
 type QueueMember struct{ ent.Schema }
 
 // Mixin gives places their ids.

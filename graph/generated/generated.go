@@ -173,6 +173,18 @@ type ComplexityRoot struct {
 		User     func(childComplexity int) int
 	}
 
+	ChangeFacebookPagePayload struct {
+		Connection func(childComplexity int) int
+		Report     func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	ChangeTelegramBotPayload struct {
+		Connection func(childComplexity int) int
+		Report     func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	Check struct {
 		DurationMs func(childComplexity int) int
 		Message    func(childComplexity int) int
@@ -185,6 +197,24 @@ type ComplexityRoot struct {
 		ClearedCount func(childComplexity int) int
 		Connection   func(childComplexity int) int
 		UserErrors   func(childComplexity int) int
+	}
+
+	ConnectFacebookPageResult struct {
+		Connection func(childComplexity int) int
+		PageID     func(childComplexity int) int
+		Report     func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	ConnectFacebookPageWithTokenPayload struct {
+		Connection func(childComplexity int) int
+		Report     func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	ConnectFacebookPagesPayload struct {
+		Results    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	ConnectTelegramBotPayload struct {
@@ -207,6 +237,7 @@ type ComplexityRoot struct {
 		Name              func(childComplexity int) int
 		NextCheckAt       func(childComplexity int) int
 		OpenConversations func(childComplexity int) int
+		Permissions       func(childComplexity int) int
 		Platform          func(childComplexity int) int
 		Problem           func(childComplexity int) int
 		Queue             func(childComplexity int) int
@@ -407,45 +438,51 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		AddNote               func(childComplexity int, input model.AddNoteInput) int
-		ArchiveCampaign       func(childComplexity int, id causeway.ID) int
-		AssignConversation    func(childComplexity int, input model.AssignConversationInput) int
-		ClearWebhookQueue     func(childComplexity int, connectionID causeway.ID) int
-		ConnectTelegramBot    func(childComplexity int, input model.ConnectTelegramBotInput) int
-		CreateAccessToken     func(childComplexity int, input model.CreateAccessTokenInput) int
-		CreateCampaign        func(childComplexity int, input model.CreateCampaignInput) int
-		CreateQueue           func(childComplexity int, input model.CreateQueueInput) int
-		CreateUser            func(childComplexity int, input model.CreateUserInput) int
-		DeleteQueue           func(childComplexity int, id causeway.ID) int
-		DeleteQuickReply      func(childComplexity int, id causeway.ID) int
-		DeleteTag             func(childComplexity int, id causeway.ID) int
-		Disconnect            func(childComplexity int, connectionID causeway.ID) int
-		HandOverConversation  func(childComplexity int, input model.HandOverConversationInput) int
-		MarkConversationRead  func(childComplexity int, id causeway.ID) int
-		RemoveCampaignMember  func(childComplexity int, input model.RemoveCampaignMemberInput) int
-		ReplayWebhook         func(childComplexity int, id causeway.ID) int
-		ReplayWebhooks        func(childComplexity int, connectionID causeway.ID, filter model.WebhookLogFilter) int
-		RetryMessage          func(childComplexity int, id causeway.ID) int
-		RevokeAccessToken     func(childComplexity int, id causeway.ID) int
-		SaveQuickReply        func(childComplexity int, input model.SaveQuickReplyInput) int
-		SaveTag               func(childComplexity int, input model.SaveTagInput) int
-		SendMessage           func(childComplexity int, input model.SendMessageInput) int
-		SetCampaignMember     func(childComplexity int, input model.SetCampaignMemberInput) int
-		SetConversationStatus func(childComplexity int, input model.SetConversationStatusInput) int
-		SetPresence           func(childComplexity int, presence user.Presence) int
-		SetTyping             func(childComplexity int, conversationID causeway.ID, typing bool) int
-		SignIn                func(childComplexity int, input model.SignInInput) int
-		SignOut               func(childComplexity int) int
-		StartFacebookLogin    func(childComplexity int, input model.StartFacebookLoginInput) int
-		TagConversation       func(childComplexity int, input model.TagConversationInput) int
-		TakeConversation      func(childComplexity int, id causeway.ID) int
-		TestConnection        func(childComplexity int, input model.TestConnectionInput) int
-		TestWebhook           func(childComplexity int, connectionID causeway.ID) int
-		UnarchiveCampaign     func(childComplexity int, id causeway.ID) int
-		UpdateCampaign        func(childComplexity int, input model.UpdateCampaignInput) int
-		UpdateConnection      func(childComplexity int, input model.UpdateConnectionInput) int
-		UpdateQueue           func(childComplexity int, input model.UpdateQueueInput) int
-		UpdateUser            func(childComplexity int, input model.UpdateUserInput) int
+		AddNote                      func(childComplexity int, input model.AddNoteInput) int
+		ArchiveCampaign              func(childComplexity int, id causeway.ID) int
+		AssignConversation           func(childComplexity int, input model.AssignConversationInput) int
+		ChangeFacebookPage           func(childComplexity int, input model.ChangeFacebookPageInput) int
+		ChangeTelegramBot            func(childComplexity int, input model.ChangeTelegramBotInput) int
+		ClearWebhookQueue            func(childComplexity int, connectionID causeway.ID) int
+		ConnectFacebookPageWithToken func(childComplexity int, input model.ConnectFacebookPageWithTokenInput) int
+		ConnectFacebookPages         func(childComplexity int, input model.ConnectFacebookPagesInput) int
+		ConnectTelegramBot           func(childComplexity int, input model.ConnectTelegramBotInput) int
+		CreateAccessToken            func(childComplexity int, input model.CreateAccessTokenInput) int
+		CreateCampaign               func(childComplexity int, input model.CreateCampaignInput) int
+		CreateQueue                  func(childComplexity int, input model.CreateQueueInput) int
+		CreateUser                   func(childComplexity int, input model.CreateUserInput) int
+		DeleteQueue                  func(childComplexity int, id causeway.ID) int
+		DeleteQuickReply             func(childComplexity int, id causeway.ID) int
+		DeleteTag                    func(childComplexity int, id causeway.ID) int
+		Disconnect                   func(childComplexity int, connectionID causeway.ID) int
+		HandOverConversation         func(childComplexity int, input model.HandOverConversationInput) int
+		MarkConversationRead         func(childComplexity int, id causeway.ID) int
+		Reconnect                    func(childComplexity int, connectionID causeway.ID) int
+		RegisterWebhook              func(childComplexity int, connectionID causeway.ID) int
+		RemoveCampaignMember         func(childComplexity int, input model.RemoveCampaignMemberInput) int
+		ReplayWebhook                func(childComplexity int, id causeway.ID) int
+		ReplayWebhooks               func(childComplexity int, connectionID causeway.ID, filter model.WebhookLogFilter) int
+		RetryMessage                 func(childComplexity int, id causeway.ID) int
+		RevokeAccessToken            func(childComplexity int, id causeway.ID) int
+		SaveQuickReply               func(childComplexity int, input model.SaveQuickReplyInput) int
+		SaveTag                      func(childComplexity int, input model.SaveTagInput) int
+		SendMessage                  func(childComplexity int, input model.SendMessageInput) int
+		SetCampaignMember            func(childComplexity int, input model.SetCampaignMemberInput) int
+		SetConversationStatus        func(childComplexity int, input model.SetConversationStatusInput) int
+		SetPresence                  func(childComplexity int, presence user.Presence) int
+		SetTyping                    func(childComplexity int, conversationID causeway.ID, typing bool) int
+		SignIn                       func(childComplexity int, input model.SignInInput) int
+		SignOut                      func(childComplexity int) int
+		StartFacebookLogin           func(childComplexity int, input model.StartFacebookLoginInput) int
+		TagConversation              func(childComplexity int, input model.TagConversationInput) int
+		TakeConversation             func(childComplexity int, id causeway.ID) int
+		TestConnection               func(childComplexity int, input model.TestConnectionInput) int
+		TestWebhook                  func(childComplexity int, connectionID causeway.ID) int
+		UnarchiveCampaign            func(childComplexity int, id causeway.ID) int
+		UpdateCampaign               func(childComplexity int, input model.UpdateCampaignInput) int
+		UpdateConnection             func(childComplexity int, input model.UpdateConnectionInput) int
+		UpdateQueue                  func(childComplexity int, input model.UpdateQueueInput) int
+		UpdateUser                   func(childComplexity int, input model.UpdateUserInput) int
 	}
 
 	PageInfo struct {
@@ -517,6 +554,17 @@ type ComplexityRoot struct {
 		At      func(childComplexity int) int
 		Contact func(childComplexity int) int
 		Emoji   func(childComplexity int) int
+	}
+
+	ReconnectPayload struct {
+		Connection func(childComplexity int) int
+		Report     func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	RegisterWebhookPayload struct {
+		Connection func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	RemoveCampaignMemberPayload struct {
@@ -734,6 +782,7 @@ type ComplexityRoot struct {
 		SubscribedFields func(childComplexity int) int
 		TotalReceived    func(childComplexity int) int
 		URL              func(childComplexity int) int
+		VerifyToken      func(childComplexity int) int
 	}
 
 	WebhookLog struct {
@@ -797,6 +846,7 @@ type ConnectionResolver interface {
 
 	Assignee(ctx context.Context, obj *ent.Connection) (*ent.User, error)
 	Token(ctx context.Context, obj *ent.Connection) (*model.TokenStatus, error)
+	Permissions(ctx context.Context, obj *ent.Connection) ([]*platform.Permission, error)
 	Webhook(ctx context.Context, obj *ent.Connection) (*model.Webhook, error)
 	WebhookLogs(ctx context.Context, obj *ent.Connection, after *entgql.Cursor[causeway.ID], first *int, before *entgql.Cursor[causeway.ID], last *int, filter *model.WebhookLogFilter) (*ent.WebhookLogConnection, error)
 	TestReports(ctx context.Context, obj *ent.Connection, first *int) ([]*ent.TestReport, error)
@@ -853,11 +903,17 @@ type MutationResolver interface {
 	SetCampaignMember(ctx context.Context, input model.SetCampaignMemberInput) (*model.SetCampaignMemberPayload, error)
 	RemoveCampaignMember(ctx context.Context, input model.RemoveCampaignMemberInput) (*model.RemoveCampaignMemberPayload, error)
 	StartFacebookLogin(ctx context.Context, input model.StartFacebookLoginInput) (*model.StartFacebookLoginPayload, error)
+	ConnectFacebookPages(ctx context.Context, input model.ConnectFacebookPagesInput) (*model.ConnectFacebookPagesPayload, error)
+	ConnectFacebookPageWithToken(ctx context.Context, input model.ConnectFacebookPageWithTokenInput) (*model.ConnectFacebookPageWithTokenPayload, error)
 	ConnectTelegramBot(ctx context.Context, input model.ConnectTelegramBotInput) (*model.ConnectTelegramBotPayload, error)
 	UpdateConnection(ctx context.Context, input model.UpdateConnectionInput) (*model.UpdateConnectionPayload, error)
+	ChangeFacebookPage(ctx context.Context, input model.ChangeFacebookPageInput) (*model.ChangeFacebookPagePayload, error)
+	ChangeTelegramBot(ctx context.Context, input model.ChangeTelegramBotInput) (*model.ChangeTelegramBotPayload, error)
 	TestConnection(ctx context.Context, input model.TestConnectionInput) (*model.TestConnectionPayload, error)
+	Reconnect(ctx context.Context, connectionID causeway.ID) (*model.ReconnectPayload, error)
 	Disconnect(ctx context.Context, connectionID causeway.ID) (*model.DisconnectPayload, error)
 	TestWebhook(ctx context.Context, connectionID causeway.ID) (*model.TestWebhookPayload, error)
+	RegisterWebhook(ctx context.Context, connectionID causeway.ID) (*model.RegisterWebhookPayload, error)
 	ReplayWebhook(ctx context.Context, id causeway.ID) (*model.ReplayWebhookPayload, error)
 	ReplayWebhooks(ctx context.Context, connectionID causeway.ID, filter model.WebhookLogFilter) (*model.ReplayWebhooksPayload, error)
 	ClearWebhookQueue(ctx context.Context, connectionID causeway.ID) (*model.ClearWebhookQueuePayload, error)
@@ -920,6 +976,8 @@ type UserResolver interface {
 	AvatarURL(ctx context.Context, obj *ent.User) (*string, error)
 }
 type WebhookResolver interface {
+	VerifyToken(ctx context.Context, obj *model.Webhook) (*string, error)
+
 	PendingCount(ctx context.Context, obj *model.Webhook) (int, error)
 }
 type WebhookLogResolver interface {
@@ -1343,6 +1401,44 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.CampaignMember.User(childComplexity), true
 
+	case "ChangeFacebookPagePayload.connection":
+		if e.ComplexityRoot.ChangeFacebookPagePayload.Connection == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChangeFacebookPagePayload.Connection(childComplexity), true
+	case "ChangeFacebookPagePayload.report":
+		if e.ComplexityRoot.ChangeFacebookPagePayload.Report == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChangeFacebookPagePayload.Report(childComplexity), true
+	case "ChangeFacebookPagePayload.userErrors":
+		if e.ComplexityRoot.ChangeFacebookPagePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChangeFacebookPagePayload.UserErrors(childComplexity), true
+
+	case "ChangeTelegramBotPayload.connection":
+		if e.ComplexityRoot.ChangeTelegramBotPayload.Connection == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChangeTelegramBotPayload.Connection(childComplexity), true
+	case "ChangeTelegramBotPayload.report":
+		if e.ComplexityRoot.ChangeTelegramBotPayload.Report == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChangeTelegramBotPayload.Report(childComplexity), true
+	case "ChangeTelegramBotPayload.userErrors":
+		if e.ComplexityRoot.ChangeTelegramBotPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChangeTelegramBotPayload.UserErrors(childComplexity), true
+
 	case "Check.durationMs":
 		if e.ComplexityRoot.Check.DurationMs == nil {
 			break
@@ -1392,6 +1488,63 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ClearWebhookQueuePayload.UserErrors(childComplexity), true
+
+	case "ConnectFacebookPageResult.connection":
+		if e.ComplexityRoot.ConnectFacebookPageResult.Connection == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ConnectFacebookPageResult.Connection(childComplexity), true
+	case "ConnectFacebookPageResult.pageId":
+		if e.ComplexityRoot.ConnectFacebookPageResult.PageID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ConnectFacebookPageResult.PageID(childComplexity), true
+	case "ConnectFacebookPageResult.report":
+		if e.ComplexityRoot.ConnectFacebookPageResult.Report == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ConnectFacebookPageResult.Report(childComplexity), true
+	case "ConnectFacebookPageResult.userErrors":
+		if e.ComplexityRoot.ConnectFacebookPageResult.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ConnectFacebookPageResult.UserErrors(childComplexity), true
+
+	case "ConnectFacebookPageWithTokenPayload.connection":
+		if e.ComplexityRoot.ConnectFacebookPageWithTokenPayload.Connection == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ConnectFacebookPageWithTokenPayload.Connection(childComplexity), true
+	case "ConnectFacebookPageWithTokenPayload.report":
+		if e.ComplexityRoot.ConnectFacebookPageWithTokenPayload.Report == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ConnectFacebookPageWithTokenPayload.Report(childComplexity), true
+	case "ConnectFacebookPageWithTokenPayload.userErrors":
+		if e.ComplexityRoot.ConnectFacebookPageWithTokenPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ConnectFacebookPageWithTokenPayload.UserErrors(childComplexity), true
+
+	case "ConnectFacebookPagesPayload.results":
+		if e.ComplexityRoot.ConnectFacebookPagesPayload.Results == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ConnectFacebookPagesPayload.Results(childComplexity), true
+	case "ConnectFacebookPagesPayload.userErrors":
+		if e.ComplexityRoot.ConnectFacebookPagesPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ConnectFacebookPagesPayload.UserErrors(childComplexity), true
 
 	case "ConnectTelegramBotPayload.connection":
 		if e.ComplexityRoot.ConnectTelegramBotPayload.Connection == nil {
@@ -1490,6 +1643,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Connection.OpenConversations(childComplexity), true
+	case "Connection.permissions":
+		if e.ComplexityRoot.Connection.Permissions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Connection.Permissions(childComplexity), true
 	case "Connection.platform":
 		if e.ComplexityRoot.Connection.Platform == nil {
 			break
@@ -2330,6 +2489,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.AssignConversation(childComplexity, args["input"].(model.AssignConversationInput)), true
+	case "Mutation.changeFacebookPage":
+		if e.ComplexityRoot.Mutation.ChangeFacebookPage == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_changeFacebookPage_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ChangeFacebookPage(childComplexity, args["input"].(model.ChangeFacebookPageInput)), true
+	case "Mutation.changeTelegramBot":
+		if e.ComplexityRoot.Mutation.ChangeTelegramBot == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_changeTelegramBot_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ChangeTelegramBot(childComplexity, args["input"].(model.ChangeTelegramBotInput)), true
 	case "Mutation.clearWebhookQueue":
 		if e.ComplexityRoot.Mutation.ClearWebhookQueue == nil {
 			break
@@ -2341,6 +2522,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ClearWebhookQueue(childComplexity, args["connectionId"].(causeway.ID)), true
+	case "Mutation.connectFacebookPageWithToken":
+		if e.ComplexityRoot.Mutation.ConnectFacebookPageWithToken == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_connectFacebookPageWithToken_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ConnectFacebookPageWithToken(childComplexity, args["input"].(model.ConnectFacebookPageWithTokenInput)), true
+	case "Mutation.connectFacebookPages":
+		if e.ComplexityRoot.Mutation.ConnectFacebookPages == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_connectFacebookPages_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ConnectFacebookPages(childComplexity, args["input"].(model.ConnectFacebookPagesInput)), true
 	case "Mutation.connectTelegramBot":
 		if e.ComplexityRoot.Mutation.ConnectTelegramBot == nil {
 			break
@@ -2462,6 +2665,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.MarkConversationRead(childComplexity, args["id"].(causeway.ID)), true
+	case "Mutation.reconnect":
+		if e.ComplexityRoot.Mutation.Reconnect == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_reconnect_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.Reconnect(childComplexity, args["connectionId"].(causeway.ID)), true
+	case "Mutation.registerWebhook":
+		if e.ComplexityRoot.Mutation.RegisterWebhook == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_registerWebhook_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RegisterWebhook(childComplexity, args["connectionId"].(causeway.ID)), true
 	case "Mutation.removeCampaignMember":
 		if e.ComplexityRoot.Mutation.RemoveCampaignMember == nil {
 			break
@@ -3052,6 +3277,38 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Reaction.Emoji(childComplexity), true
+
+	case "ReconnectPayload.connection":
+		if e.ComplexityRoot.ReconnectPayload.Connection == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconnectPayload.Connection(childComplexity), true
+	case "ReconnectPayload.report":
+		if e.ComplexityRoot.ReconnectPayload.Report == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconnectPayload.Report(childComplexity), true
+	case "ReconnectPayload.userErrors":
+		if e.ComplexityRoot.ReconnectPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconnectPayload.UserErrors(childComplexity), true
+
+	case "RegisterWebhookPayload.connection":
+		if e.ComplexityRoot.RegisterWebhookPayload.Connection == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RegisterWebhookPayload.Connection(childComplexity), true
+	case "RegisterWebhookPayload.userErrors":
+		if e.ComplexityRoot.RegisterWebhookPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RegisterWebhookPayload.UserErrors(childComplexity), true
 
 	case "RemoveCampaignMemberPayload.campaign":
 		if e.ComplexityRoot.RemoveCampaignMemberPayload.Campaign == nil {
@@ -3804,6 +4061,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Webhook.URL(childComplexity), true
+	case "Webhook.verifyToken":
+		if e.ComplexityRoot.Webhook.VerifyToken == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Webhook.VerifyToken(childComplexity), true
 
 	case "WebhookLog.attempts":
 		if e.ComplexityRoot.WebhookLog.Attempts == nil {
@@ -3926,6 +4189,10 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	inputUnmarshalMap := graphql.BuildUnmarshalerMap(
 		ec.unmarshalInputAddNoteInput,
 		ec.unmarshalInputAssignConversationInput,
+		ec.unmarshalInputChangeFacebookPageInput,
+		ec.unmarshalInputChangeTelegramBotInput,
+		ec.unmarshalInputConnectFacebookPageWithTokenInput,
+		ec.unmarshalInputConnectFacebookPagesInput,
 		ec.unmarshalInputConnectTelegramBotInput,
 		ec.unmarshalInputConversationFilter,
 		ec.unmarshalInputConversationOrder,
@@ -4375,6 +4642,7 @@ type Connection implements Node {
   """Agent that new conversations go straight to; goes before queue."""
   assignee: User
   token: TokenStatus!
+  permissions: [Permission!]!
   webhook: Webhook!
   """Newest first."""
   webhookLogs(
@@ -4396,7 +4664,7 @@ type Connection implements Node {
   nextCheckAt: Time
 }
 
-union ConnectedAccount = TelegramBot
+union ConnectedAccount = FacebookPage | TelegramBot
 
 type FacebookPage {
   pageId: String!
@@ -4460,6 +4728,8 @@ type Webhook {
   status: WebhookStatus!
   problem: Problem
   subscribedFields: [String!]!
+  """Token to paste at the platform when the app is set up by hand; null for who is no manager."""
+  verifyToken: String
   lastReceivedAt: Time
   totalReceived: Int!
   """Received and authentic, but processing failed."""
@@ -4531,9 +4801,12 @@ enum TestKind {
 enum CheckName {
   TOKEN
   ACCOUNT
+  PERMISSIONS
   WEBHOOK_REGISTRATION
   WEBHOOK_DELIVERY
   PRIVACY_MODE
+  """Which app may answer: conversation routing of the page."""
+  ROUTING
 }
 
 enum CheckOutcome {
@@ -4917,16 +5190,33 @@ type Mutation {
   # connecting
   """Opens a Facebook login; send the person to authorizationUrl in a popup."""
   startFacebookLogin(input: StartFacebookLoginInput!): StartFacebookLoginPayload
+  """
+  Connects one or more pages of a finished login; each page succeeds or fails on its own. A page that
+  this campaign has already is authorised again in place: same id, same history.
+  """
+  connectFacebookPages(input: ConnectFacebookPagesInput!): ConnectFacebookPagesPayload
+  """Connects a page by a page access token made by hand in the person's own Facebook app."""
+  connectFacebookPageWithToken(input: ConnectFacebookPageWithTokenInput!): ConnectFacebookPageWithTokenPayload
   connectTelegramBot(input: ConnectTelegramBotInput!): ConnectTelegramBotPayload
 
   # living with a connection
   updateConnection(input: UpdateConnectionInput!): UpdateConnectionPayload
+  """Puts another page behind the connection; conversations of the old one stay."""
+  changeFacebookPage(input: ChangeFacebookPageInput!): ChangeFacebookPagePayload
+  """Puts another token, or another bot, behind the connection."""
+  changeTelegramBot(input: ChangeTelegramBotInput!): ChangeTelegramBotPayload
   testConnection(input: TestConnectionInput!): TestConnectionPayload
+  """
+  Renews the token where it can be, registers the webhook again, reads the account afresh. A dead
+  token answers its problem: log in again and connect the same page, or changeTelegramBot.
+  """
+  reconnect(connectionId: ID!): ReconnectPayload
   """Cancels the webhook, deletes the token; conversations and messages stay."""
   disconnect(connectionId: ID!): DisconnectPayload
 
   # webhooks
   testWebhook(connectionId: ID!): TestWebhookPayload
+  registerWebhook(connectionId: ID!): RegisterWebhookPayload
   """Processes a stored webhook again; what was applied is not applied twice."""
   replayWebhook(id: ID!): ReplayWebhookPayload
   """Puts stored webhooks back into the queue, oldest first; nothing that was applied is applied twice."""
@@ -5082,6 +5372,46 @@ type StartFacebookLoginPayload {
   authorizationUrl: String
   userErrors: [Problem!]!
 }
+input ConnectFacebookPagesInput {
+  campaignId: ID!
+  loginId: ID!
+  pageIds: [String!]!
+  queueId: ID
+  language: String
+  assigneeId: ID
+  """Off: connect now, switch on with updateConnection."""
+  enabled: Boolean! = true
+}
+type ConnectFacebookPagesPayload {
+  results: [ConnectFacebookPageResult!]!
+  userErrors: [Problem!]!
+}
+"""What became of one page."""
+type ConnectFacebookPageResult {
+  pageId: String!
+  """Null if this page was not connected; userErrors says why."""
+  connection: Connection
+  report: TestReport
+  userErrors: [Problem!]!
+}
+input ConnectFacebookPageWithTokenInput {
+  campaignId: ID!
+  pageId: String!
+  accessToken: String!
+  """Secret of the person's own Facebook app; needed unless it is this server's app."""
+  appSecret: String
+  name: String
+  queueId: ID
+  language: String
+  assigneeId: ID
+  """Off: connect now, switch on with updateConnection."""
+  enabled: Boolean! = true
+}
+type ConnectFacebookPageWithTokenPayload {
+  connection: Connection
+  report: TestReport
+  userErrors: [Problem!]!
+}
 input ConnectTelegramBotInput {
   campaignId: ID!
   botToken: String!
@@ -5112,10 +5442,34 @@ type UpdateConnectionPayload {
   connection: Connection
   userErrors: [Problem!]!
 }
+input ChangeFacebookPageInput {
+  connectionId: ID!
+  loginId: ID!
+  pageId: String!
+}
+type ChangeFacebookPagePayload {
+  connection: Connection
+  report: TestReport
+  userErrors: [Problem!]!
+}
+input ChangeTelegramBotInput {
+  connectionId: ID!
+  botToken: String!
+}
+type ChangeTelegramBotPayload {
+  connection: Connection
+  report: TestReport
+  userErrors: [Problem!]!
+}
 input TestConnectionInput {
   connectionId: ID!
 }
 type TestConnectionPayload {
+  report: TestReport
+  userErrors: [Problem!]!
+}
+type ReconnectPayload {
+  connection: Connection
   report: TestReport
   userErrors: [Problem!]!
 }
@@ -5130,6 +5484,10 @@ type TestWebhookPayload {
   report: TestReport
   """The log entry that the test event made."""
   log: WebhookLog
+  userErrors: [Problem!]!
+}
+type RegisterWebhookPayload {
+  connection: Connection
   userErrors: [Problem!]!
 }
 type ReplayWebhookPayload {
@@ -5580,6 +5938,30 @@ func (ec *executionContext) childFields_CampaignMember(ctx context.Context, fiel
 	return nil, fmt.Errorf("no field named %q was found under type CampaignMember", field.Name)
 }
 
+func (ec *executionContext) childFields_ChangeFacebookPagePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "connection":
+		return ec.fieldContext_ChangeFacebookPagePayload_connection(ctx, field)
+	case "report":
+		return ec.fieldContext_ChangeFacebookPagePayload_report(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_ChangeFacebookPagePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ChangeFacebookPagePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_ChangeTelegramBotPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "connection":
+		return ec.fieldContext_ChangeTelegramBotPayload_connection(ctx, field)
+	case "report":
+		return ec.fieldContext_ChangeTelegramBotPayload_report(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_ChangeTelegramBotPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ChangeTelegramBotPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_Check(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "name":
@@ -5606,6 +5988,42 @@ func (ec *executionContext) childFields_ClearWebhookQueuePayload(ctx context.Con
 		return ec.fieldContext_ClearWebhookQueuePayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ClearWebhookQueuePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_ConnectFacebookPageResult(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "pageId":
+		return ec.fieldContext_ConnectFacebookPageResult_pageId(ctx, field)
+	case "connection":
+		return ec.fieldContext_ConnectFacebookPageResult_connection(ctx, field)
+	case "report":
+		return ec.fieldContext_ConnectFacebookPageResult_report(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_ConnectFacebookPageResult_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ConnectFacebookPageResult", field.Name)
+}
+
+func (ec *executionContext) childFields_ConnectFacebookPageWithTokenPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "connection":
+		return ec.fieldContext_ConnectFacebookPageWithTokenPayload_connection(ctx, field)
+	case "report":
+		return ec.fieldContext_ConnectFacebookPageWithTokenPayload_report(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_ConnectFacebookPageWithTokenPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ConnectFacebookPageWithTokenPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_ConnectFacebookPagesPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "results":
+		return ec.fieldContext_ConnectFacebookPagesPayload_results(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_ConnectFacebookPagesPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ConnectFacebookPagesPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_ConnectTelegramBotPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -5650,6 +6068,8 @@ func (ec *executionContext) childFields_Connection(ctx context.Context, field gr
 		return ec.fieldContext_Connection_assignee(ctx, field)
 	case "token":
 		return ec.fieldContext_Connection_token(ctx, field)
+	case "permissions":
+		return ec.fieldContext_Connection_permissions(ctx, field)
 	case "webhook":
 		return ec.fieldContext_Connection_webhook(ctx, field)
 	case "webhookLogs":
@@ -6152,6 +6572,28 @@ func (ec *executionContext) childFields_Reaction(ctx context.Context, field grap
 	return nil, fmt.Errorf("no field named %q was found under type Reaction", field.Name)
 }
 
+func (ec *executionContext) childFields_ReconnectPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "connection":
+		return ec.fieldContext_ReconnectPayload_connection(ctx, field)
+	case "report":
+		return ec.fieldContext_ReconnectPayload_report(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_ReconnectPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReconnectPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_RegisterWebhookPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "connection":
+		return ec.fieldContext_RegisterWebhookPayload_connection(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_RegisterWebhookPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RegisterWebhookPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_RemoveCampaignMemberPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "campaign":
@@ -6528,6 +6970,8 @@ func (ec *executionContext) childFields_Webhook(ctx context.Context, field graph
 		return ec.fieldContext_Webhook_problem(ctx, field)
 	case "subscribedFields":
 		return ec.fieldContext_Webhook_subscribedFields(ctx, field)
+	case "verifyToken":
+		return ec.fieldContext_Webhook_verifyToken(ctx, field)
 	case "lastReceivedAt":
 		return ec.fieldContext_Webhook_lastReceivedAt(ctx, field)
 	case "totalReceived":
@@ -6996,6 +7440,34 @@ func (ec *executionContext) field_Mutation_assignConversation_args(ctx context.C
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_changeFacebookPage_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.ChangeFacebookPageInput, error) {
+			return ec.unmarshalNChangeFacebookPageInput2causewayᚋgraphᚋmodelᚐChangeFacebookPageInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_changeTelegramBot_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.ChangeTelegramBotInput, error) {
+			return ec.unmarshalNChangeTelegramBotInput2causewayᚋgraphᚋmodelᚐChangeTelegramBotInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_clearWebhookQueue_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -7007,6 +7479,34 @@ func (ec *executionContext) field_Mutation_clearWebhookQueue_args(ctx context.Co
 		return nil, err
 	}
 	args["connectionId"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_connectFacebookPageWithToken_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.ConnectFacebookPageWithTokenInput, error) {
+			return ec.unmarshalNConnectFacebookPageWithTokenInput2causewayᚋgraphᚋmodelᚐConnectFacebookPageWithTokenInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_connectFacebookPages_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.ConnectFacebookPagesInput, error) {
+			return ec.unmarshalNConnectFacebookPagesInput2causewayᚋgraphᚋmodelᚐConnectFacebookPagesInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
 	return args, nil
 }
 
@@ -7161,6 +7661,34 @@ func (ec *executionContext) field_Mutation_markConversationRead_args(ctx context
 		return nil, err
 	}
 	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_reconnect_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "connectionId",
+		func(ctx context.Context, v any) (causeway.ID, error) {
+			return ec.unmarshalNID2causewayᚐID(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["connectionId"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_registerWebhook_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "connectionId",
+		func(ctx context.Context, v any) (causeway.ID, error) {
+			return ec.unmarshalNID2causewayᚐID(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["connectionId"] = arg0
 	return args, nil
 }
 
@@ -9592,6 +10120,198 @@ func (ec *executionContext) fieldContext_CampaignMember_joinedAt(_ context.Conte
 	return graphql.NewScalarFieldContext("CampaignMember", field, false, false, errors.New("field of type Time does not have child fields"))
 }
 
+func (ec *executionContext) _ChangeFacebookPagePayload_connection(ctx context.Context, field graphql.CollectedField, obj *model.ChangeFacebookPagePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ChangeFacebookPagePayload_connection(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Connection, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Connection) graphql.Marshaler {
+			return ec.marshalOConnection2ᚖcausewayᚋentᚐConnection(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ChangeFacebookPagePayload_connection(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ChangeFacebookPagePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Connection(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ChangeFacebookPagePayload_report(ctx context.Context, field graphql.CollectedField, obj *model.ChangeFacebookPagePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ChangeFacebookPagePayload_report(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Report, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.TestReport) graphql.Marshaler {
+			return ec.marshalOTestReport2ᚖcausewayᚋentᚐTestReport(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ChangeFacebookPagePayload_report(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ChangeFacebookPagePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_TestReport(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ChangeFacebookPagePayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.ChangeFacebookPagePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ChangeFacebookPagePayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Problem) graphql.Marshaler {
+			return ec.marshalNProblem2ᚕᚖcausewayᚋgraphᚋmodelᚐProblemᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ChangeFacebookPagePayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ChangeFacebookPagePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Problem(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ChangeTelegramBotPayload_connection(ctx context.Context, field graphql.CollectedField, obj *model.ChangeTelegramBotPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ChangeTelegramBotPayload_connection(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Connection, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Connection) graphql.Marshaler {
+			return ec.marshalOConnection2ᚖcausewayᚋentᚐConnection(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ChangeTelegramBotPayload_connection(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ChangeTelegramBotPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Connection(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ChangeTelegramBotPayload_report(ctx context.Context, field graphql.CollectedField, obj *model.ChangeTelegramBotPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ChangeTelegramBotPayload_report(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Report, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.TestReport) graphql.Marshaler {
+			return ec.marshalOTestReport2ᚖcausewayᚋentᚐTestReport(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ChangeTelegramBotPayload_report(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ChangeTelegramBotPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_TestReport(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ChangeTelegramBotPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.ChangeTelegramBotPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ChangeTelegramBotPayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Problem) graphql.Marshaler {
+			return ec.marshalNProblem2ᚕᚖcausewayᚋgraphᚋmodelᚐProblemᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ChangeTelegramBotPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ChangeTelegramBotPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Problem(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Check_name(ctx context.Context, field graphql.CollectedField, obj *model.Check) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -9793,6 +10513,285 @@ func (ec *executionContext) _ClearWebhookQueuePayload_userErrors(ctx context.Con
 func (ec *executionContext) fieldContext_ClearWebhookQueuePayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "ClearWebhookQueuePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Problem(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ConnectFacebookPageResult_pageId(ctx context.Context, field graphql.CollectedField, obj *model.ConnectFacebookPageResult) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ConnectFacebookPageResult_pageId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ConnectFacebookPageResult_pageId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ConnectFacebookPageResult", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ConnectFacebookPageResult_connection(ctx context.Context, field graphql.CollectedField, obj *model.ConnectFacebookPageResult) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ConnectFacebookPageResult_connection(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Connection, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Connection) graphql.Marshaler {
+			return ec.marshalOConnection2ᚖcausewayᚋentᚐConnection(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ConnectFacebookPageResult_connection(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ConnectFacebookPageResult",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Connection(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ConnectFacebookPageResult_report(ctx context.Context, field graphql.CollectedField, obj *model.ConnectFacebookPageResult) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ConnectFacebookPageResult_report(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Report, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.TestReport) graphql.Marshaler {
+			return ec.marshalOTestReport2ᚖcausewayᚋentᚐTestReport(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ConnectFacebookPageResult_report(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ConnectFacebookPageResult",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_TestReport(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ConnectFacebookPageResult_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.ConnectFacebookPageResult) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ConnectFacebookPageResult_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Problem) graphql.Marshaler {
+			return ec.marshalNProblem2ᚕᚖcausewayᚋgraphᚋmodelᚐProblemᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ConnectFacebookPageResult_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ConnectFacebookPageResult",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Problem(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ConnectFacebookPageWithTokenPayload_connection(ctx context.Context, field graphql.CollectedField, obj *model.ConnectFacebookPageWithTokenPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ConnectFacebookPageWithTokenPayload_connection(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Connection, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Connection) graphql.Marshaler {
+			return ec.marshalOConnection2ᚖcausewayᚋentᚐConnection(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ConnectFacebookPageWithTokenPayload_connection(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ConnectFacebookPageWithTokenPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Connection(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ConnectFacebookPageWithTokenPayload_report(ctx context.Context, field graphql.CollectedField, obj *model.ConnectFacebookPageWithTokenPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ConnectFacebookPageWithTokenPayload_report(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Report, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.TestReport) graphql.Marshaler {
+			return ec.marshalOTestReport2ᚖcausewayᚋentᚐTestReport(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ConnectFacebookPageWithTokenPayload_report(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ConnectFacebookPageWithTokenPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_TestReport(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ConnectFacebookPageWithTokenPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.ConnectFacebookPageWithTokenPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ConnectFacebookPageWithTokenPayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Problem) graphql.Marshaler {
+			return ec.marshalNProblem2ᚕᚖcausewayᚋgraphᚋmodelᚐProblemᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ConnectFacebookPageWithTokenPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ConnectFacebookPageWithTokenPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Problem(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ConnectFacebookPagesPayload_results(ctx context.Context, field graphql.CollectedField, obj *model.ConnectFacebookPagesPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ConnectFacebookPagesPayload_results(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Results, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.ConnectFacebookPageResult) graphql.Marshaler {
+			return ec.marshalNConnectFacebookPageResult2ᚕᚖcausewayᚋgraphᚋmodelᚐConnectFacebookPageResultᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ConnectFacebookPagesPayload_results(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ConnectFacebookPagesPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ConnectFacebookPageResult(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ConnectFacebookPagesPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.ConnectFacebookPagesPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ConnectFacebookPagesPayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Problem) graphql.Marshaler {
+			return ec.marshalNProblem2ᚕᚖcausewayᚋgraphᚋmodelᚐProblemᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ConnectFacebookPagesPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ConnectFacebookPagesPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
@@ -10270,6 +11269,38 @@ func (ec *executionContext) fieldContext_Connection_token(_ context.Context, fie
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_TokenStatus(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Connection_permissions(ctx context.Context, field graphql.CollectedField, obj *ent.Connection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Connection_permissions(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Connection().Permissions(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*platform.Permission) graphql.Marshaler {
+			return ec.marshalNPermission2ᚕᚖcausewayᚋinternalᚋplatformᚐPermissionᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Connection_permissions(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Connection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Permission(ctx, field)
 		},
 	}
 	return fc, nil
@@ -14304,6 +15335,94 @@ func (ec *executionContext) fieldContext_Mutation_startFacebookLogin(ctx context
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_connectFacebookPages(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_connectFacebookPages(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().ConnectFacebookPages(ctx, fc.Args["input"].(model.ConnectFacebookPagesInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ConnectFacebookPagesPayload) graphql.Marshaler {
+			return ec.marshalOConnectFacebookPagesPayload2ᚖcausewayᚋgraphᚋmodelᚐConnectFacebookPagesPayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_connectFacebookPages(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ConnectFacebookPagesPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_connectFacebookPages_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_connectFacebookPageWithToken(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_connectFacebookPageWithToken(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().ConnectFacebookPageWithToken(ctx, fc.Args["input"].(model.ConnectFacebookPageWithTokenInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ConnectFacebookPageWithTokenPayload) graphql.Marshaler {
+			return ec.marshalOConnectFacebookPageWithTokenPayload2ᚖcausewayᚋgraphᚋmodelᚐConnectFacebookPageWithTokenPayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_connectFacebookPageWithToken(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ConnectFacebookPageWithTokenPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_connectFacebookPageWithToken_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Mutation_connectTelegramBot(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -14392,6 +15511,94 @@ func (ec *executionContext) fieldContext_Mutation_updateConnection(ctx context.C
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_changeFacebookPage(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_changeFacebookPage(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().ChangeFacebookPage(ctx, fc.Args["input"].(model.ChangeFacebookPageInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ChangeFacebookPagePayload) graphql.Marshaler {
+			return ec.marshalOChangeFacebookPagePayload2ᚖcausewayᚋgraphᚋmodelᚐChangeFacebookPagePayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_changeFacebookPage(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ChangeFacebookPagePayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_changeFacebookPage_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_changeTelegramBot(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_changeTelegramBot(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().ChangeTelegramBot(ctx, fc.Args["input"].(model.ChangeTelegramBotInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ChangeTelegramBotPayload) graphql.Marshaler {
+			return ec.marshalOChangeTelegramBotPayload2ᚖcausewayᚋgraphᚋmodelᚐChangeTelegramBotPayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_changeTelegramBot(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ChangeTelegramBotPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_changeTelegramBot_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Mutation_testConnection(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -14430,6 +15637,50 @@ func (ec *executionContext) fieldContext_Mutation_testConnection(ctx context.Con
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_testConnection_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_reconnect(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_reconnect(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().Reconnect(ctx, fc.Args["connectionId"].(causeway.ID))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ReconnectPayload) graphql.Marshaler {
+			return ec.marshalOReconnectPayload2ᚖcausewayᚋgraphᚋmodelᚐReconnectPayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_reconnect(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ReconnectPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_reconnect_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -14518,6 +15769,50 @@ func (ec *executionContext) fieldContext_Mutation_testWebhook(ctx context.Contex
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_testWebhook_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_registerWebhook(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_registerWebhook(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().RegisterWebhook(ctx, fc.Args["connectionId"].(causeway.ID))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.RegisterWebhookPayload) graphql.Marshaler {
+			return ec.marshalORegisterWebhookPayload2ᚖcausewayᚋgraphᚋmodelᚐRegisterWebhookPayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_registerWebhook(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RegisterWebhookPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_registerWebhook_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -16790,6 +18085,166 @@ func (ec *executionContext) _Reaction_at(ctx context.Context, field graphql.Coll
 }
 func (ec *executionContext) fieldContext_Reaction_at(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Reaction", field, false, false, errors.New("field of type Time does not have child fields"))
+}
+
+func (ec *executionContext) _ReconnectPayload_connection(ctx context.Context, field graphql.CollectedField, obj *model.ReconnectPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReconnectPayload_connection(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Connection, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Connection) graphql.Marshaler {
+			return ec.marshalOConnection2ᚖcausewayᚋentᚐConnection(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ReconnectPayload_connection(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ReconnectPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Connection(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ReconnectPayload_report(ctx context.Context, field graphql.CollectedField, obj *model.ReconnectPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReconnectPayload_report(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Report, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.TestReport) graphql.Marshaler {
+			return ec.marshalOTestReport2ᚖcausewayᚋentᚐTestReport(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ReconnectPayload_report(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ReconnectPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_TestReport(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ReconnectPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.ReconnectPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReconnectPayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Problem) graphql.Marshaler {
+			return ec.marshalNProblem2ᚕᚖcausewayᚋgraphᚋmodelᚐProblemᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReconnectPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ReconnectPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Problem(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RegisterWebhookPayload_connection(ctx context.Context, field graphql.CollectedField, obj *model.RegisterWebhookPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RegisterWebhookPayload_connection(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Connection, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Connection) graphql.Marshaler {
+			return ec.marshalOConnection2ᚖcausewayᚋentᚐConnection(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_RegisterWebhookPayload_connection(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RegisterWebhookPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Connection(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RegisterWebhookPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.RegisterWebhookPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RegisterWebhookPayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Problem) graphql.Marshaler {
+			return ec.marshalNProblem2ᚕᚖcausewayᚋgraphᚋmodelᚐProblemᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RegisterWebhookPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RegisterWebhookPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Problem(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _RemoveCampaignMemberPayload_campaign(ctx context.Context, field graphql.CollectedField, obj *model.RemoveCampaignMemberPayload) (ret graphql.Marshaler) {
@@ -19946,6 +21401,29 @@ func (ec *executionContext) fieldContext_Webhook_subscribedFields(_ context.Cont
 	return graphql.NewScalarFieldContext("Webhook", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
+func (ec *executionContext) _Webhook_verifyToken(ctx context.Context, field graphql.CollectedField, obj *model.Webhook) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Webhook_verifyToken(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Webhook().VerifyToken(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Webhook_verifyToken(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Webhook", field, true, true, errors.New("field of type String does not have child fields"))
+}
+
 func (ec *executionContext) _Webhook_lastReceivedAt(ctx context.Context, field graphql.CollectedField, obj *model.Webhook) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -21660,6 +23138,253 @@ func (ec *executionContext) unmarshalInputAssignConversationInput(ctx context.Co
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputChangeFacebookPageInput(ctx context.Context, obj any) (model.ChangeFacebookPageInput, error) {
+	var it model.ChangeFacebookPageInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"connectionId", "loginId", "pageId"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "connectionId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("connectionId"))
+			data, err := ec.unmarshalNID2causewayᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ConnectionID = data
+		case "loginId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("loginId"))
+			data, err := ec.unmarshalNID2causewayᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.LoginID = data
+		case "pageId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pageId"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.PageID = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputChangeTelegramBotInput(ctx context.Context, obj any) (model.ChangeTelegramBotInput, error) {
+	var it model.ChangeTelegramBotInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"connectionId", "botToken"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "connectionId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("connectionId"))
+			data, err := ec.unmarshalNID2causewayᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ConnectionID = data
+		case "botToken":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("botToken"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.BotToken = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputConnectFacebookPageWithTokenInput(ctx context.Context, obj any) (model.ConnectFacebookPageWithTokenInput, error) {
+	var it model.ConnectFacebookPageWithTokenInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["enabled"]; !present {
+		asMap["enabled"] = true
+	}
+
+	fieldsInOrder := [...]string{"campaignId", "pageId", "accessToken", "appSecret", "name", "queueId", "language", "assigneeId", "enabled"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "campaignId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("campaignId"))
+			data, err := ec.unmarshalNID2causewayᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.CampaignID = data
+		case "pageId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pageId"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.PageID = data
+		case "accessToken":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("accessToken"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.AccessToken = data
+		case "appSecret":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("appSecret"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.AppSecret = graphql.OmittableOf(data)
+		case "name":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Name = graphql.OmittableOf(data)
+		case "queueId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("queueId"))
+			data, err := ec.unmarshalOID2ᚖcausewayᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.QueueID = graphql.OmittableOf(data)
+		case "language":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("language"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Language = graphql.OmittableOf(data)
+		case "assigneeId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("assigneeId"))
+			data, err := ec.unmarshalOID2ᚖcausewayᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.AssigneeID = graphql.OmittableOf(data)
+		case "enabled":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("enabled"))
+			data, err := ec.unmarshalNBoolean2bool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Enabled = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputConnectFacebookPagesInput(ctx context.Context, obj any) (model.ConnectFacebookPagesInput, error) {
+	var it model.ConnectFacebookPagesInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["enabled"]; !present {
+		asMap["enabled"] = true
+	}
+
+	fieldsInOrder := [...]string{"campaignId", "loginId", "pageIds", "queueId", "language", "assigneeId", "enabled"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "campaignId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("campaignId"))
+			data, err := ec.unmarshalNID2causewayᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.CampaignID = data
+		case "loginId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("loginId"))
+			data, err := ec.unmarshalNID2causewayᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.LoginID = data
+		case "pageIds":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pageIds"))
+			data, err := ec.unmarshalNString2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.PageIds = data
+		case "queueId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("queueId"))
+			data, err := ec.unmarshalOID2ᚖcausewayᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.QueueID = graphql.OmittableOf(data)
+		case "language":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("language"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Language = graphql.OmittableOf(data)
+		case "assigneeId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("assigneeId"))
+			data, err := ec.unmarshalOID2ᚖcausewayᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.AssigneeID = graphql.OmittableOf(data)
+		case "enabled":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("enabled"))
+			data, err := ec.unmarshalNBoolean2bool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Enabled = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputConnectTelegramBotInput(ctx context.Context, obj any) (model.ConnectTelegramBotInput, error) {
 	var it model.ConnectTelegramBotInput
 	if obj == nil {
@@ -22837,6 +24562,13 @@ func (ec *executionContext) _ConnectedAccount(ctx context.Context, sel ast.Selec
 			return graphql.Null
 		}
 		return ec._TelegramBot(ctx, sel, obj)
+	case model.FacebookPage:
+		return ec._FacebookPage(ctx, sel, &obj)
+	case *model.FacebookPage:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._FacebookPage(ctx, sel, obj)
 	default:
 		if typedObj, ok := obj.(graphql.Marshaler); ok {
 			return typedObj
@@ -24208,6 +25940,102 @@ func (ec *executionContext) _CampaignMember(ctx context.Context, sel ast.Selecti
 	return out
 }
 
+var changeFacebookPagePayloadImplementors = []string{"ChangeFacebookPagePayload"}
+
+func (ec *executionContext) _ChangeFacebookPagePayload(ctx context.Context, sel ast.SelectionSet, obj *model.ChangeFacebookPagePayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, changeFacebookPagePayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ChangeFacebookPagePayload")
+		case "connection":
+			out.Values[i] = ec._ChangeFacebookPagePayload_connection(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "report":
+			out.Values[i] = ec._ChangeFacebookPagePayload_report(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._ChangeFacebookPagePayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var changeTelegramBotPayloadImplementors = []string{"ChangeTelegramBotPayload"}
+
+func (ec *executionContext) _ChangeTelegramBotPayload(ctx context.Context, sel ast.SelectionSet, obj *model.ChangeTelegramBotPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, changeTelegramBotPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ChangeTelegramBotPayload")
+		case "connection":
+			out.Values[i] = ec._ChangeTelegramBotPayload_connection(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "report":
+			out.Values[i] = ec._ChangeTelegramBotPayload_report(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._ChangeTelegramBotPayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var checkImplementors = []string{"Check"}
 
 func (ec *executionContext) _Check(ctx context.Context, sel ast.SelectionSet, obj *model.Check) graphql.Marshaler {
@@ -24290,6 +26118,150 @@ func (ec *executionContext) _ClearWebhookQueuePayload(ctx context.Context, sel a
 			}
 		case "userErrors":
 			out.Values[i] = ec._ClearWebhookQueuePayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var connectFacebookPageResultImplementors = []string{"ConnectFacebookPageResult"}
+
+func (ec *executionContext) _ConnectFacebookPageResult(ctx context.Context, sel ast.SelectionSet, obj *model.ConnectFacebookPageResult) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, connectFacebookPageResultImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ConnectFacebookPageResult")
+		case "pageId":
+			out.Values[i] = ec._ConnectFacebookPageResult_pageId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "connection":
+			out.Values[i] = ec._ConnectFacebookPageResult_connection(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "report":
+			out.Values[i] = ec._ConnectFacebookPageResult_report(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._ConnectFacebookPageResult_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var connectFacebookPageWithTokenPayloadImplementors = []string{"ConnectFacebookPageWithTokenPayload"}
+
+func (ec *executionContext) _ConnectFacebookPageWithTokenPayload(ctx context.Context, sel ast.SelectionSet, obj *model.ConnectFacebookPageWithTokenPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, connectFacebookPageWithTokenPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ConnectFacebookPageWithTokenPayload")
+		case "connection":
+			out.Values[i] = ec._ConnectFacebookPageWithTokenPayload_connection(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "report":
+			out.Values[i] = ec._ConnectFacebookPageWithTokenPayload_report(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._ConnectFacebookPageWithTokenPayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var connectFacebookPagesPayloadImplementors = []string{"ConnectFacebookPagesPayload"}
+
+func (ec *executionContext) _ConnectFacebookPagesPayload(ctx context.Context, sel ast.SelectionSet, obj *model.ConnectFacebookPagesPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, connectFacebookPagesPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ConnectFacebookPagesPayload")
+		case "results":
+			out.Values[i] = ec._ConnectFacebookPagesPayload_results(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._ConnectFacebookPagesPayload_userErrors(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -24647,6 +26619,44 @@ func (ec *executionContext) _Connection(ctx context.Context, sel ast.SelectionSe
 					}
 				}()
 				res = ec._Connection_token(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "permissions":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Connection_permissions(ctx, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -26330,7 +28340,7 @@ func (ec *executionContext) _FacebookLogin(ctx context.Context, sel ast.Selectio
 	return out
 }
 
-var facebookPageImplementors = []string{"FacebookPage"}
+var facebookPageImplementors = []string{"FacebookPage", "ConnectedAccount"}
 
 func (ec *executionContext) _FacebookPage(ctx context.Context, sel ast.SelectionSet, obj *model.FacebookPage) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, facebookPageImplementors)
@@ -27264,6 +29274,20 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "connectFacebookPages":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_connectFacebookPages(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "connectFacebookPageWithToken":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_connectFacebookPageWithToken(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		case "connectTelegramBot":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_connectTelegramBot(ctx, field)
@@ -27278,9 +29302,30 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "changeFacebookPage":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_changeFacebookPage(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "changeTelegramBot":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_changeTelegramBot(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		case "testConnection":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_testConnection(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "reconnect":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_reconnect(ctx, field)
 			})
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
@@ -27295,6 +29340,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		case "testWebhook":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_testWebhook(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "registerWebhook":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_registerWebhook(ctx, field)
 			})
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
@@ -28327,6 +30379,97 @@ func (ec *executionContext) _Reaction(ctx context.Context, sel ast.SelectionSet,
 			out.Values[i] = ec._Reaction_at(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var reconnectPayloadImplementors = []string{"ReconnectPayload"}
+
+func (ec *executionContext) _ReconnectPayload(ctx context.Context, sel ast.SelectionSet, obj *model.ReconnectPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, reconnectPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ReconnectPayload")
+		case "connection":
+			out.Values[i] = ec._ReconnectPayload_connection(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "report":
+			out.Values[i] = ec._ReconnectPayload_report(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._ReconnectPayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var registerWebhookPayloadImplementors = []string{"RegisterWebhookPayload"}
+
+func (ec *executionContext) _RegisterWebhookPayload(ctx context.Context, sel ast.SelectionSet, obj *model.RegisterWebhookPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, registerWebhookPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RegisterWebhookPayload")
+		case "connection":
+			out.Values[i] = ec._RegisterWebhookPayload_connection(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._RegisterWebhookPayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
 			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
@@ -30141,6 +32284,44 @@ func (ec *executionContext) _Webhook(ctx context.Context, sel ast.SelectionSet, 
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "verifyToken":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Webhook_verifyToken(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "lastReceivedAt":
 			out.Values[i] = ec._Webhook_lastReceivedAt(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
@@ -31090,6 +33271,16 @@ func (ec *executionContext) marshalNCampaignRole2causewayᚋentᚋcampaignmember
 	return v
 }
 
+func (ec *executionContext) unmarshalNChangeFacebookPageInput2causewayᚋgraphᚋmodelᚐChangeFacebookPageInput(ctx context.Context, v any) (model.ChangeFacebookPageInput, error) {
+	res, err := ec.unmarshalInputChangeFacebookPageInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalNChangeTelegramBotInput2causewayᚋgraphᚋmodelᚐChangeTelegramBotInput(ctx context.Context, v any) (model.ChangeTelegramBotInput, error) {
+	res, err := ec.unmarshalInputChangeTelegramBotInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) marshalNCheck2ᚕᚖcausewayᚋgraphᚋmodelᚐCheckᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.Check) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -31134,6 +33325,42 @@ func (ec *executionContext) unmarshalNCheckOutcome2causewayᚋgraphᚋmodelᚐCh
 
 func (ec *executionContext) marshalNCheckOutcome2causewayᚋgraphᚋmodelᚐCheckOutcome(ctx context.Context, sel ast.SelectionSet, v model.CheckOutcome) graphql.Marshaler {
 	return v
+}
+
+func (ec *executionContext) marshalNConnectFacebookPageResult2ᚕᚖcausewayᚋgraphᚋmodelᚐConnectFacebookPageResultᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.ConnectFacebookPageResult) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNConnectFacebookPageResult2ᚖcausewayᚋgraphᚋmodelᚐConnectFacebookPageResult(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNConnectFacebookPageResult2ᚖcausewayᚋgraphᚋmodelᚐConnectFacebookPageResult(ctx context.Context, sel ast.SelectionSet, v *model.ConnectFacebookPageResult) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._ConnectFacebookPageResult(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNConnectFacebookPageWithTokenInput2causewayᚋgraphᚋmodelᚐConnectFacebookPageWithTokenInput(ctx context.Context, v any) (model.ConnectFacebookPageWithTokenInput, error) {
+	res, err := ec.unmarshalInputConnectFacebookPageWithTokenInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalNConnectFacebookPagesInput2causewayᚋgraphᚋmodelᚐConnectFacebookPagesInput(ctx context.Context, v any) (model.ConnectFacebookPagesInput, error) {
+	res, err := ec.unmarshalInputConnectFacebookPagesInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) unmarshalNConnectTelegramBotInput2causewayᚋgraphᚋmodelᚐConnectTelegramBotInput(ctx context.Context, v any) (model.ConnectTelegramBotInput, error) {
@@ -32442,11 +34669,39 @@ func (ec *executionContext) marshalOCampaignEdge2ᚖcausewayᚋentᚐCampaignEdg
 	return ec._CampaignEdge(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalOChangeFacebookPagePayload2ᚖcausewayᚋgraphᚋmodelᚐChangeFacebookPagePayload(ctx context.Context, sel ast.SelectionSet, v *model.ChangeFacebookPagePayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ChangeFacebookPagePayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOChangeTelegramBotPayload2ᚖcausewayᚋgraphᚋmodelᚐChangeTelegramBotPayload(ctx context.Context, sel ast.SelectionSet, v *model.ChangeTelegramBotPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ChangeTelegramBotPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalOClearWebhookQueuePayload2ᚖcausewayᚋgraphᚋmodelᚐClearWebhookQueuePayload(ctx context.Context, sel ast.SelectionSet, v *model.ClearWebhookQueuePayload) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	return ec._ClearWebhookQueuePayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOConnectFacebookPageWithTokenPayload2ᚖcausewayᚋgraphᚋmodelᚐConnectFacebookPageWithTokenPayload(ctx context.Context, sel ast.SelectionSet, v *model.ConnectFacebookPageWithTokenPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ConnectFacebookPageWithTokenPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOConnectFacebookPagesPayload2ᚖcausewayᚋgraphᚋmodelᚐConnectFacebookPagesPayload(ctx context.Context, sel ast.SelectionSet, v *model.ConnectFacebookPagesPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ConnectFacebookPagesPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOConnectTelegramBotPayload2ᚖcausewayᚋgraphᚋmodelᚐConnectTelegramBotPayload(ctx context.Context, sel ast.SelectionSet, v *model.ConnectTelegramBotPayload) graphql.Marshaler {
@@ -32849,6 +35104,20 @@ func (ec *executionContext) marshalOQuickReply2ᚖcausewayᚋentᚐQuickReply(ct
 		return graphql.Null
 	}
 	return ec._QuickReply(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOReconnectPayload2ᚖcausewayᚋgraphᚋmodelᚐReconnectPayload(ctx context.Context, sel ast.SelectionSet, v *model.ReconnectPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ReconnectPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalORegisterWebhookPayload2ᚖcausewayᚋgraphᚋmodelᚐRegisterWebhookPayload(ctx context.Context, sel ast.SelectionSet, v *model.RegisterWebhookPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._RegisterWebhookPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalORemoveCampaignMemberPayload2ᚖcausewayᚋgraphᚋmodelᚐRemoveCampaignMemberPayload(ctx context.Context, sel ast.SelectionSet, v *model.RemoveCampaignMemberPayload) graphql.Marshaler {

@@ -66,6 +66,29 @@ type BotCommand struct {
 	Description string `json:"description"`
 }
 
+type ChangeFacebookPageInput struct {
+	ConnectionID causeway.ID `json:"connectionId"`
+	LoginID      causeway.ID `json:"loginId"`
+	PageID       string      `json:"pageId"`
+}
+
+type ChangeFacebookPagePayload struct {
+	Connection *ent.Connection `json:"connection,omitempty"`
+	Report     *ent.TestReport `json:"report,omitempty"`
+	UserErrors []*Problem      `json:"userErrors"`
+}
+
+type ChangeTelegramBotInput struct {
+	ConnectionID causeway.ID `json:"connectionId"`
+	BotToken     string      `json:"botToken"`
+}
+
+type ChangeTelegramBotPayload struct {
+	Connection *ent.Connection `json:"connection,omitempty"`
+	Report     *ent.TestReport `json:"report,omitempty"`
+	UserErrors []*Problem      `json:"userErrors"`
+}
+
 type Check struct {
 	Name    CheckName    `json:"name"`
 	Outcome CheckOutcome `json:"outcome"`
@@ -79,6 +102,51 @@ type ClearWebhookQueuePayload struct {
 	ClearedCount int             `json:"clearedCount"`
 	Connection   *ent.Connection `json:"connection,omitempty"`
 	UserErrors   []*Problem      `json:"userErrors"`
+}
+
+// What became of one page.
+type ConnectFacebookPageResult struct {
+	PageID string `json:"pageId"`
+	// Null if this page was not connected; userErrors says why.
+	Connection *ent.Connection `json:"connection,omitempty"`
+	Report     *ent.TestReport `json:"report,omitempty"`
+	UserErrors []*Problem      `json:"userErrors"`
+}
+
+type ConnectFacebookPageWithTokenInput struct {
+	CampaignID  causeway.ID `json:"campaignId"`
+	PageID      string      `json:"pageId"`
+	AccessToken string      `json:"accessToken"`
+	// Secret of the person's own Facebook app; needed unless it is this server's app.
+	AppSecret  graphql.Omittable[*string]      `json:"appSecret,omitempty"`
+	Name       graphql.Omittable[*string]      `json:"name,omitempty"`
+	QueueID    graphql.Omittable[*causeway.ID] `json:"queueId,omitempty"`
+	Language   graphql.Omittable[*string]      `json:"language,omitempty"`
+	AssigneeID graphql.Omittable[*causeway.ID] `json:"assigneeId,omitempty"`
+	// Off: connect now, switch on with updateConnection.
+	Enabled bool `json:"enabled"`
+}
+
+type ConnectFacebookPageWithTokenPayload struct {
+	Connection *ent.Connection `json:"connection,omitempty"`
+	Report     *ent.TestReport `json:"report,omitempty"`
+	UserErrors []*Problem      `json:"userErrors"`
+}
+
+type ConnectFacebookPagesInput struct {
+	CampaignID causeway.ID                     `json:"campaignId"`
+	LoginID    causeway.ID                     `json:"loginId"`
+	PageIds    []string                        `json:"pageIds"`
+	QueueID    graphql.Omittable[*causeway.ID] `json:"queueId,omitempty"`
+	Language   graphql.Omittable[*string]      `json:"language,omitempty"`
+	AssigneeID graphql.Omittable[*causeway.ID] `json:"assigneeId,omitempty"`
+	// Off: connect now, switch on with updateConnection.
+	Enabled bool `json:"enabled"`
+}
+
+type ConnectFacebookPagesPayload struct {
+	Results    []*ConnectFacebookPageResult `json:"results"`
+	UserErrors []*Problem                   `json:"userErrors"`
 }
 
 type ConnectTelegramBotInput struct {
@@ -224,6 +292,8 @@ type FacebookPage struct {
 	CampaignID causeway.ID `json:"-"`
 }
 
+func (FacebookPage) IsConnectedAccount() {}
+
 type HandOverConversationInput struct {
 	ID     causeway.ID    `json:"id"`
 	Target HandOverTarget `json:"target"`
@@ -294,6 +364,17 @@ type Problem struct {
 	// Whether the same call can succeed later without any change.
 	Retryable  bool      `json:"retryable"`
 	OccurredAt time.Time `json:"occurredAt"`
+}
+
+type ReconnectPayload struct {
+	Connection *ent.Connection `json:"connection,omitempty"`
+	Report     *ent.TestReport `json:"report,omitempty"`
+	UserErrors []*Problem      `json:"userErrors"`
+}
+
+type RegisterWebhookPayload struct {
+	Connection *ent.Connection `json:"connection,omitempty"`
+	UserErrors []*Problem      `json:"userErrors"`
 }
 
 type RemoveCampaignMemberInput struct {
@@ -571,8 +652,10 @@ type Webhook struct {
 	Status           connection.WebhookStatus `json:"status"`
 	Problem          *Problem                 `json:"problem,omitempty"`
 	SubscribedFields []string                 `json:"subscribedFields"`
-	LastReceivedAt   *time.Time               `json:"lastReceivedAt,omitempty"`
-	TotalReceived    int                      `json:"totalReceived"`
+	// Token to paste at the platform when the app is set up by hand; null for who is no manager.
+	VerifyToken    *string    `json:"verifyToken,omitempty"`
+	LastReceivedAt *time.Time `json:"lastReceivedAt,omitempty"`
+	TotalReceived  int        `json:"totalReceived"`
 	// Received and authentic, but processing failed.
 	ErrorCount int `json:"errorCount"`
 	// Turned away: missing or wrong signature or secret.
@@ -581,6 +664,8 @@ type Webhook struct {
 	PendingCount int `json:"pendingCount"`
 	// the connection whose waiting updates are counted
 	ConnectionID causeway.ID `json:"-"`
+	// the connection whose webhook it is
+	Of *ent.Connection `json:"-"`
 	// updates waiting at the platform, as last read
 	PlatformPending int `json:"-"`
 }
@@ -655,22 +740,27 @@ type CheckName string
 const (
 	CheckNameToken               CheckName = "TOKEN"
 	CheckNameAccount             CheckName = "ACCOUNT"
+	CheckNamePermissions         CheckName = "PERMISSIONS"
 	CheckNameWebhookRegistration CheckName = "WEBHOOK_REGISTRATION"
 	CheckNameWebhookDelivery     CheckName = "WEBHOOK_DELIVERY"
 	CheckNamePrivacyMode         CheckName = "PRIVACY_MODE"
+	// Which app may answer: conversation routing of the page.
+	CheckNameRouting CheckName = "ROUTING"
 )
 
 var AllCheckName = []CheckName{
 	CheckNameToken,
 	CheckNameAccount,
+	CheckNamePermissions,
 	CheckNameWebhookRegistration,
 	CheckNameWebhookDelivery,
 	CheckNamePrivacyMode,
+	CheckNameRouting,
 }
 
 func (e CheckName) IsValid() bool {
 	switch e {
-	case CheckNameToken, CheckNameAccount, CheckNameWebhookRegistration, CheckNameWebhookDelivery, CheckNamePrivacyMode:
+	case CheckNameToken, CheckNameAccount, CheckNamePermissions, CheckNameWebhookRegistration, CheckNameWebhookDelivery, CheckNamePrivacyMode, CheckNameRouting:
 		return true
 	}
 	return false

@@ -28,6 +28,7 @@ const AccessTopic = "access"
 type Config struct {
 	Store *store.Store
 	Bus   bus.Bus
+	Desk  Desk           // none: nobody works here
 	Clock causeway.Clock // none: causeway.System
 	Log   *slog.Logger   // none: silent
 
@@ -36,10 +37,20 @@ type Config struct {
 	AdminToken string
 }
 
+// Desk is told who works no more, in the transaction that ends it and before it changes
+// anything else: what they had goes to others.
+type Desk interface {
+	// ShutOut: a person works nowhere any more.
+	ShutOut(tx *store.Tx, person causeway.ID) error
+	// Demoted: a person is no administrator any more, and works where they are a member.
+	Demoted(tx *store.Tx, person causeway.ID) error
+}
+
 // Service is the room's door.
 type Service struct {
 	store      *store.Store
 	bus        bus.Bus
+	desk       Desk
 	clock      causeway.Clock
 	log        *slog.Logger
 	adminToken *[sha256.Size]byte // the given token's hash; nil without one
@@ -56,7 +67,7 @@ type Service struct {
 
 // New starts a Service. Close it before its store and its bus.
 func New(cfg Config) *Service {
-	s := &Service{store: cfg.Store, bus: cfg.Bus, clock: cfg.Clock, log: cfg.Log}
+	s := &Service{store: cfg.Store, bus: cfg.Bus, desk: cfg.Desk, clock: cfg.Clock, log: cfg.Log}
 	if s.clock == nil {
 		s.clock = causeway.System{}
 	}

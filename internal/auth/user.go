@@ -89,7 +89,7 @@ type UserChange struct {
 // own name, language and password, for which the current password is asked (wrong ones
 // count like those of SignIn). A new password ends the person's other sessions, that
 // is the tokens that signing in made; those made by name go on. Shutting somebody out
-// ends all their tokens. Whoever is the last administrator stays one (CONFLICT),
+// ends all their tokens, and what they had to do goes back to where it came from. Whoever is the last administrator stays one (CONFLICT),
 // whatever several servers are asked at the same moment.
 func (s *Service) UpdateUser(ctx context.Context, in UserChange) error {
 	viewer, err := From(ctx)
@@ -216,6 +216,9 @@ func (s *Service) checkCurrent(ctx context.Context, viewer *Viewer, current caus
 }
 
 func (s *Service) applyChange(ctx context.Context, tx *store.Tx, viewer *Viewer, in UserChange, password passwordChange) error {
+	if err := s.handBack(tx, in); err != nil {
+		return err
+	}
 	if err := keepAnAdmin(ctx, tx, in); err != nil {
 		return err
 	}
@@ -248,6 +251,21 @@ func (s *Service) applyChange(ctx context.Context, tx *store.Tx, viewer *Viewer,
 		s.rightsEnded(tx)
 	}
 	return update.Exec(ctx)
+}
+
+// handBack lets go of what somebody has to do who is shut out, or an administrator no
+// more. It comes first, since it locks what others lock before people.
+func (s *Service) handBack(tx *store.Tx, in UserChange) error {
+	switch {
+	case s.desk == nil:
+		return nil
+	case in.Deactivated.Given && *in.Deactivated.Value:
+		return s.desk.ShutOut(tx, in.ID)
+	case in.Role.Given && *in.Role.Value != user.RoleAdmin:
+		return s.desk.Demoted(tx, in.ID)
+	default:
+		return nil
+	}
 }
 
 // keepAnAdmin refuses to take the last administrator away. It locks the rows of all

@@ -33,19 +33,27 @@ const (
 type Config struct {
 	Store *store.Store
 	Bus   bus.Bus
+	Desk  Desk           // none: nobody works here
 	Clock causeway.Clock // none: causeway.System
+}
+
+// Desk is told who leaves a campaign, in the transaction that removes them and before it
+// changes anything else: what they had goes to others.
+type Desk interface {
+	LeavesCampaign(tx *store.Tx, campaign, person causeway.ID) error
 }
 
 // Service is the room's door.
 type Service struct {
 	store *store.Store
 	bus   bus.Bus
+	desk  Desk
 	clock causeway.Clock
 }
 
 // New is a Service. It runs nothing of its own.
 func New(cfg Config) *Service {
-	s := &Service{store: cfg.Store, bus: cfg.Bus, clock: cfg.Clock}
+	s := &Service{store: cfg.Store, bus: cfg.Bus, desk: cfg.Desk, clock: cfg.Clock}
 	if s.clock == nil {
 		s.clock = causeway.System{}
 	}

@@ -63,10 +63,16 @@ func roleOf(tx *store.Tx, campaignID, userID causeway.ID) (*campaignmember.Role,
 	return &member.Role, nil
 }
 
-// RemoveMember ends a membership, and within five seconds what runs on it. The
-// campaign's managers may. Who is no member is NOT_FOUND.
+// RemoveMember ends a membership, and within five seconds what runs on it; what the
+// person had to do in the campaign goes back to where it came from. The campaign's
+// managers may. Who is no member is NOT_FOUND.
 func (s *Service) RemoveMember(ctx context.Context, campaignID, userID causeway.ID) error {
 	return s.manage(ctx, campaignID, []string{"input", "campaignId"}, func(tx *store.Tx) error {
+		if s.desk != nil {
+			if err := s.desk.LeavesCampaign(tx, campaignID, userID); err != nil {
+				return err
+			}
+		}
 		s.rightsEnded(tx)
 		n, err := tx.CampaignMember.Delete().
 			Where(campaignmember.CampaignID(campaignID), campaignmember.UserID(userID)).

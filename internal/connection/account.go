@@ -20,6 +20,13 @@ func (s *Service) Open(ctx context.Context, connectionID causeway.ID) (platform.
 	if err != nil {
 		return nil, fmt.Errorf("open the account of %s: %w", connectionID, err)
 	}
+	if row.Platform == platform.Messenger {
+		page, err := s.openPage(row)
+		if err != nil {
+			return nil, err
+		}
+		return page, nil
+	}
 	bot, err := s.botOf(row)
 	if err != nil {
 		return nil, err

@@ -44,7 +44,7 @@ func (i *botLook) drop(ctx context.Context) (int, error) {
 // never gives.
 func (i *botLook) testEvent() testEvent {
 	return testEvent{
-		address: i.svc.WebhookURL(i.of.key),
+		address: i.svc.botWebhookURL(i.of.key),
 		header:  http.Header{http.CanonicalHeaderKey(telegram.SecretHeader): {i.of.secret}},
 		body:    fmt.Appendf(nil, `{"update_id":%d,"causeway_test":{}}`, -1-rand.Int64N(math.MaxInt64)),
 	}

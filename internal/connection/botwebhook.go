@@ -3,7 +3,6 @@ package connection
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -32,9 +31,9 @@ func newWebhookKey() string { return secret.RandomToken(webhookKeyBytes) }
 // newWebhookSecret is what Telegram proves itself with.
 func newWebhookSecret() string { return secret.RandomToken(32) }
 
-// WebhookURL is the address Telegram posts a connection's updates to; empty where they
+// botWebhookURL is the address Telegram posts a connection's updates to; empty where they
 // are fetched.
-func (s *Service) WebhookURL(key string) string {
+func (s *Service) botWebhookURL(key string) string {
 	if s.publicURL == "" {
 		return ""
 	}
@@ -85,7 +84,7 @@ func (i *botLook) foreign() bool { return i.webhook != nil && i.webhook.URL != "
 func (i *botLook) deliver(ctx context.Context) error {
 	switch {
 	case i.webhookErr != nil:
-		i.noDelivery(trouble(i.webhookErr), "Telegram did not say which webhook is registered.")
+		i.unread(i.webhookErr, "Telegram did not say which webhook is registered.")
 		return nil
 	case i.svc.delivery(platform.Telegram) == entconnection.DeliveryPolling:
 		i.arrangeFetching(ctx)
@@ -93,21 +92,6 @@ func (i *botLook) deliver(ctx context.Context) error {
 	default:
 		return i.arrangeWebhook(ctx)
 	}
-}
-
-// noDelivery fails the check without evidence for or against what is registered.
-func (i *botLook) noDelivery(problem *causeway.Error, seen string) {
-	if !i.of.registered {
-		i.hookStatus, i.hookProblem = entconnection.WebhookStatusInactive, i.stamped(problem)
-	}
-	i.fail(platform.CheckWebhookRegistration, problem, seen)
-}
-
-// broken fails the check by what was seen.
-func (i *botLook) broken(status entconnection.WebhookStatus, problem *causeway.Error, seen string) {
-	i.hookStatus, i.hookProblem = status, i.stamped(problem)
-	i.proven = true
-	i.fail(platform.CheckWebhookRegistration, problem, seen)
 }
 
 // arrangeFetching makes sure that no webhook is in the way: Telegram answers fetches
@@ -120,7 +104,6 @@ func (i *botLook) arrangeFetching(ctx context.Context) {
 	}
 	if i.own {
 		if err := i.timed(platform.CheckWebhookRegistration, func() error { return i.bot.DeleteWebhook(ctx, false) }); err != nil {
-			i.registerError = err
 			i.notRegistered(err, "Telegram did not remove the webhook, so that updates cannot be fetched.")
 			return
 		}
@@ -143,7 +126,6 @@ func (i *botLook) arrangeWebhook(ctx context.Context) error {
 			tookOver = hostOf(i.webhook.URL)
 		}
 		if err := i.register(ctx); err != nil {
-			i.registerError = err
 			i.notRegistered(err, "Telegram did not register the webhook.")
 			return nil
 		}
@@ -167,7 +149,7 @@ func (i *botLook) registrationDue() bool {
 	if i.of.connecting || !i.of.registered {
 		return true
 	}
-	return i.own && (i.webhook.URL != i.svc.WebhookURL(i.of.key) || len(i.lacking()) > 0)
+	return i.own && (i.webhook.URL != i.svc.botWebhookURL(i.of.key) || len(i.lacking()) > 0)
 }
 
 // lacking are the kinds of updates that are understood here and not delivered.
@@ -188,7 +170,7 @@ func (i *botLook) register(ctx context.Context) error {
 // wanted is the webhook as this server wants it.
 func (i *botLook) wanted() telegram.SetWebhook {
 	return telegram.SetWebhook{
-		URL: i.svc.WebhookURL(i.of.key), Secret: i.of.secret, AllowedUpdates: telegram.AllowedUpdates(),
+		URL: i.svc.botWebhookURL(i.of.key), Secret: i.of.secret, AllowedUpdates: telegram.AllowedUpdates(),
 	}
 }
 
@@ -205,28 +187,10 @@ func (i *botLook) set(ctx context.Context, webhook telegram.SetWebhook) error {
 	return i.bot.SetWebhook(ctx, webhook)
 }
 
-// notRegistered fails the check because the platform did not do what registering
-// takes.
-func (i *botLook) notRegistered(err error, seen string) {
-	problem := trouble(err)
-	if refused(err) && !unauthorized(err) {
-		problem = subscriptionFailed(err)
-		i.proven = true
-	}
-	i.hookStatus, i.hookProblem = entconnection.WebhookStatusInactive, i.stamped(problem)
-	i.fail(platform.CheckWebhookRegistration, problem, seen)
-}
-
-// subscriptionFailed is the platform's no to a registration, in its own words.
-func subscriptionFailed(err error) *causeway.Error {
-	refusal := platform.Refused(err)
-	return causeway.Fail(causeway.WebhookSubscriptionFailed).Platform(refusal.Code, refusal.Message).Because(err)
-}
-
 // judgeWebhook tells from what is registered whether updates reach us. tookOver is
 // the host of the program that lost them just now.
 func (i *botLook) judgeWebhook(tookOver string) {
-	switch wanted := i.svc.WebhookURL(i.of.key); {
+	switch wanted := i.svc.botWebhookURL(i.of.key); {
 	case i.webhook.URL == "":
 		i.broken(entconnection.WebhookStatusInactive, causeway.Fail(causeway.WebhookNotRegistered), "No webhook is registered at Telegram.")
 		return
@@ -275,15 +239,6 @@ func taken(address string) (*causeway.Error, string) {
 	host := hostOf(address)
 	return causeway.FailWith(causeway.WebhookTakenOver, causeway.ReasonTakenByWebhook).With("host", host),
 		"Telegram delivers this bot's updates to " + host + ", which is another program."
-}
-
-// hostOf is as much of an address as may be told: the rest can hold secrets.
-func hostOf(address string) string {
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" {
-		return "another address"
-	}
-	return u.Host
 }
 
 func waiting(n int64) string {

@@ -16,7 +16,7 @@ import (
 func TestTheCardsTellWhatCanBeConnected(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
-		w := newWorld(t, s, polling)
+		w := newWorld(t, s, polling, withoutFacebook)
 		w.connects(w.tg.AddBot("a_bot", "A"))
 		gone := w.connects(w.tg.AddBot("b_bot", "B")).Connection
 		must(t, w.service.Disconnect(w.manager(), gone))

@@ -32,6 +32,18 @@ type Options struct {
 	Name     *string // the account's own if not given
 	Language *string // BCP 47
 	Enabled  bool
+	Queue    *causeway.ID // that what is new enters
+	Assignee *causeway.ID // who gets what is new; goes before Queue
+}
+
+// checked are the options in the form they are stored in.
+func (o Options) checked() (Options, error) {
+	var err error
+	if o.Name, err = checkedName(o.Name, "input", "name"); err != nil {
+		return o, err
+	}
+	o.Language, err = checkedLanguage(o.Language, "input", "language")
+	return o, err
 }
 
 // Result is the connection that was made or authorised again, and the report on it.
@@ -49,6 +61,8 @@ type newcomer struct {
 	action   string // the mutation, for the audit log
 	options  Options
 	field    []string // the input's, that named the account
+	// into is the connection whose account this one replaces; empty: it is a new one.
+	into causeway.ID
 	// also adds what a platform's rows keep besides, sealed with the row's id; nil: nothing.
 	also func(*ent.ConnectionMutation, causeway.ID) error
 }
@@ -98,11 +112,12 @@ type claim struct {
 	token  []byte // sealed
 	secret []byte // sealed
 	opened string // the secret
-	// was are the values of a revived connection, to put back if the platform refuses;
-	// nil for a new one, and for one that is authorised again, whose row is not touched
+	// was are the values of a connection that is revived or gets another account, to put
+	// back if the platform refuses; nil for a new one, and for one that is authorised again, whose row is not touched
 	// before the platform has answered.
 	was     *ent.Connection
 	again   bool
+	changed bool   // was is live, with another account
 	present []byte // the sealed token the row has while the platform is asked
 }
 
@@ -134,10 +149,15 @@ func (s *Service) tryClaim(ctx context.Context, n newcomer, i *inspection) (*cla
 		if err := auth.Writable(ctx, tx, n.campaign, "input", "campaignId"); err != nil {
 			return err
 		}
+		if err := checkEntry(tx, n.campaign, n.options.Queue, n.options.Assignee); err != nil {
+			return err
+		}
 		row, err := s.existing(ctx, tx, n, i.profile.ID)
 		switch {
 		case err != nil:
 			return err
+		case n.into != "":
+			c, elsewhere, err = s.replace(ctx, tx, row, n, i)
 		case row == nil, row.DisconnectedAt != nil && row.CampaignID != n.campaign: // disconnected just now
 			c, err = s.begin(ctx, tx, n, i)
 		case row.DisconnectedAt != nil:
@@ -202,6 +222,8 @@ func (s *Service) begin(ctx context.Context, tx *store.Tx, n newcomer, i *inspec
 		SetName(name).
 		SetNillableLanguage(n.options.Language).
 		SetEnabled(n.options.Enabled).
+		SetNillableQueueID(n.options.Queue).
+		SetNillableAssigneeID(n.options.Assignee).
 		SetAuthorizedBy(n.by).
 		SetStatus(entconnection.StatusError).
 		SetProblem(i.stamped(causeway.Fail(causeway.WebhookNotRegistered))).
@@ -248,6 +270,61 @@ func (s *Service) revive(ctx context.Context, tx *store.Tx, row *ent.Connection,
 	return c, update.Exec(ctx)
 }
 
+// replace puts another account behind the connection n.into, not registered yet. row is
+// what existing found of the account: where that is live elsewhere, it stays there.
+func (s *Service) replace(
+	ctx context.Context, tx *store.Tx, row *ent.Connection, n newcomer, i *inspection,
+) (c *claim, elsewhere causeway.ID, err error) {
+	if row != nil && row.DisconnectedAt == nil && row.ID != n.into {
+		return nil, row.CampaignID, nil
+	}
+	into, err := lock(ctx, tx, n.into)
+	if err != nil {
+		return nil, "", err
+	}
+	switch {
+	case into.DisconnectedAt != nil:
+		return nil, "", causeway.Fail(causeway.NotConnected).At("input", "connectionId")
+	case into.AccountID == i.profile.ID:
+		c, err = s.again(into, n.token)
+		return c, "", err
+	}
+	c = &claim{id: into.ID, key: into.WebhookKey, was: into, changed: true}
+	if err := s.seal(c, n.token, newWebhookSecret()); err != nil {
+		return nil, "", err
+	}
+	c.present = c.token
+	now := s.clock.Now()
+	update := tx.Connection.UpdateOne(into).
+		SetAccountID(i.profile.ID).
+		SetProfile(*i.profile).
+		SetStatus(entconnection.StatusError).
+		SetProblem(&causeway.Problem{Code: causeway.WebhookNotRegistered, OccurredAt: now}).
+		SetSealedToken(c.token).
+		SetTokenValid(true).
+		SetSealedWebhookSecret(c.secret).
+		SetWebhookStatus(entconnection.WebhookStatusInactive).
+		ClearWebhookProblem().
+		ClearSubscribedFields().
+		ClearPermissions().
+		ClearWarnings().
+		ClearTokenExpiresAt().
+		ClearTokenRefreshAt().
+		ClearDataAccessExpiresAt().
+		ClearRegisteredAt().
+		SetPollOffset(0).
+		SetPlatformPending(0).
+		SetNextCheckAt(now).
+		SetLeasedUntil(now.Add(makingLease))
+	if into.Name == into.Profile.Name { // nobody gave it a name of its own
+		update.SetName(i.profile.Name)
+	}
+	if err := n.keep(update.Mutation(), c.id); err != nil {
+		return nil, "", err
+	}
+	return c, "", update.Exec(ctx)
+}
+
 // again leaves a live connection as it is until the platform has answered. The
 // webhook keeps its key and secret, so that no update is turned away in between.
 func (s *Service) again(row *ent.Connection, token string) (*claim, error) {
@@ -289,6 +366,7 @@ func (s *Service) link(ctx context.Context, e examiner, n newcomer) (Result, err
 		}
 		return Result{}, subscriptionFailed(i.registerError)
 	}
+	i.replaced = c.changed
 	now := s.clock.Now()
 	i.action, i.details = n.action, map[string]any{
 		"platform": n.platform, "account": i.of.account, "again": c.again || c.was != nil,
@@ -301,7 +379,7 @@ func (s *Service) link(ctx context.Context, e examiner, n newcomer) (Result, err
 		n.options.amend(update, c)
 		return n.keep(update.Mutation(), c.id)
 	})
-	if errors.Is(err, errStale) {
+	if errors.Is(err, errStale) || ent.IsConstraintError(err) { // the queue was deleted meanwhile
 		return Result{}, causeway.Fail(causeway.Conflict).CanRetry().Because(err)
 	}
 	if err != nil {
@@ -321,6 +399,12 @@ func (o Options) amend(update *ent.ConnectionUpdateOne, c *claim) {
 	}
 	if o.Language != nil {
 		update.SetLanguage(*o.Language)
+	}
+	if o.Queue != nil {
+		update.SetQueueID(*o.Queue)
+	}
+	if o.Assignee != nil {
+		update.SetAssigneeID(*o.Assignee)
 	}
 	if c.was != nil || !o.Enabled {
 		update.SetEnabled(o.Enabled)

@@ -40,7 +40,7 @@ func TestABotIsConnectedAndItsWebhookRegistered(t *testing.T) {
 			t.Errorf("kept language %v, enabled %v, by %v", row.Language, row.Enabled, row.AuthorizedBy)
 		}
 		hook := bot.Webhook()
-		if hook.URL != w.service.WebhookURL(row.WebhookKey) || hook.Secret == "" || !slices.Equal(hook.AllowedUpdates, telegram.AllowedUpdates()) {
+		if hook.URL != w.service.WebhookAddress(row) || hook.Secret == "" || !slices.Equal(hook.AllowedUpdates, telegram.AllowedUpdates()) {
 			t.Errorf("registered %s for %v", hook.URL, hook.AllowedUpdates)
 		}
 		if strings.Contains(hook.URL, bot.Token()) || row.WebhookStatus != entconnection.WebhookStatusActive ||
@@ -159,7 +159,7 @@ func TestOfTwoCampaignsThatConnectABotAtOnceOneGetsIt(t *testing.T) {
 				t.Errorf("the campaign that has it is told %v", err)
 			}
 		}
-		if bot.Webhook().URL != w.service.WebhookURL(live[0].WebhookKey) {
+		if bot.Webhook().URL != w.service.WebhookAddress(live[0]) {
 			t.Errorf("registered is %s", bot.Webhook().URL)
 		}
 	})
@@ -285,7 +285,7 @@ func TestARegistrationWithoutAnAnswerIsMadeByTheNextCheck(t *testing.T) {
 		}
 		w.start()
 		w.becomes(id, entconnection.StatusActive, "")
-		if bot.Webhook().URL != w.service.WebhookURL(w.row(id).WebhookKey) {
+		if bot.Webhook().URL != w.service.WebhookAddress(w.row(id)) {
 			t.Errorf("registered is %q", bot.Webhook().URL)
 		}
 	})

@@ -18,6 +18,8 @@ type Input struct {
 	BotName     *string
 	Language    *string // BCP 47
 	Enabled     bool
+	Queue       *causeway.ID // that what is new enters
+	Assignee    *causeway.ID // who gets what is new; goes before Queue
 }
 
 // ConnectTelegramBot links a bot to a campaign of which the viewer is a manager. A
@@ -52,7 +54,7 @@ func (s *Service) ConnectTelegramBot(ctx context.Context, in Input) (Result, err
 	}
 	return s.link(context.WithoutCancel(ctx), look, newcomer{
 		campaign: in.CampaignID, platform: platform.Telegram, token: in.BotToken, by: viewer.Name, action: "connectTelegramBot",
-		options: Options{Name: in.BotName, Language: in.Language, Enabled: in.Enabled},
+		options: Options{Name: in.BotName, Language: in.Language, Enabled: in.Enabled, Queue: in.Queue, Assignee: in.Assignee},
 		field:   []string{"input", "botToken"},
 	})
 }
@@ -74,4 +76,39 @@ func (in Input) checked() (Input, string, error) {
 	}
 	in.Language, err = checkedLanguage(in.Language, "input", "language")
 	return in, account, err
+}
+
+// ChangeTelegramBot puts another token of the same bot, or another bot, behind a
+// connection of a campaign of which the viewer is a manager. Conversations of another
+// bot stay, and nothing can be sent there any more. A refusal by the platform leaves
+// everything as it was.
+func (s *Service) ChangeTelegramBot(ctx context.Context, id causeway.ID, token string) (Result, error) {
+	viewer, err := auth.From(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	row, err := s.changeable(ctx, id, platform.Telegram)
+	if err != nil {
+		return Result{}, err
+	}
+	in, account, err := Input{BotToken: token}.checked()
+	if err != nil {
+		return Result{}, err
+	}
+	done, err := s.turns.take(ctx, account)
+	if err != nil {
+		return Result{}, err
+	}
+	defer done()
+	look := s.lookAtBot(s.bot(in.BotToken))
+	if err := look.recognise(ctx, in, account); err != nil {
+		return Result{}, err
+	}
+	return s.exchange(ctx, row, func() (Result, error) {
+		return s.link(context.WithoutCancel(ctx), look, newcomer{
+			campaign: row.CampaignID, platform: platform.Telegram, token: in.BotToken, by: viewer.Name,
+			options: Options{Enabled: row.Enabled}, field: []string{"input", "botToken"},
+			action: "changeTelegramBot", into: row.ID,
+		})
+	})
 }

@@ -11,7 +11,7 @@
 // A Service may be used from many goroutines. Connecting and disconnecting one
 // account take turns within a process; among processes the database's constraints
 // decide. Locks, in this order: a turn, then nothing else; the mutexes of turns,
-// addresses and pollers are never held across a call or a transaction.
+// addresses, pages and pollers are never held across a call or a transaction.
 package connection
 
 import (
@@ -81,6 +81,7 @@ type Config struct {
 	TelegramURL string       // none: api.telegram.org
 	Media       media.Store  // keeps the accounts' pictures; none: they have none
 	HTTP        *http.Client // for calls to platforms; none: Go's own
+	Outside     *http.Client // for addresses found in messages; none: nothing is fetched there
 	Facebook    Facebook
 	// Origins are those of web pages that may open a Facebook login, beside the public
 	// address's own.
@@ -132,11 +133,12 @@ type Service struct {
 	telegramURL string
 	media       media.Store
 	http        *http.Client
+	outside     *http.Client
 	facebook    Facebook
 	origins     []string
 	interval    time.Duration
 	pollTimeout time.Duration
-	outside     *http.Client // to the own public address
+	self        *http.Client // to the own public address
 	testWithin  time.Duration
 	mail        *mail.Mailer
 	words       *problem.Catalogue
@@ -147,6 +149,7 @@ type Service struct {
 	addresses addresses
 	strangers strangers
 	pollers   pollers
+	pages     openPages
 	checkNow  chan struct{} // holds a token when a check became due
 
 	ctx     context.Context
@@ -164,14 +167,16 @@ func New(cfg Config) *Service {
 		store: cfg.Store, viewers: cfg.Store.NewReader(), feed: cfg.Feed, intake: cfg.Intake, keys: cfg.Keys, bus: cfg.Bus,
 		outbox: cfg.Outbox, clock: cfg.Clock, log: cfg.Log,
 		publicURL:   strings.TrimRight(cfg.PublicURL, "/"),
-		telegramURL: cfg.TelegramURL, http: cfg.HTTP, media: cfg.Media, facebook: cfg.Facebook, origins: cfg.Origins,
+		telegramURL: cfg.TelegramURL, http: cfg.HTTP, media: cfg.Media, outside: cfg.Outside,
+		facebook: cfg.Facebook, origins: cfg.Origins,
 		interval: cfg.CheckInterval, pollTimeout: cfg.PollTimeout,
-		outside: newOwnClient(cfg.Roots), testWithin: cfg.TestWithin,
+		self: newOwnClient(cfg.Roots), testWithin: cfg.TestWithin,
 		mail: cfg.Mail, words: cfg.Words, console: cfg.Console,
 		turns:     newTurns(),
 		addresses: newAddresses(),
 		strangers: newStrangers(),
 		pollers:   newPollers(),
+		pages:     newOpenPages(),
 		checkNow:  make(chan struct{}, 1),
 	}
 	if s.clock == nil {
@@ -283,10 +288,11 @@ func (s *Service) bot(token string) *telegram.Client {
 }
 
 // app is a client of this server's own Facebook app.
-func (s *Service) app() *messenger.App {
+func (s *Service) app() *messenger.App { return s.appClient(s.facebook.AppID, s.facebook.AppSecret) }
+
+func (s *Service) appClient(id, secret string) *messenger.App {
 	return messenger.NewApp(messenger.AppConfig{
-		ID: s.facebook.AppID, Secret: s.facebook.AppSecret,
-		GraphURL: s.facebook.GraphURL, DialogURL: s.facebook.DialogURL, Version: s.facebook.Version,
+		ID: id, Secret: secret, GraphURL: s.facebook.GraphURL, DialogURL: s.facebook.DialogURL, Version: s.facebook.Version,
 		HTTP: s.http, Clock: s.clock,
 	})
 }

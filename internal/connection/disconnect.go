@@ -43,6 +43,7 @@ func (s *Service) Disconnect(ctx context.Context, id causeway.ID) error {
 	}
 	s.changed(id)
 	s.pollers.end(id)
+	s.pages.forget(id)
 	s.log.InfoContext(ctx, "a connection was ended", "connection", id, "campaign", row.CampaignID)
 	if lost != nil {
 		s.log.WarnContext(ctx, "a webhook was left to itself", "connection", id, "error", lost)
@@ -92,7 +93,6 @@ func (s *Service) end(ctx context.Context, id causeway.ID) (ended bool, err erro
 			ClearSealedWebhookSecret().
 			ClearSealedUserToken().
 			ClearSealedAppSecret().
-			ClearSealedVerifyToken().
 			SetWebhookStatus(entconnection.WebhookStatusInactive).
 			ClearWebhookProblem().
 			ClearSubscribedFields().

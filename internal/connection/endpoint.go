@@ -69,7 +69,7 @@ func (s *Service) lookUp(ctx context.Context, name string, where ...predicate.Co
 	}
 	row, err := s.store.Reader().Connection.Query().
 		Select(entconnection.FieldCampaignID, entconnection.FieldPlatform, entconnection.FieldAccountID,
-			entconnection.FieldSealedWebhookSecret, entconnection.FieldSealedAppSecret, entconnection.FieldSealedVerifyToken,
+			entconnection.FieldSealedWebhookSecret, entconnection.FieldSealedAppSecret,
 			entconnection.FieldDisconnectedAt).
 		Where(where...).
 		Only(ctx)
@@ -94,9 +94,9 @@ func (s *Service) address(row *ent.Connection, known *address, now time.Time) (*
 		Connection: row.ID, Campaign: row.CampaignID, Platform: row.Platform, Account: row.AccountID,
 		Disconnected: row.DisconnectedAt != nil,
 	}}
-	read.secret, read.verify = sealed(row.SealedWebhookSecret), sealed(row.SealedVerifyToken)
-	if row.Platform == platform.Messenger {
-		read.secret = sealed(row.SealedAppSecret)
+	read.secret = sealed(row.SealedWebhookSecret)
+	if row.Platform == platform.Messenger { // which signs, and shows the other when it looks
+		read.secret, read.verify = sealed(row.SealedAppSecret), read.secret
 	}
 	if known != nil && bytes.Equal(known.secret, read.secret) && bytes.Equal(known.verify, read.verify) {
 		read.endpoint.Secret, read.endpoint.VerifyToken = known.endpoint.Secret, known.endpoint.VerifyToken

@@ -132,6 +132,9 @@ func (s *Service) check(ctx context.Context, id causeway.ID, kind testreport.Kin
 	if err != nil {
 		return "", fmt.Errorf("read %s: %w", id, err)
 	}
+	if s.renewDue(row) {
+		row = s.renewToken(ctx, row)
+	}
 	e, err := s.examiner(row)
 	if err != nil {
 		return "", err

@@ -51,7 +51,7 @@ func same(t testing.TB, before, after *ent.Connection) {
 
 // hasSecrets tells whether a row still holds a sealed token or webhook secret.
 func hasSecrets(row *ent.Connection) bool {
-	for _, column := range []*[]byte{row.SealedToken, row.SealedWebhookSecret} {
+	for _, column := range []*[]byte{row.SealedToken, row.SealedWebhookSecret, row.SealedUserToken, row.SealedAppSecret} {
 		if column != nil && len(*column) > 0 { // ent reads NULL as a pointer to nothing
 			return true
 		}

@@ -38,9 +38,9 @@ func (s *Service) examiner(row *ent.Connection) (examiner, error) {
 		if err != nil {
 			return nil, err
 		}
-		e := s.lookAtBot(bot)
-		e.of = of
-		return e, nil
+		return &botLook{inspection: s.inspectionOf(of), bot: bot}, nil
+	case platform.Messenger:
+		return s.pageLookOf(row, of)
 	default:
 		return nil, fmt.Errorf("look at %s: %s is not connected by this server", row.ID, row.Platform)
 	}
@@ -75,6 +75,7 @@ type inspection struct {
 	hookStatus    entconnection.WebhookStatus // empty: nothing was learned of it
 	registered    bool                        // the platform took our registration now
 	registerError error                       // it was asked to and did not
+	replaced      bool                        // the connection has another account now
 }
 
 // expiry is when a token's rights end; nil is never.
@@ -124,8 +125,11 @@ func (s *Service) subject(row *ent.Connection) (subject, error) {
 	return of, nil
 }
 
-func (s *Service) inspect() inspection {
-	return inspection{svc: s, began: s.clock.Now(), spent: map[platform.CheckName]time.Duration{}}
+// inspect begins a look at an account of which nothing is stored yet.
+func (s *Service) inspect() inspection { return s.inspectionOf(subject{}) }
+
+func (s *Service) inspectionOf(of subject) inspection {
+	return inspection{svc: s, of: of, began: s.clock.Now(), spent: map[platform.CheckName]time.Duration{}}
 }
 
 // timed adds what asking takes to a check's time.

@@ -24,11 +24,9 @@ import (
 	"causeway/internal/store/storetest"
 )
 
-// lobby is a world with a Facebook, on which Mai looks after four pages.
+// lobby is a world in which Mai looks after four pages.
 type lobby struct {
 	*world
-	fb       *simulator.Messenger
-	app      *simulator.App
 	mai      *simulator.Person
 	pages    []*simulator.Page
 	callback http.Handler
@@ -37,20 +35,14 @@ type lobby struct {
 
 func newLobby(t testing.TB, s *store.Store, opts ...option) *lobby {
 	t.Helper()
-	l := &lobby{fb: simulator.StartMessenger(t)}
-	l.app, l.mai = l.fb.AddApp("Causeway"), l.fb.AddPerson("Mai Pham")
+	desk := func(cfg *connection.Config) { cfg.Origins = []string{"https://desk.example.com"} }
+	l := &lobby{world: newWorld(t, s, append([]option{desk}, opts...)...)}
+	l.mai = l.fb.AddPerson("Mai Pham")
 	for _, name := range []string{"Shop A", "Shop B", "Shop C", "Shop D"} {
 		page := l.fb.AddPage(name, simulator.WithFollowers(120))
 		page.Appoints(l.mai)
 		l.pages = append(l.pages, page)
 	}
-	atFacebook := func(cfg *connection.Config) {
-		cfg.Facebook = connection.Facebook{
-			AppID: l.app.ID(), AppSecret: l.app.Secret(), VerifyToken: "let-me-in", GraphURL: l.fb.URL(), DialogURL: l.fb.URL(),
-		}
-		cfg.Origins = []string{"https://desk.example.com"}
-	}
-	l.world = newWorld(t, s, append([]option{atFacebook}, opts...)...)
 	problems, err := problem.New()
 	must(t, err)
 	l.callback = connection.NewCallback(l.service, problems)
@@ -501,7 +493,7 @@ func TestALoginIsStartedByManagersFromOriginsThatAreKnown(t *testing.T) {
 	_, err = l.service.StartLogin(l.ana, l.campaign, nil)
 	refused(t, err, causeway.Conflict, "input", "campaignId")
 
-	bare := l.newService(func(cfg *connection.Config) { cfg.PublicURL = ""; cfg.Facebook.AppID = "1" })
+	bare := l.newService(func(cfg *connection.Config) { cfg.PublicURL = ""; cfg.Facebook = connection.Facebook{AppID: "1"} })
 	_, err = bare.StartLogin(l.admin(), l.other, nil)
 	if lacks := refused(t, err, causeway.PlatformNotConfigured); !strings.Contains(lacks.Args["settings"], "--facebook-app-secret") {
 		t.Errorf("it lacks %v", lacks.Args)

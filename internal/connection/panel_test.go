@@ -86,7 +86,7 @@ func TestWhatWaitsIsDroppedAtThePlatformAndSetAsideHere(t *testing.T) {
 				w.counts(id, webhooklog.StatusDiscarded, 4)
 				info, err := w.owner(bot).GetWebhookInfo(t.Context())
 				must(t, err)
-				if info.Pending != 0 || info.URL != w.service.WebhookURL(w.row(id).WebhookKey) {
+				if info.Pending != 0 || info.URL != w.service.WebhookAddress(w.row(id)) {
 					t.Errorf("Telegram has %+v", info)
 				}
 				if row := w.row(id); row.PlatformPending != 0 || w.events(id) != told+1 {

@@ -56,7 +56,7 @@ func TestWithoutAPublicAddressUpdatesAreFetchedAndStoredBeforeTheyAreConfirmed(t
 		if row := w.row(id); row.PollOffset != last+1 || row.TotalReceived != 6 || row.Delivery != entconnection.DeliveryPolling {
 			t.Errorf("%d received, next is %d after %d", row.TotalReceived, row.PollOffset, last)
 		}
-		if bot.Webhook().URL != "" || w.service.WebhookURL(w.row(id).WebhookKey) != "" {
+		if bot.Webhook().URL != "" || w.service.WebhookAddress(w.row(id)) != "" {
 			t.Error("there is a webhook")
 		}
 	})
@@ -307,7 +307,7 @@ func TestTheWayUpdatesComeFollowsTheSettings(t *testing.T) {
 			}
 			return ""
 		})
-		if bot.Webhook().URL != w.service.WebhookURL(w.row(id).WebhookKey) {
+		if bot.Webhook().URL != w.service.WebhookAddress(w.row(id)) {
 			t.Errorf("registered is %s", bot.Webhook().URL)
 		}
 	})

@@ -63,6 +63,11 @@ func (s *Service) record(
 		if reportID, err = i.report(ctx, tx, row, kind); err != nil {
 			return err
 		}
+		if i.replaced && s.outbox != nil { // what waits was for the account that it had before
+			if err := s.outbox.Disconnected(tx, row.ID); err != nil {
+				return err
+			}
+		}
 		if status, _, failed := i.status(row); failed == 0 && s.outbox != nil &&
 			(row.FailedChecks > 0 || row.Status != status) {
 			if err := s.outbox.Recovered(tx, row.ID); err != nil {
@@ -121,7 +126,7 @@ func (i *inspection) apply(row *ent.Connection, update *ent.ConnectionUpdateOne)
 	update.SetStatus(status).SetFailedChecks(failed).ClearLeasedUntil()
 	setProblem(update, problem)
 	if i.of.connecting || sameTime(i.of.due, row.NextCheckAt) { // else somebody asked for another look meanwhile
-		update.SetNextCheckAt(i.svc.nextCheck(now, failed))
+		update.SetNextCheckAt(i.nextLook(row, now, failed))
 	}
 
 	news = i.applyWebhook(row, update, now) || news
@@ -157,12 +162,16 @@ func (i *inspection) apply(row *ent.Connection, update *ent.ConnectionUpdateOne)
 
 // applyExpiry notes when the token's rights end.
 func (i *inspection) applyExpiry(row *ent.Connection, update *ent.ConnectionUpdateOne) (news bool) {
-	update.ClearTokenExpiresAt().ClearDataAccessExpiresAt()
 	if at := i.expiry.token; at != nil {
 		update.SetTokenExpiresAt(causeway.Stamp(*at))
+		update.SetTokenRefreshAt(i.svc.refreshAt(row, *at, i.of.connecting))
+	} else {
+		update.ClearTokenExpiresAt().ClearTokenRefreshAt()
 	}
 	if at := i.expiry.data; at != nil {
 		update.SetDataAccessExpiresAt(causeway.Stamp(*at))
+	} else {
+		update.ClearDataAccessExpiresAt()
 	}
 	return !sameTime(stamped(i.expiry.token), row.TokenExpiresAt) || !sameTime(stamped(i.expiry.data), row.DataAccessExpiresAt)
 }
@@ -233,6 +242,9 @@ func (i *inspection) applyWebhook(row *ent.Connection, update *ent.ConnectionUpd
 // was before.
 func (i *inspection) known(before platform.Profile) platform.Profile {
 	profile := *i.profile
+	if profile.Tasks == nil {
+		profile.Tasks = before.Tasks // only a login tells them
+	}
 	for _, check := range i.checks {
 		if check.Name == platform.CheckAccount && check.Outcome != platform.CheckPassed {
 			profile.Commands, profile.AvatarRef = before.Commands, before.AvatarRef
@@ -270,6 +282,18 @@ func (i *inspection) report(ctx context.Context, tx *store.Tx, row *ent.Connecti
 
 func sameAnswer(a, b platform.Check) bool {
 	return a.Name == b.Name && a.Outcome == b.Outcome && same(a.Problem, b.Problem)
+}
+
+// nextLook is when to look again: in time to renew the token, too.
+func (i *inspection) nextLook(row *ent.Connection, now time.Time, failed int) time.Time {
+	at := i.svc.nextCheck(now, failed)
+	if i.expiry == nil || i.expiry.token == nil {
+		return at
+	}
+	if renewal := i.svc.refreshAt(row, *i.expiry.token, i.of.connecting); renewal.Before(at) {
+		return renewal
+	}
+	return at
 }
 
 // nextCheck is when to look again, spread so that connections made together are not

@@ -18,7 +18,13 @@ func trouble(err error) *causeway.Error {
 func codeOf(refusal *platform.Refusal) *causeway.Error {
 	switch refusal.Kind {
 	case platform.Unauthorized:
-		return causeway.Fail(causeway.TokenRevoked)
+		return tokenTrouble(refusal)
+	case platform.PermissionMissing:
+		return causeway.Fail(causeway.PermissionsMissing)
+	case platform.Restricted:
+		return causeway.Fail(causeway.AccountRestricted)
+	case platform.NotLive:
+		return causeway.Fail(causeway.AppNotLive)
 	case platform.Unreachable:
 		return causeway.Fail(causeway.NetworkError).CanRetry()
 	case platform.Unavailable, platform.RetryAfter:
@@ -27,6 +33,27 @@ func codeOf(refusal *platform.Refusal) *causeway.Error {
 		return causeway.FailWith(causeway.WebhookTakenOver, causeway.ReasonTakenByPoller)
 	default:
 		return causeway.Fail(causeway.PlatformError)
+	}
+}
+
+// tokenTrouble is why a platform does not take a token, as far as it says
+// (Graph API, "Handling Errors": subcodes of 190).
+func tokenTrouble(refusal *platform.Refusal) *causeway.Error {
+	switch {
+	case refusal.Expired:
+		return causeway.Fail(causeway.TokenExpired)
+	case refusal.RoleLost:
+		return causeway.Fail(causeway.PageRoleInsufficient)
+	}
+	switch refusal.Code {
+	case "190/458":
+		return causeway.FailWith(causeway.TokenRevoked, causeway.ReasonAppRemoved)
+	case "190/459":
+		return causeway.FailWith(causeway.TokenRevoked, causeway.ReasonSecurityCheckpoint)
+	case "190/460":
+		return causeway.FailWith(causeway.TokenRevoked, causeway.ReasonPasswordChanged)
+	default:
+		return causeway.Fail(causeway.TokenRevoked)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"time"
 
 	"causeway/ent"
 	"causeway/internal/store"
@@ -30,6 +31,9 @@ func (s *Service) unclaim(ctx context.Context, c *claim) error {
 		if c.was == nil {
 			return tx.Connection.DeleteOne(row).Exec(ctx)
 		}
+		if c.changed {
+			return putBack(tx.Connection.UpdateOne(row), c.was, s.clock.Now()).Exec(ctx)
+		}
 		return restore(tx.Connection.UpdateOne(row), c.was).Exec(ctx)
 	})
 	if err != nil {
@@ -53,10 +57,55 @@ func restore(update *ent.ConnectionUpdateOne, was *ent.Connection) *ent.Connecti
 		ClearSealedWebhookSecret().
 		ClearSealedUserToken().
 		ClearSealedAppSecret().
-		ClearSealedVerifyToken().
 		ClearRegisteredAt().
 		ClearNextCheckAt().
 		ClearLeasedUntil()
 	setProblem(update, was.Problem)
+	return update
+}
+
+// putBack undoes replace: the account, its secrets and its state. The next check looks
+// at it at once, and registers again what the platform let go of meanwhile.
+func putBack(update *ent.ConnectionUpdateOne, was *ent.Connection, now time.Time) *ent.ConnectionUpdateOne {
+	update.
+		SetAccountID(was.AccountID).
+		SetProfile(was.Profile).
+		SetName(was.Name).
+		SetStatus(was.Status).
+		SetWarnings(was.Warnings).
+		SetTokenValid(was.TokenValid).
+		SetWebhookStatus(was.WebhookStatus).
+		SetPollOffset(was.PollOffset).
+		SetPlatformPending(was.PlatformPending).
+		SetNillableRegisteredAt(was.RegisteredAt).
+		SetNillableTokenExpiresAt(was.TokenExpiresAt).
+		SetNillableTokenRefreshAt(was.TokenRefreshAt).
+		SetNillableDataAccessExpiresAt(was.DataAccessExpiresAt).
+		SetPermissions(was.Permissions).
+		SetSubscribedFields(was.SubscribedFields).
+		SetNillableAppID(was.AppID).
+		SetNillableAuthorizerID(was.AuthorizerID).
+		SetNextCheckAt(now).
+		ClearLeasedUntil()
+	setProblem(update, was.Problem)
+	if was.WebhookProblem != nil {
+		update.SetWebhookProblem(was.WebhookProblem)
+	}
+	for _, secret := range []struct {
+		was   *[]byte
+		set   func([]byte) *ent.ConnectionUpdateOne
+		clear func() *ent.ConnectionUpdateOne
+	}{
+		{was.SealedToken, update.SetSealedToken, update.ClearSealedToken},
+		{was.SealedWebhookSecret, update.SetSealedWebhookSecret, update.ClearSealedWebhookSecret},
+		{was.SealedUserToken, update.SetSealedUserToken, update.ClearSealedUserToken},
+		{was.SealedAppSecret, update.SetSealedAppSecret, update.ClearSealedAppSecret},
+	} {
+		if sealed(secret.was) == nil {
+			secret.clear()
+		} else {
+			secret.set(sealed(secret.was))
+		}
+	}
 	return update
 }

@@ -39,13 +39,15 @@ type world struct {
 	testing.TB
 	store    *store.Store
 	tg       *simulator.Telegram
+	fb       *simulator.Messenger
+	app      *simulator.App // this server's
 	bus      *bus.Local
 	feed     *feed.Feed
 	intake   *intake.Intake
 	keys     *secret.Ring
 	clock    *turnedClock
 	log      *syncBuffer
-	door     *httptest.Server // where webhooks arrive: it answers 200 to everything and keeps test events
+	door     *httptest.Server // where webhooks arrive: it answers 200, repeats challenges and keeps test events
 	service  *connection.Service
 	campaign causeway.ID
 	other    causeway.ID // another campaign
@@ -55,16 +57,24 @@ type option func(*connection.Config)
 
 func polling(cfg *connection.Config) { cfg.PublicURL = "" }
 
+func withoutFacebook(cfg *connection.Config) {
+	cfg.Facebook = connection.Facebook{GraphURL: cfg.Facebook.GraphURL}
+}
+
 // newWorld has a service with a public address that is not started.
 func newWorld(t testing.TB, s *store.Store, opts ...option) *world {
 	t.Helper()
 	w := &world{TB: t, store: s, tg: simulator.StartTelegram(t), bus: bus.NewLocal(), clock: newClock(), log: &syncBuffer{}}
 	t.Cleanup(func() { _ = w.bus.Close() })
+	w.fb = simulator.StartMessengerWith(t, simulator.MessengerOptions{Clock: w.clock})
+	w.app = w.fb.AddApp("Causeway", simulator.RequiringProof())
 	own := &gate{w: w}
 	w.door = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Causeway-Test") != "" {
 			own.ServeHTTP(rw, r)
+			return
 		}
+		_, _ = rw.Write([]byte(r.URL.Query().Get("hub.challenge")))
 	}))
 	t.Cleanup(w.door.Close)
 	keys, err := secret.Parse(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)))
@@ -87,6 +97,9 @@ func (w *world) newService(opts ...option) *connection.Service {
 		Store: w.store, Feed: w.feed, Intake: w.intake, Keys: w.keys, Bus: w.bus, Clock: w.clock,
 		Log:       slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		PublicURL: w.door.URL, TelegramURL: w.tg.URL(), CheckInterval: time.Hour,
+		Facebook: connection.Facebook{
+			AppID: w.app.ID(), AppSecret: w.app.Secret(), VerifyToken: "shown-to-facebook", GraphURL: w.fb.URL(), DialogURL: w.fb.URL(),
+		},
 	}
 	for _, opt := range opts {
 		opt(&cfg)

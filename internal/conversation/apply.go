@@ -67,7 +67,7 @@ func (b *batch) messageAdded(u update, e platform.MessageAdded) {
 	if replied := b.known(u, e.ReplyTo); replied != nil {
 		m.ReplyToID = &replied.ID
 	}
-	b.add(u, conv, m, e.Content.Attachments)
+	b.arrive(conv, b.add(u, conv, m, e.Content.Attachments), e.Standby)
 }
 
 // attribute says who wrote a message: the member of a group, or the other side. Who
@@ -114,7 +114,7 @@ func (b *batch) buttonTapped(u update, e platform.ButtonTapped) {
 	if tapped := b.known(u, e.MessageID); tapped != nil {
 		m.ReplyToID = &tapped.ID
 	}
-	b.add(u, conv, m, nil)
+	b.arrive(conv, b.add(u, conv, m, nil), e.Standby)
 }
 
 // messageEdited changes a message, unless a later edit already has. One that was

@@ -42,9 +42,10 @@ type batch struct {
 	parts         []partTaken
 	notices       []notice
 	told          map[*ent.WebhookLog]*tally
-	taken         bool // something that waited to be sent turned out to be sent
-	files         bool // to be fetched
-	strangers     bool // to be asked for
+	taken         bool      // something that waited to be sent turned out to be sent
+	files         bool      // to be fetched
+	strangers     bool      // to be asked for
+	arrived       []arrival // what is to be brought to somebody, in the order it came
 }
 
 // conversationRow and messageRow are rows as they will be after the batch. isNew ones
@@ -54,6 +55,7 @@ type conversationRow struct {
 	isNew, dirty bool
 	moved        bool // to another chat than the stored one
 	heard        bool // an event of it is to be sent
+	arrived      bool // it is among what is to be brought to somebody
 }
 
 type messageRow struct {

@@ -1,12 +1,13 @@
 // Package conversation is the product's core: what customers wrote becomes contacts,
 // conversations and messages; agents read them and answer, and the outbox delivers
-// what they wrote. It speaks of platforms in general only; one platform's words stay
+// what they wrote. Queues bring conversations to the agents who are at work. It speaks of platforms in general only; one platform's words stay
 // behind platform.Parser and platform.Account.
 //
 // Service is safe for several goroutines. Apply belongs to the transaction it is
-// given. Locks are the database's: a conversation's row is locked by whoever adds a
-// message to it. The pace of sending and what customers were shown of typing have a
-// mutex each, never held across anything that waits.
+// given. Locks are the database's, each kind in id order: a conversation's row is locked
+// by whoever adds a message to it or gives it to somebody; then queues, then people, by
+// whoever decides who gets one. The pace of sending and what customers were shown of
+// typing have a mutex each, never held across anything that waits.
 package conversation
 
 import (
@@ -43,7 +44,7 @@ type Accounts interface {
 type Config struct {
 	Store    *store.Store
 	Feed     *feed.Feed
-	Bus      bus.Bus // carries who is typing
+	Bus      bus.Bus // carries who is typing, and tells who came to work
 	Accounts Accounts
 	Parsers  map[platform.Name]platform.Parser
 	Limits   map[platform.Name]platform.Limits
@@ -80,6 +81,7 @@ type Service struct {
 	outbox   *outbox
 	files    *fetcher
 	profiles *describer
+	usher    *usher
 }
 
 // New makes the room. Close stops what it runs. Nothing is sent before Start.
@@ -101,17 +103,20 @@ func New(cfg Config) *Service {
 	s.outbox = newOutbox(s, cfg.Pace)
 	s.files = newFetcher(s)
 	s.profiles = newDescriber(s)
+	s.usher = newUsher(s)
 	return s
 }
 
-// Start begins to send what is queued, and to fetch files and profiles. It does nothing
-// the second time, or after Close.
+// Start begins to send what is queued, to fetch files and profiles, and to give
+// conversations that wait to people who come to work. It does nothing the second time, or
+// after Close.
 func (s *Service) Start(ctx context.Context) error {
 	if err := s.outbox.start(ctx); err != nil {
 		return err
 	}
 	s.files.start()
 	s.profiles.queue.Start()
+	s.usher.start()
 	return nil
 }
 
@@ -119,7 +124,7 @@ func (s *Service) Start(ctx context.Context) error {
 // fetched, ends what platforms are told besides, and returns when nothing is under way.
 // It may come twice, and before Start.
 func (s *Service) Close() error {
-	return errors.Join(s.outbox.close(), s.files.queue.Close(), s.profiles.queue.Close(), s.taps.close(), s.signs.close())
+	return errors.Join(s.usher.close(), s.outbox.close(), s.files.queue.Close(), s.profiles.queue.Close(), s.taps.close(), s.signs.close())
 }
 
 // Guard makes the reads of a viewers' client see only what belongs to the viewer's
@@ -131,6 +136,8 @@ func Guard(client *ent.Client) {
 	client.Message.Intercept(scoped)
 	client.Attachment.Intercept(scoped)
 	client.Reaction.Intercept(scoped, intercept.TraverseReaction(put))
+	client.Queue.Intercept(scoped)
+	client.QueueMember.Intercept(scoped)
 	client.MessagePart.Intercept(scoped)
 	client.Tag.Intercept(scoped)
 	client.Tagging.Intercept(scoped)

@@ -44,6 +44,7 @@ func (b *batch) flush() error {
 		{"how far messages have come", b.writeProgress},
 		{"parts of messages", b.writeParts},
 		{"search words", func() error { return b.words.write(b.tx) }},
+		{"who gets what arrived", b.route},
 		{"conversations", b.updateConversations},
 	}
 	for _, step := range steps {
@@ -68,7 +69,9 @@ func (b *batch) createConversation(c *conversationRow) *ent.ConversationCreate {
 	return b.tx.Conversation.Create().
 		SetID(c.ID).SetCampaignID(c.CampaignID).SetConnectionID(c.ConnectionID).SetAccountID(c.AccountID).
 		SetPlatform(c.Platform).SetContactID(c.ContactID).SetChat(c.Chat).SetNillableTitle(c.Title).
-		SetStatus(c.Status).SetLastMessageAt(c.LastMessageAt).SetCreatedAt(c.CreatedAt).
+		SetStatus(c.Status).SetNillableClosedAt(c.ClosedAt).
+		SetNillableAssigneeID(c.AssigneeID).SetNillableQueueID(c.QueueID).
+		SetLastMessageAt(c.LastMessageAt).SetCreatedAt(c.CreatedAt).
 		SetThreadOwner(c.ThreadOwner).SetNillableThreadOwnerAppID(c.ThreadOwnerAppID).
 		SetNillableThreadOwnedAt(c.ThreadOwnedAt).SetNillableThreadOtherAppID(c.ThreadOtherAppID).
 		SetNillableCustomerWroteAt(c.CustomerWroteAt).
@@ -219,6 +222,7 @@ func (b *batch) updateConversations() error {
 			Update(func(u *ent.ConversationUpsert) {
 				u.UpdateChat().UpdateTitle().UpdateUnreadCount().UpdateLastSeq().
 					UpdateLastMessageID().UpdateLastMessageAt().
+					UpdateStatus().UpdateClosedAt().UpdateAssigneeID().UpdateQueueID().
 					UpdateThreadOwner().UpdateThreadOwnerAppID().UpdateThreadOwnedAt().UpdateThreadOtherAppID().
 					UpdateCustomerWroteAt().UpdateDeliveredUpTo().UpdateReadUpTo()
 			}).

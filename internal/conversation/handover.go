@@ -30,7 +30,8 @@ type Handover struct {
 const maxWhy = 1000
 
 // HandOver gives a conversation to another app or to the platform's own inbox, after
-// which nobody here is its assignee. Refusals name the input at fault: NOT_FOUND,
+// which nobody here is its assignee and it waits in no queue: the customer's next message
+// that comes to us brings it to somebody like a new one. Refusals name the input at fault: NOT_FOUND,
 // CONFLICT for an archived campaign and on platforms on which nobody else could write,
 // INVALID_INPUT, NOT_CONNECTED; and what the platform says.
 func (s *Service) HandOver(ctx context.Context, h Handover) error {
@@ -94,7 +95,7 @@ func passThread(ctx context.Context, threads platform.Threads, conv *ent.Convers
 // handedOver notes whose a conversation is that was handed over. It is locked.
 func (s *Service) handedOver(tx *store.Tx, conv *ent.Conversation, to platform.ThreadOwner, at time.Time) error {
 	owner := ownerOf(to, deref(conv.Edges.Connection.AppID))
-	err := tx.Conversation.UpdateOneID(conv.ID).ClearAssigneeID().Exec(tx.Context())
+	err := tx.Conversation.UpdateOneID(conv.ID).ClearAssigneeID().ClearQueueID().Exec(tx.Context())
 	if err != nil {
 		return fmt.Errorf("hand over %s: %w", conv.ID, err)
 	}
@@ -102,7 +103,7 @@ func (s *Service) handedOver(tx *store.Tx, conv *ent.Conversation, to platform.T
 	if err != nil {
 		return err
 	}
-	if changed || conv.AssigneeID != nil {
+	if changed || conv.AssigneeID != nil || conv.QueueID != nil {
 		s.feed.Append(tx, changeOf(conv.CampaignID, conv.ID))
 	}
 	details := map[string]any{"to": owner}

@@ -221,7 +221,11 @@ func (o *outbox) send(ctx context.Context, l *letter) (platform.Sent, error) {
 		return platform.Sent{}, err
 	}
 	_, l.traced = account.(platform.Tracer)
-	return account.Send(ctx, out)
+	sent, err := account.Send(ctx, out)
+	if by, slow := account.(platform.Pacer); slow {
+		o.pacer.slow(l.ConnectionID, by.Slow())
+	}
+	return sent, err
 }
 
 // record writes down what came of a call, and does not give up at once when that does

@@ -28,6 +28,8 @@ const (
 	// unsaid is how long a platform is left alone that asks to wait and does not say
 	// how long.
 	unsaid = 5 * time.Second
+	// longestPause is the longest time between an account's messages.
+	longestPause = 5 * time.Second
 	// remembered is how many chats or bookings an account has before old ones are
 	// looked for and forgotten.
 	remembered = 4096
@@ -119,6 +121,20 @@ func (p *pacer) done(connection causeway.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.accounts[connection].calls--
+}
+
+// slow leaves so much time between an account's messages from now on, because its
+// platform's quotas are nearly used up. What is longer than longestPause is waited out: there
+// is nothing left of them.
+func (p *pacer) slow(connection causeway.ID, d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a, now := p.accounts[connection], p.clock.Now()
+	if d > longestPause {
+		a.until = causeway.Stamp(now.Add(d))
+		return
+	}
+	a.limiter.SetLimitAt(now, min(p.pace.Account, rate.Every(d)))
 }
 
 // wait is told what the platform asked for when something was sent, and tells until

@@ -92,9 +92,9 @@ func obstacle(conv *ent.Conversation) *causeway.Problem {
 	return &causeway.Fail(causeway.TokenRevoked).Problem
 }
 
-// Authors are the people who wrote messages, by their ids. Whoever sees a message sees
-// who wrote it, also one who is in the campaign no more: ask for authors of messages
-// that the viewer sees, and nobody else.
+// Authors are the people who wrote messages or have conversations, by their ids. Whoever
+// sees a message or a conversation sees whose it is, also one who is in the campaign no
+// more: ask for those of what the viewer sees, and nobody else.
 func (s *Service) Authors(ctx context.Context, ids []causeway.ID) (map[causeway.ID]*ent.User, error) {
 	people, err := s.store.Reader().User.Query().Where(user.IDIn(ids...)).All(ctx)
 	if err != nil {

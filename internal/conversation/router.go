@@ -142,8 +142,7 @@ func (r *router) countBusy() error {
 		AssigneeID causeway.ID `json:"assignee_id"`
 		Count      int         `json:"count"`
 	}
-	err := r.tx.Conversation.Query().
-		Where(conversation.AssigneeIDIn(distinct(people)...), conversation.StatusEQ(conversation.StatusOpen)).
+	err := openWith(r.tx.Client(), distinct(people)).
 		GroupBy(conversation.FieldAssigneeID).
 		Aggregate(ent.Count()).
 		Scan(r.tx.Context(), &rows)
@@ -151,6 +150,12 @@ func (r *router) countBusy() error {
 		r.busy[row.AssigneeID] = row.Count
 	}
 	return err
+}
+
+// openWith are the open conversations that people have.
+func openWith(client *ent.Client, people []causeway.ID) *ent.ConversationQuery {
+	return client.Conversation.Query().
+		Where(conversation.AssigneeIDIn(people...), conversation.StatusEQ(conversation.StatusOpen))
 }
 
 // next is who gets a conversation out of a queue, nil if nobody does: none of its

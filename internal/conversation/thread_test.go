@@ -14,6 +14,8 @@ import (
 	"causeway/ent"
 	entconversation "causeway/ent/conversation"
 	"causeway/ent/message"
+	"causeway/ent/user"
+	"causeway/internal/auth"
 	"causeway/internal/conversation"
 	"causeway/internal/platform"
 	"causeway/internal/store"
@@ -144,7 +146,14 @@ func TestAnotherAppTakesTheChatAndItIsTakenBack(t *testing.T) {
 			t.Errorf("the policy is %v", policy)
 		}
 		p.clock.turn(p.clock.Now().Add(time.Second))
-		p.no(p.service.ClaimThread(p.agent(), conv.ID, "id"))
+		var who causeway.ID
+		p.no(p.store.InTx(t.Context(), func(tx *store.Tx) error {
+			row, err := tx.User.Create().SetEmail("an@example.com").SetName("An").SetRole(user.RoleAdmin).SetPasswordHash("none").
+				SetPresence(user.PresenceOnline).SetCreatedAt(time.Now()).Save(tx.Context())
+			who = row.ID
+			return err
+		}))
+		p.no(p.service.Take(auth.WithViewer(t.Context(), &auth.Viewer{UserID: who, Admin: true}), conv.ID))
 		if got := p.owner(conn); got != "US 555" || !slices.Equal(a.calls, []string{"claim mia"}) {
 			t.Fatalf("taken back it is %s after %v", got, a.calls)
 		}
@@ -176,7 +185,6 @@ func TestAConversationIsHandedOver(t *testing.T) {
 		give := func(h conversation.Handover, owner, call string) {
 			t.Helper()
 			p.no(p.store.InTx(t.Context(), func(tx *store.Tx) error {
-				tx.Connection.UpdateOneID(conn.ID).ExecX(tx.Context())
 				return tx.Conversation.UpdateOneID(conv.ID).SetThreadOwner(entconversation.ThreadOwnerUs).Exec(tx.Context())
 			}))
 			p.clock.turn(p.clock.Now().Add(time.Minute))

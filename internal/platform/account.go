@@ -43,6 +43,13 @@ type Typist interface {
 	ShowTyping(ctx context.Context, chat string, typing bool) error
 }
 
+// Pacer is an Account whose platform tells how much of its quotas is used up.
+type Pacer interface {
+	// Slow is how long to wait now between one message and the next, so that the platform
+	// need not refuse; zero: not at all.
+	Slow() time.Duration
+}
+
 // Seer is an Account that can tell the customer that what they wrote was read.
 type Seer interface {
 	MarkSeen(ctx context.Context, chat string) error

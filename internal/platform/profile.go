@@ -56,9 +56,11 @@ type CheckName string
 const (
 	CheckToken               CheckName = "TOKEN"
 	CheckAccount             CheckName = "ACCOUNT"
+	CheckPermissions         CheckName = "PERMISSIONS"
 	CheckWebhookRegistration CheckName = "WEBHOOK_REGISTRATION"
 	CheckWebhookDelivery     CheckName = "WEBHOOK_DELIVERY"
 	CheckPrivacyMode         CheckName = "PRIVACY_MODE"
+	CheckRouting             CheckName = "ROUTING"
 )
 
 // CheckOutcome is how a check ended.

@@ -12,9 +12,6 @@ import (
 	"causeway/internal/platform/messenger"
 )
 
-// signature is the header under which Facebook signs what it delivers.
-const signature = "X-Hub-Signature-256"
-
 // handshake answers Facebook's look at an address: its challenge for who knows the
 // verify token, else 403.
 func (h *Handler) handshake(w http.ResponseWriter, r *http.Request, key string, own bool) {
@@ -53,7 +50,7 @@ func (h *Handler) facebook(r *http.Request, key string, own bool) int {
 	if buffer == nil {
 		return http.StatusRequestEntityTooLarge
 	}
-	if !messenger.VerifySignature(secret, r.Header.Get(signature), buffer.Bytes()) {
+	if !messenger.VerifySignature(secret, r.Header.Get(messenger.SignatureHeader), buffer.Bytes()) {
 		h.reuse(buffer)
 		if own {
 			h.rejected.add(end.Connection)

@@ -86,7 +86,7 @@ func newGate(t testing.TB, s *store.Store, app webhook.FacebookApp) *gate {
 	in.Start()
 	g.handler = webhook.New(webhook.Config{
 		Connections: endpoints{"own": &own, "over": &over, "bot": &bot, "shared": &first}, Pages: g.book, Facebook: app,
-		Intake: in, Rejected: g.rejected, Clock: clock,
+		Intake: in, Tests: marks{}, Rejected: g.rejected, Clock: clock,
 	})
 	g.handler.Start()
 	g.server = httptest.NewServer(g.handler)

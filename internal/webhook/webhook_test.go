@@ -164,7 +164,7 @@ func newDoor(t testing.TB, s *store.Store) *door {
 	d.known = endpoints{"bot": &bot, "over": &over, "unset": &unset, "page": &page}
 	d.intake = intake.New(intake.Config{Store: s, Bus: bus.NewLocal(), Clock: d.clock})
 	d.intake.Start()
-	d.handler = webhook.New(webhook.Config{Connections: d.known, Intake: d.intake, Rejected: d.rejected, Clock: d.clock})
+	d.handler = webhook.New(webhook.Config{Connections: d.known, Intake: d.intake, Tests: marks{}, Rejected: d.rejected, Clock: d.clock})
 	d.handler.Start()
 	d.server = httptest.NewServer(d.handler)
 	t.Cleanup(func() {

@@ -50,6 +50,7 @@ var (
 	_ platform.Account   = (*Client)(nil)
 	_ platform.Fetcher   = (*Client)(nil)
 	_ platform.Typist    = (*Client)(nil)
+	_ platform.Pacer     = (*Client)(nil)
 	_ platform.Seer      = (*Client)(nil)
 	_ platform.Describer = (*Client)(nil)
 )

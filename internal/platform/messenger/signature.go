@@ -9,6 +9,9 @@ import (
 	"strings"
 )
 
+// SignatureHeader is where a delivery's signature stands.
+const SignatureHeader = "X-Hub-Signature-256"
+
 // VerifySignature tells whether header, the X-Hub-Signature-256 of a delivery, was made
 // with the app's secret over the raw bytes of its body. It takes the same time for
 // every signature of the right length, and is never true for an empty secret. The older
