@@ -7,6 +7,9 @@ var (
 	FailedSince = failedSince
 )
 
+// OnTheirWay are the messages that a mark reaches, for EXPLAIN.
+var OnTheirWay = onTheirWay
+
 // What routing asks, for EXPLAIN.
 var (
 	OldestIn = oldestIn

@@ -13,7 +13,8 @@ import (
 // Say queues a text of the server's own in a conversation of a connection, as the newest
 // message there, and tells its id; the outbox sends it like an agent's. The viewer works
 // in the campaign. It is NOT_FOUND if the conversation is not there for them, or another
-// connection's, CONFLICT in an archived campaign, and else why nothing can be sent there.
+// connection's, CONFLICT in an archived campaign, and else why nothing can be sent there:
+// REPLY_WINDOW_CLOSED also where only a person may still answer.
 func (s *Service) Say(ctx context.Context, connection, conversation causeway.ID, text string) (causeway.ID, error) {
 	id := causeway.NewID(causeway.PrefixMessage)
 	err := s.store.InTx(ctx, func(tx *store.Tx) error {
@@ -24,8 +25,11 @@ func (s *Service) Say(ctx context.Context, connection, conversation causeway.ID,
 		if conv.ConnectionID != connection {
 			return causeway.Missing("input", "conversationId")
 		}
-		if why := refusal(conv); why != nil {
+		if why := s.refusal(conv); why != nil {
 			return why.At("input", "conversationId")
+		}
+		if w, _ := window(s.limits[conv.Platform], conv, s.clock.Now()); w == WindowHuman { // that is for what a person writes
+			return causeway.Fail(causeway.ReplyWindowClosed).At("input", "conversationId")
 		}
 		now := s.clock.Now()
 		err = tx.Message.Create().
