@@ -95,6 +95,7 @@ const (
 	ReasonFacebookApp      Reason = "facebook_app"      // PLATFORM_NOT_CONFIGURED {settings}: settings this server lacks
 	ReasonTooLongToSend    Reason = "too_long_to_send"  // MESSAGE_TOO_LONG {max}: the platform takes max characters
 	ReasonNotFailed        Reason = "not_failed"        // CONFLICT: only a message that FAILED can be sent again
+	ReasonNoHandOver       Reason = "no_hand_over"      // CONFLICT: on this platform nobody else can answer in a chat
 	ReasonNameTaken        Reason = "name_taken"        // CONFLICT: another tag or queue of the campaign has this name
 	ReasonShortcutTaken    Reason = "shortcut_taken"    // CONFLICT: another quick reply has this shortcut and language
 	ReasonBadShortcut      Reason = "bad_shortcut"      // INVALID_INPUT: a shortcut is one word
@@ -161,7 +162,8 @@ type Problem struct {
 	PlatformCode    string            `json:"platformCode,omitempty"`
 	PlatformMessage string            `json:"platformMessage,omitempty"`
 	Retryable       bool              `json:"retryable,omitempty"`
-	OccurredAt      time.Time         `json:"occurredAt"` // zero until it is stored or answered
+	Told            bool              `json:"told,omitempty"` // by the platform of its own accord, not found by looking
+	OccurredAt      time.Time         `json:"occurredAt"`     // zero until it is stored or answered
 }
 
 // Error is a Problem on its way up through Go code: the problem for the person and

@@ -63,6 +63,14 @@ type Conversation struct {
 	ThreadOwnerAppID *string `json:"thread_owner_app_id,omitempty"`
 	// when the customer last did what opens the platform's window for answers
 	CustomerWroteAt *time.Time `json:"customer_wrote_at,omitempty"`
+	// when the platform last told whose the chat is
+	ThreadOwnedAt *time.Time `json:"thread_owned_at,omitempty"`
+	// the other app that last had the chat
+	ThreadOtherAppID *string `json:"thread_other_app_id,omitempty"`
+	// by the platform's clock: what was sent until then has arrived
+	DeliveredUpTo *time.Time `json:"delivered_up_to,omitempty"`
+	// ReadUpTo holds the value of the "read_up_to" field.
+	ReadUpTo *time.Time `json:"read_up_to,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the ConversationQuery when eager-loading is set.
 	Edges        ConversationEdges `json:"edges"`
@@ -204,9 +212,9 @@ func (*Conversation) scanValues(columns []string) ([]any, error) {
 			values[i] = new(causeway.ID)
 		case conversation.FieldUnreadCount, conversation.FieldLastSeq:
 			values[i] = new(sql.NullInt64)
-		case conversation.FieldAccountID, conversation.FieldPlatform, conversation.FieldChat, conversation.FieldTitle, conversation.FieldStatus, conversation.FieldThreadOwner, conversation.FieldThreadOwnerAppID:
+		case conversation.FieldAccountID, conversation.FieldPlatform, conversation.FieldChat, conversation.FieldTitle, conversation.FieldStatus, conversation.FieldThreadOwner, conversation.FieldThreadOwnerAppID, conversation.FieldThreadOtherAppID:
 			values[i] = new(sql.NullString)
-		case conversation.FieldLastMessageAt, conversation.FieldCreatedAt, conversation.FieldClosedAt, conversation.FieldCustomerWroteAt:
+		case conversation.FieldLastMessageAt, conversation.FieldCreatedAt, conversation.FieldClosedAt, conversation.FieldCustomerWroteAt, conversation.FieldThreadOwnedAt, conversation.FieldDeliveredUpTo, conversation.FieldReadUpTo:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -349,6 +357,34 @@ func (_m *Conversation) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.CustomerWroteAt = new(time.Time)
 				*_m.CustomerWroteAt = value.Time
+			}
+		case conversation.FieldThreadOwnedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field thread_owned_at", values[i])
+			} else if value.Valid {
+				_m.ThreadOwnedAt = new(time.Time)
+				*_m.ThreadOwnedAt = value.Time
+			}
+		case conversation.FieldThreadOtherAppID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field thread_other_app_id", values[i])
+			} else if value.Valid {
+				_m.ThreadOtherAppID = new(string)
+				*_m.ThreadOtherAppID = value.String
+			}
+		case conversation.FieldDeliveredUpTo:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field delivered_up_to", values[i])
+			} else if value.Valid {
+				_m.DeliveredUpTo = new(time.Time)
+				*_m.DeliveredUpTo = value.Time
+			}
+		case conversation.FieldReadUpTo:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field read_up_to", values[i])
+			} else if value.Valid {
+				_m.ReadUpTo = new(time.Time)
+				*_m.ReadUpTo = value.Time
 			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
@@ -499,6 +535,26 @@ func (_m *Conversation) String() string {
 	builder.WriteString(", ")
 	if v := _m.CustomerWroteAt; v != nil {
 		builder.WriteString("customer_wrote_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.ThreadOwnedAt; v != nil {
+		builder.WriteString("thread_owned_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.ThreadOtherAppID; v != nil {
+		builder.WriteString("thread_other_app_id=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	if v := _m.DeliveredUpTo; v != nil {
+		builder.WriteString("delivered_up_to=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.ReadUpTo; v != nil {
+		builder.WriteString("read_up_to=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
 	builder.WriteByte(')')

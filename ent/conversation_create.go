@@ -226,6 +226,62 @@ func (_c *ConversationCreate) SetNillableCustomerWroteAt(v *time.Time) *Conversa
 	return _c
 }
 
+// SetThreadOwnedAt sets the "thread_owned_at" field.
+func (_c *ConversationCreate) SetThreadOwnedAt(v time.Time) *ConversationCreate {
+	_c.mutation.SetThreadOwnedAt(v)
+	return _c
+}
+
+// SetNillableThreadOwnedAt sets the "thread_owned_at" field if the given value is not nil.
+func (_c *ConversationCreate) SetNillableThreadOwnedAt(v *time.Time) *ConversationCreate {
+	if v != nil {
+		_c.SetThreadOwnedAt(*v)
+	}
+	return _c
+}
+
+// SetThreadOtherAppID sets the "thread_other_app_id" field.
+func (_c *ConversationCreate) SetThreadOtherAppID(v string) *ConversationCreate {
+	_c.mutation.SetThreadOtherAppID(v)
+	return _c
+}
+
+// SetNillableThreadOtherAppID sets the "thread_other_app_id" field if the given value is not nil.
+func (_c *ConversationCreate) SetNillableThreadOtherAppID(v *string) *ConversationCreate {
+	if v != nil {
+		_c.SetThreadOtherAppID(*v)
+	}
+	return _c
+}
+
+// SetDeliveredUpTo sets the "delivered_up_to" field.
+func (_c *ConversationCreate) SetDeliveredUpTo(v time.Time) *ConversationCreate {
+	_c.mutation.SetDeliveredUpTo(v)
+	return _c
+}
+
+// SetNillableDeliveredUpTo sets the "delivered_up_to" field if the given value is not nil.
+func (_c *ConversationCreate) SetNillableDeliveredUpTo(v *time.Time) *ConversationCreate {
+	if v != nil {
+		_c.SetDeliveredUpTo(*v)
+	}
+	return _c
+}
+
+// SetReadUpTo sets the "read_up_to" field.
+func (_c *ConversationCreate) SetReadUpTo(v time.Time) *ConversationCreate {
+	_c.mutation.SetReadUpTo(v)
+	return _c
+}
+
+// SetNillableReadUpTo sets the "read_up_to" field if the given value is not nil.
+func (_c *ConversationCreate) SetNillableReadUpTo(v *time.Time) *ConversationCreate {
+	if v != nil {
+		_c.SetReadUpTo(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *ConversationCreate) SetID(v causeway.ID) *ConversationCreate {
 	_c.mutation.SetID(v)
@@ -502,6 +558,22 @@ func (_c *ConversationCreate) createSpec() (*Conversation, *sqlgraph.CreateSpec)
 	if value, ok := _c.mutation.CustomerWroteAt(); ok {
 		_spec.SetField(conversation.FieldCustomerWroteAt, field.TypeTime, value)
 		_node.CustomerWroteAt = &value
+	}
+	if value, ok := _c.mutation.ThreadOwnedAt(); ok {
+		_spec.SetField(conversation.FieldThreadOwnedAt, field.TypeTime, value)
+		_node.ThreadOwnedAt = &value
+	}
+	if value, ok := _c.mutation.ThreadOtherAppID(); ok {
+		_spec.SetField(conversation.FieldThreadOtherAppID, field.TypeString, value)
+		_node.ThreadOtherAppID = &value
+	}
+	if value, ok := _c.mutation.DeliveredUpTo(); ok {
+		_spec.SetField(conversation.FieldDeliveredUpTo, field.TypeTime, value)
+		_node.DeliveredUpTo = &value
+	}
+	if value, ok := _c.mutation.ReadUpTo(); ok {
+		_spec.SetField(conversation.FieldReadUpTo, field.TypeTime, value)
+		_node.ReadUpTo = &value
 	}
 	if nodes := _c.mutation.CampaignIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
@@ -899,6 +971,78 @@ func (u *ConversationUpsert) ClearCustomerWroteAt() *ConversationUpsert {
 	return u
 }
 
+// SetThreadOwnedAt sets the "thread_owned_at" field.
+func (u *ConversationUpsert) SetThreadOwnedAt(v time.Time) *ConversationUpsert {
+	u.Set(conversation.FieldThreadOwnedAt, v)
+	return u
+}
+
+// UpdateThreadOwnedAt sets the "thread_owned_at" field to the value that was provided on create.
+func (u *ConversationUpsert) UpdateThreadOwnedAt() *ConversationUpsert {
+	u.SetExcluded(conversation.FieldThreadOwnedAt)
+	return u
+}
+
+// ClearThreadOwnedAt clears the value of the "thread_owned_at" field.
+func (u *ConversationUpsert) ClearThreadOwnedAt() *ConversationUpsert {
+	u.SetNull(conversation.FieldThreadOwnedAt)
+	return u
+}
+
+// SetThreadOtherAppID sets the "thread_other_app_id" field.
+func (u *ConversationUpsert) SetThreadOtherAppID(v string) *ConversationUpsert {
+	u.Set(conversation.FieldThreadOtherAppID, v)
+	return u
+}
+
+// UpdateThreadOtherAppID sets the "thread_other_app_id" field to the value that was provided on create.
+func (u *ConversationUpsert) UpdateThreadOtherAppID() *ConversationUpsert {
+	u.SetExcluded(conversation.FieldThreadOtherAppID)
+	return u
+}
+
+// ClearThreadOtherAppID clears the value of the "thread_other_app_id" field.
+func (u *ConversationUpsert) ClearThreadOtherAppID() *ConversationUpsert {
+	u.SetNull(conversation.FieldThreadOtherAppID)
+	return u
+}
+
+// SetDeliveredUpTo sets the "delivered_up_to" field.
+func (u *ConversationUpsert) SetDeliveredUpTo(v time.Time) *ConversationUpsert {
+	u.Set(conversation.FieldDeliveredUpTo, v)
+	return u
+}
+
+// UpdateDeliveredUpTo sets the "delivered_up_to" field to the value that was provided on create.
+func (u *ConversationUpsert) UpdateDeliveredUpTo() *ConversationUpsert {
+	u.SetExcluded(conversation.FieldDeliveredUpTo)
+	return u
+}
+
+// ClearDeliveredUpTo clears the value of the "delivered_up_to" field.
+func (u *ConversationUpsert) ClearDeliveredUpTo() *ConversationUpsert {
+	u.SetNull(conversation.FieldDeliveredUpTo)
+	return u
+}
+
+// SetReadUpTo sets the "read_up_to" field.
+func (u *ConversationUpsert) SetReadUpTo(v time.Time) *ConversationUpsert {
+	u.Set(conversation.FieldReadUpTo, v)
+	return u
+}
+
+// UpdateReadUpTo sets the "read_up_to" field to the value that was provided on create.
+func (u *ConversationUpsert) UpdateReadUpTo() *ConversationUpsert {
+	u.SetExcluded(conversation.FieldReadUpTo)
+	return u
+}
+
+// ClearReadUpTo clears the value of the "read_up_to" field.
+func (u *ConversationUpsert) ClearReadUpTo() *ConversationUpsert {
+	u.SetNull(conversation.FieldReadUpTo)
+	return u
+}
+
 // UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
 // Using this option is equivalent to using:
 //
@@ -1207,6 +1351,90 @@ func (u *ConversationUpsertOne) UpdateCustomerWroteAt() *ConversationUpsertOne {
 func (u *ConversationUpsertOne) ClearCustomerWroteAt() *ConversationUpsertOne {
 	return u.Update(func(s *ConversationUpsert) {
 		s.ClearCustomerWroteAt()
+	})
+}
+
+// SetThreadOwnedAt sets the "thread_owned_at" field.
+func (u *ConversationUpsertOne) SetThreadOwnedAt(v time.Time) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetThreadOwnedAt(v)
+	})
+}
+
+// UpdateThreadOwnedAt sets the "thread_owned_at" field to the value that was provided on create.
+func (u *ConversationUpsertOne) UpdateThreadOwnedAt() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateThreadOwnedAt()
+	})
+}
+
+// ClearThreadOwnedAt clears the value of the "thread_owned_at" field.
+func (u *ConversationUpsertOne) ClearThreadOwnedAt() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.ClearThreadOwnedAt()
+	})
+}
+
+// SetThreadOtherAppID sets the "thread_other_app_id" field.
+func (u *ConversationUpsertOne) SetThreadOtherAppID(v string) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetThreadOtherAppID(v)
+	})
+}
+
+// UpdateThreadOtherAppID sets the "thread_other_app_id" field to the value that was provided on create.
+func (u *ConversationUpsertOne) UpdateThreadOtherAppID() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateThreadOtherAppID()
+	})
+}
+
+// ClearThreadOtherAppID clears the value of the "thread_other_app_id" field.
+func (u *ConversationUpsertOne) ClearThreadOtherAppID() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.ClearThreadOtherAppID()
+	})
+}
+
+// SetDeliveredUpTo sets the "delivered_up_to" field.
+func (u *ConversationUpsertOne) SetDeliveredUpTo(v time.Time) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetDeliveredUpTo(v)
+	})
+}
+
+// UpdateDeliveredUpTo sets the "delivered_up_to" field to the value that was provided on create.
+func (u *ConversationUpsertOne) UpdateDeliveredUpTo() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateDeliveredUpTo()
+	})
+}
+
+// ClearDeliveredUpTo clears the value of the "delivered_up_to" field.
+func (u *ConversationUpsertOne) ClearDeliveredUpTo() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.ClearDeliveredUpTo()
+	})
+}
+
+// SetReadUpTo sets the "read_up_to" field.
+func (u *ConversationUpsertOne) SetReadUpTo(v time.Time) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetReadUpTo(v)
+	})
+}
+
+// UpdateReadUpTo sets the "read_up_to" field to the value that was provided on create.
+func (u *ConversationUpsertOne) UpdateReadUpTo() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateReadUpTo()
+	})
+}
+
+// ClearReadUpTo clears the value of the "read_up_to" field.
+func (u *ConversationUpsertOne) ClearReadUpTo() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.ClearReadUpTo()
 	})
 }
 
@@ -1685,6 +1913,90 @@ func (u *ConversationUpsertBulk) UpdateCustomerWroteAt() *ConversationUpsertBulk
 func (u *ConversationUpsertBulk) ClearCustomerWroteAt() *ConversationUpsertBulk {
 	return u.Update(func(s *ConversationUpsert) {
 		s.ClearCustomerWroteAt()
+	})
+}
+
+// SetThreadOwnedAt sets the "thread_owned_at" field.
+func (u *ConversationUpsertBulk) SetThreadOwnedAt(v time.Time) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetThreadOwnedAt(v)
+	})
+}
+
+// UpdateThreadOwnedAt sets the "thread_owned_at" field to the value that was provided on create.
+func (u *ConversationUpsertBulk) UpdateThreadOwnedAt() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateThreadOwnedAt()
+	})
+}
+
+// ClearThreadOwnedAt clears the value of the "thread_owned_at" field.
+func (u *ConversationUpsertBulk) ClearThreadOwnedAt() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.ClearThreadOwnedAt()
+	})
+}
+
+// SetThreadOtherAppID sets the "thread_other_app_id" field.
+func (u *ConversationUpsertBulk) SetThreadOtherAppID(v string) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetThreadOtherAppID(v)
+	})
+}
+
+// UpdateThreadOtherAppID sets the "thread_other_app_id" field to the value that was provided on create.
+func (u *ConversationUpsertBulk) UpdateThreadOtherAppID() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateThreadOtherAppID()
+	})
+}
+
+// ClearThreadOtherAppID clears the value of the "thread_other_app_id" field.
+func (u *ConversationUpsertBulk) ClearThreadOtherAppID() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.ClearThreadOtherAppID()
+	})
+}
+
+// SetDeliveredUpTo sets the "delivered_up_to" field.
+func (u *ConversationUpsertBulk) SetDeliveredUpTo(v time.Time) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetDeliveredUpTo(v)
+	})
+}
+
+// UpdateDeliveredUpTo sets the "delivered_up_to" field to the value that was provided on create.
+func (u *ConversationUpsertBulk) UpdateDeliveredUpTo() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateDeliveredUpTo()
+	})
+}
+
+// ClearDeliveredUpTo clears the value of the "delivered_up_to" field.
+func (u *ConversationUpsertBulk) ClearDeliveredUpTo() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.ClearDeliveredUpTo()
+	})
+}
+
+// SetReadUpTo sets the "read_up_to" field.
+func (u *ConversationUpsertBulk) SetReadUpTo(v time.Time) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetReadUpTo(v)
+	})
+}
+
+// UpdateReadUpTo sets the "read_up_to" field to the value that was provided on create.
+func (u *ConversationUpsertBulk) UpdateReadUpTo() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateReadUpTo()
+	})
+}
+
+// ClearReadUpTo clears the value of the "read_up_to" field.
+func (u *ConversationUpsertBulk) ClearReadUpTo() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.ClearReadUpTo()
 	})
 }
 

@@ -272,6 +272,86 @@ func (_u *ConversationUpdate) ClearCustomerWroteAt() *ConversationUpdate {
 	return _u
 }
 
+// SetThreadOwnedAt sets the "thread_owned_at" field.
+func (_u *ConversationUpdate) SetThreadOwnedAt(v time.Time) *ConversationUpdate {
+	_u.mutation.SetThreadOwnedAt(v)
+	return _u
+}
+
+// SetNillableThreadOwnedAt sets the "thread_owned_at" field if the given value is not nil.
+func (_u *ConversationUpdate) SetNillableThreadOwnedAt(v *time.Time) *ConversationUpdate {
+	if v != nil {
+		_u.SetThreadOwnedAt(*v)
+	}
+	return _u
+}
+
+// ClearThreadOwnedAt clears the value of the "thread_owned_at" field.
+func (_u *ConversationUpdate) ClearThreadOwnedAt() *ConversationUpdate {
+	_u.mutation.ClearThreadOwnedAt()
+	return _u
+}
+
+// SetThreadOtherAppID sets the "thread_other_app_id" field.
+func (_u *ConversationUpdate) SetThreadOtherAppID(v string) *ConversationUpdate {
+	_u.mutation.SetThreadOtherAppID(v)
+	return _u
+}
+
+// SetNillableThreadOtherAppID sets the "thread_other_app_id" field if the given value is not nil.
+func (_u *ConversationUpdate) SetNillableThreadOtherAppID(v *string) *ConversationUpdate {
+	if v != nil {
+		_u.SetThreadOtherAppID(*v)
+	}
+	return _u
+}
+
+// ClearThreadOtherAppID clears the value of the "thread_other_app_id" field.
+func (_u *ConversationUpdate) ClearThreadOtherAppID() *ConversationUpdate {
+	_u.mutation.ClearThreadOtherAppID()
+	return _u
+}
+
+// SetDeliveredUpTo sets the "delivered_up_to" field.
+func (_u *ConversationUpdate) SetDeliveredUpTo(v time.Time) *ConversationUpdate {
+	_u.mutation.SetDeliveredUpTo(v)
+	return _u
+}
+
+// SetNillableDeliveredUpTo sets the "delivered_up_to" field if the given value is not nil.
+func (_u *ConversationUpdate) SetNillableDeliveredUpTo(v *time.Time) *ConversationUpdate {
+	if v != nil {
+		_u.SetDeliveredUpTo(*v)
+	}
+	return _u
+}
+
+// ClearDeliveredUpTo clears the value of the "delivered_up_to" field.
+func (_u *ConversationUpdate) ClearDeliveredUpTo() *ConversationUpdate {
+	_u.mutation.ClearDeliveredUpTo()
+	return _u
+}
+
+// SetReadUpTo sets the "read_up_to" field.
+func (_u *ConversationUpdate) SetReadUpTo(v time.Time) *ConversationUpdate {
+	_u.mutation.SetReadUpTo(v)
+	return _u
+}
+
+// SetNillableReadUpTo sets the "read_up_to" field if the given value is not nil.
+func (_u *ConversationUpdate) SetNillableReadUpTo(v *time.Time) *ConversationUpdate {
+	if v != nil {
+		_u.SetReadUpTo(*v)
+	}
+	return _u
+}
+
+// ClearReadUpTo clears the value of the "read_up_to" field.
+func (_u *ConversationUpdate) ClearReadUpTo() *ConversationUpdate {
+	_u.mutation.ClearReadUpTo()
+	return _u
+}
+
 // SetLastMessage sets the "last_message" edge to the Message entity.
 func (_u *ConversationUpdate) SetLastMessage(v *Message) *ConversationUpdate {
 	return _u.SetLastMessageID(v.ID)
@@ -498,6 +578,30 @@ func (_u *ConversationUpdate) sqlSave(ctx context.Context) (_node int, err error
 	}
 	if _u.mutation.CustomerWroteAtCleared() {
 		_spec.ClearField(conversation.FieldCustomerWroteAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.ThreadOwnedAt(); ok {
+		_spec.SetField(conversation.FieldThreadOwnedAt, field.TypeTime, value)
+	}
+	if _u.mutation.ThreadOwnedAtCleared() {
+		_spec.ClearField(conversation.FieldThreadOwnedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.ThreadOtherAppID(); ok {
+		_spec.SetField(conversation.FieldThreadOtherAppID, field.TypeString, value)
+	}
+	if _u.mutation.ThreadOtherAppIDCleared() {
+		_spec.ClearField(conversation.FieldThreadOtherAppID, field.TypeString)
+	}
+	if value, ok := _u.mutation.DeliveredUpTo(); ok {
+		_spec.SetField(conversation.FieldDeliveredUpTo, field.TypeTime, value)
+	}
+	if _u.mutation.DeliveredUpToCleared() {
+		_spec.ClearField(conversation.FieldDeliveredUpTo, field.TypeTime)
+	}
+	if value, ok := _u.mutation.ReadUpTo(); ok {
+		_spec.SetField(conversation.FieldReadUpTo, field.TypeTime, value)
+	}
+	if _u.mutation.ReadUpToCleared() {
+		_spec.ClearField(conversation.FieldReadUpTo, field.TypeTime)
 	}
 	if _u.mutation.LastMessageCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -936,6 +1040,86 @@ func (_u *ConversationUpdateOne) ClearCustomerWroteAt() *ConversationUpdateOne {
 	return _u
 }
 
+// SetThreadOwnedAt sets the "thread_owned_at" field.
+func (_u *ConversationUpdateOne) SetThreadOwnedAt(v time.Time) *ConversationUpdateOne {
+	_u.mutation.SetThreadOwnedAt(v)
+	return _u
+}
+
+// SetNillableThreadOwnedAt sets the "thread_owned_at" field if the given value is not nil.
+func (_u *ConversationUpdateOne) SetNillableThreadOwnedAt(v *time.Time) *ConversationUpdateOne {
+	if v != nil {
+		_u.SetThreadOwnedAt(*v)
+	}
+	return _u
+}
+
+// ClearThreadOwnedAt clears the value of the "thread_owned_at" field.
+func (_u *ConversationUpdateOne) ClearThreadOwnedAt() *ConversationUpdateOne {
+	_u.mutation.ClearThreadOwnedAt()
+	return _u
+}
+
+// SetThreadOtherAppID sets the "thread_other_app_id" field.
+func (_u *ConversationUpdateOne) SetThreadOtherAppID(v string) *ConversationUpdateOne {
+	_u.mutation.SetThreadOtherAppID(v)
+	return _u
+}
+
+// SetNillableThreadOtherAppID sets the "thread_other_app_id" field if the given value is not nil.
+func (_u *ConversationUpdateOne) SetNillableThreadOtherAppID(v *string) *ConversationUpdateOne {
+	if v != nil {
+		_u.SetThreadOtherAppID(*v)
+	}
+	return _u
+}
+
+// ClearThreadOtherAppID clears the value of the "thread_other_app_id" field.
+func (_u *ConversationUpdateOne) ClearThreadOtherAppID() *ConversationUpdateOne {
+	_u.mutation.ClearThreadOtherAppID()
+	return _u
+}
+
+// SetDeliveredUpTo sets the "delivered_up_to" field.
+func (_u *ConversationUpdateOne) SetDeliveredUpTo(v time.Time) *ConversationUpdateOne {
+	_u.mutation.SetDeliveredUpTo(v)
+	return _u
+}
+
+// SetNillableDeliveredUpTo sets the "delivered_up_to" field if the given value is not nil.
+func (_u *ConversationUpdateOne) SetNillableDeliveredUpTo(v *time.Time) *ConversationUpdateOne {
+	if v != nil {
+		_u.SetDeliveredUpTo(*v)
+	}
+	return _u
+}
+
+// ClearDeliveredUpTo clears the value of the "delivered_up_to" field.
+func (_u *ConversationUpdateOne) ClearDeliveredUpTo() *ConversationUpdateOne {
+	_u.mutation.ClearDeliveredUpTo()
+	return _u
+}
+
+// SetReadUpTo sets the "read_up_to" field.
+func (_u *ConversationUpdateOne) SetReadUpTo(v time.Time) *ConversationUpdateOne {
+	_u.mutation.SetReadUpTo(v)
+	return _u
+}
+
+// SetNillableReadUpTo sets the "read_up_to" field if the given value is not nil.
+func (_u *ConversationUpdateOne) SetNillableReadUpTo(v *time.Time) *ConversationUpdateOne {
+	if v != nil {
+		_u.SetReadUpTo(*v)
+	}
+	return _u
+}
+
+// ClearReadUpTo clears the value of the "read_up_to" field.
+func (_u *ConversationUpdateOne) ClearReadUpTo() *ConversationUpdateOne {
+	_u.mutation.ClearReadUpTo()
+	return _u
+}
+
 // SetLastMessage sets the "last_message" edge to the Message entity.
 func (_u *ConversationUpdateOne) SetLastMessage(v *Message) *ConversationUpdateOne {
 	return _u.SetLastMessageID(v.ID)
@@ -1192,6 +1376,30 @@ func (_u *ConversationUpdateOne) sqlSave(ctx context.Context) (_node *Conversati
 	}
 	if _u.mutation.CustomerWroteAtCleared() {
 		_spec.ClearField(conversation.FieldCustomerWroteAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.ThreadOwnedAt(); ok {
+		_spec.SetField(conversation.FieldThreadOwnedAt, field.TypeTime, value)
+	}
+	if _u.mutation.ThreadOwnedAtCleared() {
+		_spec.ClearField(conversation.FieldThreadOwnedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.ThreadOtherAppID(); ok {
+		_spec.SetField(conversation.FieldThreadOtherAppID, field.TypeString, value)
+	}
+	if _u.mutation.ThreadOtherAppIDCleared() {
+		_spec.ClearField(conversation.FieldThreadOtherAppID, field.TypeString)
+	}
+	if value, ok := _u.mutation.DeliveredUpTo(); ok {
+		_spec.SetField(conversation.FieldDeliveredUpTo, field.TypeTime, value)
+	}
+	if _u.mutation.DeliveredUpToCleared() {
+		_spec.ClearField(conversation.FieldDeliveredUpTo, field.TypeTime)
+	}
+	if value, ok := _u.mutation.ReadUpTo(); ok {
+		_spec.SetField(conversation.FieldReadUpTo, field.TypeTime, value)
+	}
+	if _u.mutation.ReadUpToCleared() {
+		_spec.ClearField(conversation.FieldReadUpTo, field.TypeTime)
 	}
 	if _u.mutation.LastMessageCleared() {
 		edge := &sqlgraph.EdgeSpec{

@@ -1367,6 +1367,26 @@ func (_q *ConversationQuery) collectField(ctx context.Context, oneNode bool, opC
 				selectedFields = append(selectedFields, conversation.FieldCustomerWroteAt)
 				fieldSeen[conversation.FieldCustomerWroteAt] = struct{}{}
 			}
+		case "threadOwnedAt":
+			if _, ok := fieldSeen[conversation.FieldThreadOwnedAt]; !ok {
+				selectedFields = append(selectedFields, conversation.FieldThreadOwnedAt)
+				fieldSeen[conversation.FieldThreadOwnedAt] = struct{}{}
+			}
+		case "threadOtherAppID":
+			if _, ok := fieldSeen[conversation.FieldThreadOtherAppID]; !ok {
+				selectedFields = append(selectedFields, conversation.FieldThreadOtherAppID)
+				fieldSeen[conversation.FieldThreadOtherAppID] = struct{}{}
+			}
+		case "deliveredUpTo":
+			if _, ok := fieldSeen[conversation.FieldDeliveredUpTo]; !ok {
+				selectedFields = append(selectedFields, conversation.FieldDeliveredUpTo)
+				fieldSeen[conversation.FieldDeliveredUpTo] = struct{}{}
+			}
+		case "readUpTo":
+			if _, ok := fieldSeen[conversation.FieldReadUpTo]; !ok {
+				selectedFields = append(selectedFields, conversation.FieldReadUpTo)
+				fieldSeen[conversation.FieldReadUpTo] = struct{}{}
+			}
 		case "id":
 		case "__typename":
 		default:

@@ -11273,6 +11273,10 @@ type ConversationMutation struct {
 	thread_owner        *conversation.ThreadOwner
 	thread_owner_app_id *string
 	customer_wrote_at   *time.Time
+	thread_owned_at     *time.Time
+	thread_other_app_id *string
+	delivered_up_to     *time.Time
+	read_up_to          *time.Time
 	clearedFields       map[string]struct{}
 	campaign            *causeway.ID
 	clearedcampaign     bool
@@ -12216,6 +12220,202 @@ func (m *ConversationMutation) ResetCustomerWroteAt() {
 	delete(m.clearedFields, conversation.FieldCustomerWroteAt)
 }
 
+// SetThreadOwnedAt sets the "thread_owned_at" field.
+func (m *ConversationMutation) SetThreadOwnedAt(t time.Time) {
+	m.thread_owned_at = &t
+}
+
+// ThreadOwnedAt returns the value of the "thread_owned_at" field in the mutation.
+func (m *ConversationMutation) ThreadOwnedAt() (r time.Time, exists bool) {
+	v := m.thread_owned_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldThreadOwnedAt returns the old "thread_owned_at" field's value of the Conversation entity.
+// If the Conversation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationMutation) OldThreadOwnedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldThreadOwnedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldThreadOwnedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldThreadOwnedAt: %w", err)
+	}
+	return oldValue.ThreadOwnedAt, nil
+}
+
+// ClearThreadOwnedAt clears the value of the "thread_owned_at" field.
+func (m *ConversationMutation) ClearThreadOwnedAt() {
+	m.thread_owned_at = nil
+	m.clearedFields[conversation.FieldThreadOwnedAt] = struct{}{}
+}
+
+// ThreadOwnedAtCleared returns if the "thread_owned_at" field was cleared in this mutation.
+func (m *ConversationMutation) ThreadOwnedAtCleared() bool {
+	_, ok := m.clearedFields[conversation.FieldThreadOwnedAt]
+	return ok
+}
+
+// ResetThreadOwnedAt resets all changes to the "thread_owned_at" field.
+func (m *ConversationMutation) ResetThreadOwnedAt() {
+	m.thread_owned_at = nil
+	delete(m.clearedFields, conversation.FieldThreadOwnedAt)
+}
+
+// SetThreadOtherAppID sets the "thread_other_app_id" field.
+func (m *ConversationMutation) SetThreadOtherAppID(s string) {
+	m.thread_other_app_id = &s
+}
+
+// ThreadOtherAppID returns the value of the "thread_other_app_id" field in the mutation.
+func (m *ConversationMutation) ThreadOtherAppID() (r string, exists bool) {
+	v := m.thread_other_app_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldThreadOtherAppID returns the old "thread_other_app_id" field's value of the Conversation entity.
+// If the Conversation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationMutation) OldThreadOtherAppID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldThreadOtherAppID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldThreadOtherAppID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldThreadOtherAppID: %w", err)
+	}
+	return oldValue.ThreadOtherAppID, nil
+}
+
+// ClearThreadOtherAppID clears the value of the "thread_other_app_id" field.
+func (m *ConversationMutation) ClearThreadOtherAppID() {
+	m.thread_other_app_id = nil
+	m.clearedFields[conversation.FieldThreadOtherAppID] = struct{}{}
+}
+
+// ThreadOtherAppIDCleared returns if the "thread_other_app_id" field was cleared in this mutation.
+func (m *ConversationMutation) ThreadOtherAppIDCleared() bool {
+	_, ok := m.clearedFields[conversation.FieldThreadOtherAppID]
+	return ok
+}
+
+// ResetThreadOtherAppID resets all changes to the "thread_other_app_id" field.
+func (m *ConversationMutation) ResetThreadOtherAppID() {
+	m.thread_other_app_id = nil
+	delete(m.clearedFields, conversation.FieldThreadOtherAppID)
+}
+
+// SetDeliveredUpTo sets the "delivered_up_to" field.
+func (m *ConversationMutation) SetDeliveredUpTo(t time.Time) {
+	m.delivered_up_to = &t
+}
+
+// DeliveredUpTo returns the value of the "delivered_up_to" field in the mutation.
+func (m *ConversationMutation) DeliveredUpTo() (r time.Time, exists bool) {
+	v := m.delivered_up_to
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDeliveredUpTo returns the old "delivered_up_to" field's value of the Conversation entity.
+// If the Conversation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationMutation) OldDeliveredUpTo(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDeliveredUpTo is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDeliveredUpTo requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDeliveredUpTo: %w", err)
+	}
+	return oldValue.DeliveredUpTo, nil
+}
+
+// ClearDeliveredUpTo clears the value of the "delivered_up_to" field.
+func (m *ConversationMutation) ClearDeliveredUpTo() {
+	m.delivered_up_to = nil
+	m.clearedFields[conversation.FieldDeliveredUpTo] = struct{}{}
+}
+
+// DeliveredUpToCleared returns if the "delivered_up_to" field was cleared in this mutation.
+func (m *ConversationMutation) DeliveredUpToCleared() bool {
+	_, ok := m.clearedFields[conversation.FieldDeliveredUpTo]
+	return ok
+}
+
+// ResetDeliveredUpTo resets all changes to the "delivered_up_to" field.
+func (m *ConversationMutation) ResetDeliveredUpTo() {
+	m.delivered_up_to = nil
+	delete(m.clearedFields, conversation.FieldDeliveredUpTo)
+}
+
+// SetReadUpTo sets the "read_up_to" field.
+func (m *ConversationMutation) SetReadUpTo(t time.Time) {
+	m.read_up_to = &t
+}
+
+// ReadUpTo returns the value of the "read_up_to" field in the mutation.
+func (m *ConversationMutation) ReadUpTo() (r time.Time, exists bool) {
+	v := m.read_up_to
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReadUpTo returns the old "read_up_to" field's value of the Conversation entity.
+// If the Conversation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationMutation) OldReadUpTo(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReadUpTo is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReadUpTo requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReadUpTo: %w", err)
+	}
+	return oldValue.ReadUpTo, nil
+}
+
+// ClearReadUpTo clears the value of the "read_up_to" field.
+func (m *ConversationMutation) ClearReadUpTo() {
+	m.read_up_to = nil
+	m.clearedFields[conversation.FieldReadUpTo] = struct{}{}
+}
+
+// ReadUpToCleared returns if the "read_up_to" field was cleared in this mutation.
+func (m *ConversationMutation) ReadUpToCleared() bool {
+	_, ok := m.clearedFields[conversation.FieldReadUpTo]
+	return ok
+}
+
+// ResetReadUpTo resets all changes to the "read_up_to" field.
+func (m *ConversationMutation) ResetReadUpTo() {
+	m.read_up_to = nil
+	delete(m.clearedFields, conversation.FieldReadUpTo)
+}
+
 // ClearCampaign clears the "campaign" edge to the Campaign entity.
 func (m *ConversationMutation) ClearCampaign() {
 	m.clearedcampaign = true
@@ -12520,7 +12720,7 @@ func (m *ConversationMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ConversationMutation) Fields() []string {
-	fields := make([]string, 0, 19)
+	fields := make([]string, 0, 23)
 	if m.campaign != nil {
 		fields = append(fields, conversation.FieldCampaignID)
 	}
@@ -12578,6 +12778,18 @@ func (m *ConversationMutation) Fields() []string {
 	if m.customer_wrote_at != nil {
 		fields = append(fields, conversation.FieldCustomerWroteAt)
 	}
+	if m.thread_owned_at != nil {
+		fields = append(fields, conversation.FieldThreadOwnedAt)
+	}
+	if m.thread_other_app_id != nil {
+		fields = append(fields, conversation.FieldThreadOtherAppID)
+	}
+	if m.delivered_up_to != nil {
+		fields = append(fields, conversation.FieldDeliveredUpTo)
+	}
+	if m.read_up_to != nil {
+		fields = append(fields, conversation.FieldReadUpTo)
+	}
 	return fields
 }
 
@@ -12624,6 +12836,14 @@ func (m *ConversationMutation) Field(name string) (ent.Value, bool) {
 		return m.ThreadOwnerAppID()
 	case conversation.FieldCustomerWroteAt:
 		return m.CustomerWroteAt()
+	case conversation.FieldThreadOwnedAt:
+		return m.ThreadOwnedAt()
+	case conversation.FieldThreadOtherAppID:
+		return m.ThreadOtherAppID()
+	case conversation.FieldDeliveredUpTo:
+		return m.DeliveredUpTo()
+	case conversation.FieldReadUpTo:
+		return m.ReadUpTo()
 	}
 	return nil, false
 }
@@ -12671,6 +12891,14 @@ func (m *ConversationMutation) OldField(ctx context.Context, name string) (ent.V
 		return m.OldThreadOwnerAppID(ctx)
 	case conversation.FieldCustomerWroteAt:
 		return m.OldCustomerWroteAt(ctx)
+	case conversation.FieldThreadOwnedAt:
+		return m.OldThreadOwnedAt(ctx)
+	case conversation.FieldThreadOtherAppID:
+		return m.OldThreadOtherAppID(ctx)
+	case conversation.FieldDeliveredUpTo:
+		return m.OldDeliveredUpTo(ctx)
+	case conversation.FieldReadUpTo:
+		return m.OldReadUpTo(ctx)
 	}
 	return nil, fmt.Errorf("unknown Conversation field %s", name)
 }
@@ -12813,6 +13041,34 @@ func (m *ConversationMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetCustomerWroteAt(v)
 		return nil
+	case conversation.FieldThreadOwnedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetThreadOwnedAt(v)
+		return nil
+	case conversation.FieldThreadOtherAppID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetThreadOtherAppID(v)
+		return nil
+	case conversation.FieldDeliveredUpTo:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDeliveredUpTo(v)
+		return nil
+	case conversation.FieldReadUpTo:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReadUpTo(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Conversation field %s", name)
 }
@@ -12891,6 +13147,18 @@ func (m *ConversationMutation) ClearedFields() []string {
 	if m.FieldCleared(conversation.FieldCustomerWroteAt) {
 		fields = append(fields, conversation.FieldCustomerWroteAt)
 	}
+	if m.FieldCleared(conversation.FieldThreadOwnedAt) {
+		fields = append(fields, conversation.FieldThreadOwnedAt)
+	}
+	if m.FieldCleared(conversation.FieldThreadOtherAppID) {
+		fields = append(fields, conversation.FieldThreadOtherAppID)
+	}
+	if m.FieldCleared(conversation.FieldDeliveredUpTo) {
+		fields = append(fields, conversation.FieldDeliveredUpTo)
+	}
+	if m.FieldCleared(conversation.FieldReadUpTo) {
+		fields = append(fields, conversation.FieldReadUpTo)
+	}
 	return fields
 }
 
@@ -12925,6 +13193,18 @@ func (m *ConversationMutation) ClearField(name string) error {
 		return nil
 	case conversation.FieldCustomerWroteAt:
 		m.ClearCustomerWroteAt()
+		return nil
+	case conversation.FieldThreadOwnedAt:
+		m.ClearThreadOwnedAt()
+		return nil
+	case conversation.FieldThreadOtherAppID:
+		m.ClearThreadOtherAppID()
+		return nil
+	case conversation.FieldDeliveredUpTo:
+		m.ClearDeliveredUpTo()
+		return nil
+	case conversation.FieldReadUpTo:
+		m.ClearReadUpTo()
 		return nil
 	}
 	return fmt.Errorf("unknown Conversation nullable field %s", name)
@@ -12990,6 +13270,18 @@ func (m *ConversationMutation) ResetField(name string) error {
 		return nil
 	case conversation.FieldCustomerWroteAt:
 		m.ResetCustomerWroteAt()
+		return nil
+	case conversation.FieldThreadOwnedAt:
+		m.ResetThreadOwnedAt()
+		return nil
+	case conversation.FieldThreadOtherAppID:
+		m.ResetThreadOtherAppID()
+		return nil
+	case conversation.FieldDeliveredUpTo:
+		m.ResetDeliveredUpTo()
+		return nil
+	case conversation.FieldReadUpTo:
+		m.ResetReadUpTo()
 		return nil
 	}
 	return fmt.Errorf("unknown Conversation field %s", name)

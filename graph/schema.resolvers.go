@@ -197,7 +197,8 @@ func (r *conversationResolver) ReplyPolicy(ctx context.Context, obj *ent.Convers
 		return nil, err
 	}
 	return &model.ReplyPolicy{
-		Allowed: policy.Allowed, Window: model.ReplyWindowUnlimited, Problem: r.problem(ctx, policy.Problem),
+		Allowed: policy.Allowed, Window: model.ReplyWindow(policy.Window), ClosesAt: policy.ClosesAt,
+		Problem: r.problem(ctx, policy.Problem),
 	}, nil
 }
 
@@ -631,6 +632,15 @@ func (r *mutationResolver) AssignConversation(ctx context.Context, input model.A
 func (r *mutationResolver) TakeConversation(ctx context.Context, id causeway.ID) (*model.TakeConversationPayload, error) {
 	conversation, problems, err := r.conversationPayload(ctx, id, r.Conversations.Take(ctx, id))
 	return &model.TakeConversationPayload{Conversation: conversation, UserErrors: problems}, err
+}
+
+// HandOverConversation is the resolver for the handOverConversation field.
+func (r *mutationResolver) HandOverConversation(ctx context.Context, input model.HandOverConversationInput) (*model.HandOverConversationPayload, error) {
+	err := r.Conversations.HandOver(ctx, conversations.Handover{
+		Conversation: input.ID, ToInbox: input.Target == model.HandOverTargetPageInbox, Why: deref(input.Metadata.Value()),
+	})
+	conversation, problems, err := r.conversationPayload(ctx, input.ID, err)
+	return &model.HandOverConversationPayload{Conversation: conversation, UserErrors: problems}, err
 }
 
 // SetConversationStatus is the resolver for the setConversationStatus field.

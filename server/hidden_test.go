@@ -188,6 +188,7 @@ func (s *house) nothingByAnyMutation(ids []string) {
 		{"markConversationRead", `markConversationRead(id: $id)`},
 		{"setTyping", `setTyping(conversationId: $id)`},
 		{"tagConversation", `tagConversation(input: {id: $id})`},
+		{"handOverConversation", `handOverConversation(input: {id: $id})`},
 		{"saveTag", `saveTag(input: {campaignId: $id, name: "Mine"})`},
 		{"saveTag", `saveTag(input: {id: $id, campaignId: "` + s.elsewhere + `", name: "Mine"})`},
 		{"deleteTag", `deleteTag(id: $id)`},

@@ -252,6 +252,11 @@ func rights() []right {
 			variables: ids,
 			foreign:   "NOT_FOUND@input.id", agent: works, manager: works, admin: works,
 		},
+		{ // on this platform there is nobody to hand it to, as those who may are told
+			operation: "Mutation.handOverConversation", query: `mutation($v: ID!) { handOverConversation(input: {id: $v}) { conversation { id } userErrors { code field } } }`,
+			variables: ids,
+			foreign:   "NOT_FOUND@input.id", agent: "CONFLICT@input.id", manager: "CONFLICT@input.id", admin: "CONFLICT@input.id",
+		},
 		{
 			operation: "Mutation.saveTag", query: `mutation($c: ID!, $tag: ID!) { saveTag(input: {id: $tag, campaignId: $c, name: "VIP", color: "#ff0000"}) { tag { id } userErrors { code field } } }`,
 			variables: ids,
@@ -483,7 +488,7 @@ func TestAnArchivedCampaignIsReadOnly(t *testing.T) {
 	admin.does(archive, data{"c": s.campaign})
 	inside := []string{"updateCampaign", "startFacebookLogin", "setCampaignMember", "removeCampaignMember", "connectTelegramBot", "testConnection", "testWebhook", "replayWebhook", "replayWebhooks", "clearWebhookQueue", "disconnect", "archiveCampaign", "sendMessage", "retryMessage",
 		"connectFacebookPages", "connectFacebookPageWithToken", "changeFacebookPage", "changeTelegramBot", "reconnect", "registerWebhook",
-		"addNote", "markConversationRead", "setTyping", "tagConversation", "saveTag", "saveQuickReply", "deleteTag", "deleteQuickReply",
+		"addNote", "markConversationRead", "setTyping", "tagConversation", "handOverConversation", "saveTag", "saveQuickReply", "deleteTag", "deleteQuickReply",
 		"updateConnection", "assignConversation", "takeConversation", "setConversationStatus", "createQueue", "updateQueue", "deleteQueue"}
 	for _, r := range rights() {
 		_, field, _ := strings.Cut(r.operation, ".")

@@ -57,6 +57,14 @@ const (
 	FieldThreadOwnerAppID = "thread_owner_app_id"
 	// FieldCustomerWroteAt holds the string denoting the customer_wrote_at field in the database.
 	FieldCustomerWroteAt = "customer_wrote_at"
+	// FieldThreadOwnedAt holds the string denoting the thread_owned_at field in the database.
+	FieldThreadOwnedAt = "thread_owned_at"
+	// FieldThreadOtherAppID holds the string denoting the thread_other_app_id field in the database.
+	FieldThreadOtherAppID = "thread_other_app_id"
+	// FieldDeliveredUpTo holds the string denoting the delivered_up_to field in the database.
+	FieldDeliveredUpTo = "delivered_up_to"
+	// FieldReadUpTo holds the string denoting the read_up_to field in the database.
+	FieldReadUpTo = "read_up_to"
 	// EdgeCampaign holds the string denoting the campaign edge name in mutations.
 	EdgeCampaign = "campaign"
 	// EdgeConnection holds the string denoting the connection edge name in mutations.
@@ -162,6 +170,10 @@ var Columns = []string{
 	FieldThreadOwner,
 	FieldThreadOwnerAppID,
 	FieldCustomerWroteAt,
+	FieldThreadOwnedAt,
+	FieldThreadOtherAppID,
+	FieldDeliveredUpTo,
+	FieldReadUpTo,
 }
 
 var (
@@ -352,6 +364,26 @@ func ByThreadOwnerAppID(opts ...sql.OrderTermOption) OrderOption {
 // ByCustomerWroteAt orders the results by the customer_wrote_at field.
 func ByCustomerWroteAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCustomerWroteAt, opts...).ToFunc()
+}
+
+// ByThreadOwnedAt orders the results by the thread_owned_at field.
+func ByThreadOwnedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldThreadOwnedAt, opts...).ToFunc()
+}
+
+// ByThreadOtherAppID orders the results by the thread_other_app_id field.
+func ByThreadOtherAppID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldThreadOtherAppID, opts...).ToFunc()
+}
+
+// ByDeliveredUpTo orders the results by the delivered_up_to field.
+func ByDeliveredUpTo(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDeliveredUpTo, opts...).ToFunc()
+}
+
+// ByReadUpTo orders the results by the read_up_to field.
+func ByReadUpTo(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldReadUpTo, opts...).ToFunc()
 }
 
 // ByCampaignField orders the results by campaign field.

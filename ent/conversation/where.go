@@ -137,6 +137,26 @@ func CustomerWroteAt(v time.Time) predicate.Conversation {
 	return predicate.Conversation(sql.FieldEQ(FieldCustomerWroteAt, v))
 }
 
+// ThreadOwnedAt applies equality check predicate on the "thread_owned_at" field. It's identical to ThreadOwnedAtEQ.
+func ThreadOwnedAt(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldThreadOwnedAt, v))
+}
+
+// ThreadOtherAppID applies equality check predicate on the "thread_other_app_id" field. It's identical to ThreadOtherAppIDEQ.
+func ThreadOtherAppID(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldThreadOtherAppID, v))
+}
+
+// DeliveredUpTo applies equality check predicate on the "delivered_up_to" field. It's identical to DeliveredUpToEQ.
+func DeliveredUpTo(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldDeliveredUpTo, v))
+}
+
+// ReadUpTo applies equality check predicate on the "read_up_to" field. It's identical to ReadUpToEQ.
+func ReadUpTo(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldReadUpTo, v))
+}
+
 // CampaignIDEQ applies the EQ predicate on the "campaign_id" field.
 func CampaignIDEQ(v causeway.ID) predicate.Conversation {
 	return predicate.Conversation(sql.FieldEQ(FieldCampaignID, v))
@@ -1195,6 +1215,231 @@ func CustomerWroteAtIsNil() predicate.Conversation {
 // CustomerWroteAtNotNil applies the NotNil predicate on the "customer_wrote_at" field.
 func CustomerWroteAtNotNil() predicate.Conversation {
 	return predicate.Conversation(sql.FieldNotNull(FieldCustomerWroteAt))
+}
+
+// ThreadOwnedAtEQ applies the EQ predicate on the "thread_owned_at" field.
+func ThreadOwnedAtEQ(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldThreadOwnedAt, v))
+}
+
+// ThreadOwnedAtNEQ applies the NEQ predicate on the "thread_owned_at" field.
+func ThreadOwnedAtNEQ(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNEQ(FieldThreadOwnedAt, v))
+}
+
+// ThreadOwnedAtIn applies the In predicate on the "thread_owned_at" field.
+func ThreadOwnedAtIn(vs ...time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldIn(FieldThreadOwnedAt, vs...))
+}
+
+// ThreadOwnedAtNotIn applies the NotIn predicate on the "thread_owned_at" field.
+func ThreadOwnedAtNotIn(vs ...time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotIn(FieldThreadOwnedAt, vs...))
+}
+
+// ThreadOwnedAtGT applies the GT predicate on the "thread_owned_at" field.
+func ThreadOwnedAtGT(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGT(FieldThreadOwnedAt, v))
+}
+
+// ThreadOwnedAtGTE applies the GTE predicate on the "thread_owned_at" field.
+func ThreadOwnedAtGTE(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGTE(FieldThreadOwnedAt, v))
+}
+
+// ThreadOwnedAtLT applies the LT predicate on the "thread_owned_at" field.
+func ThreadOwnedAtLT(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLT(FieldThreadOwnedAt, v))
+}
+
+// ThreadOwnedAtLTE applies the LTE predicate on the "thread_owned_at" field.
+func ThreadOwnedAtLTE(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLTE(FieldThreadOwnedAt, v))
+}
+
+// ThreadOwnedAtIsNil applies the IsNil predicate on the "thread_owned_at" field.
+func ThreadOwnedAtIsNil() predicate.Conversation {
+	return predicate.Conversation(sql.FieldIsNull(FieldThreadOwnedAt))
+}
+
+// ThreadOwnedAtNotNil applies the NotNil predicate on the "thread_owned_at" field.
+func ThreadOwnedAtNotNil() predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotNull(FieldThreadOwnedAt))
+}
+
+// ThreadOtherAppIDEQ applies the EQ predicate on the "thread_other_app_id" field.
+func ThreadOtherAppIDEQ(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldThreadOtherAppID, v))
+}
+
+// ThreadOtherAppIDNEQ applies the NEQ predicate on the "thread_other_app_id" field.
+func ThreadOtherAppIDNEQ(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNEQ(FieldThreadOtherAppID, v))
+}
+
+// ThreadOtherAppIDIn applies the In predicate on the "thread_other_app_id" field.
+func ThreadOtherAppIDIn(vs ...string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldIn(FieldThreadOtherAppID, vs...))
+}
+
+// ThreadOtherAppIDNotIn applies the NotIn predicate on the "thread_other_app_id" field.
+func ThreadOtherAppIDNotIn(vs ...string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotIn(FieldThreadOtherAppID, vs...))
+}
+
+// ThreadOtherAppIDGT applies the GT predicate on the "thread_other_app_id" field.
+func ThreadOtherAppIDGT(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGT(FieldThreadOtherAppID, v))
+}
+
+// ThreadOtherAppIDGTE applies the GTE predicate on the "thread_other_app_id" field.
+func ThreadOtherAppIDGTE(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGTE(FieldThreadOtherAppID, v))
+}
+
+// ThreadOtherAppIDLT applies the LT predicate on the "thread_other_app_id" field.
+func ThreadOtherAppIDLT(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLT(FieldThreadOtherAppID, v))
+}
+
+// ThreadOtherAppIDLTE applies the LTE predicate on the "thread_other_app_id" field.
+func ThreadOtherAppIDLTE(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLTE(FieldThreadOtherAppID, v))
+}
+
+// ThreadOtherAppIDContains applies the Contains predicate on the "thread_other_app_id" field.
+func ThreadOtherAppIDContains(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldContains(FieldThreadOtherAppID, v))
+}
+
+// ThreadOtherAppIDHasPrefix applies the HasPrefix predicate on the "thread_other_app_id" field.
+func ThreadOtherAppIDHasPrefix(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldHasPrefix(FieldThreadOtherAppID, v))
+}
+
+// ThreadOtherAppIDHasSuffix applies the HasSuffix predicate on the "thread_other_app_id" field.
+func ThreadOtherAppIDHasSuffix(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldHasSuffix(FieldThreadOtherAppID, v))
+}
+
+// ThreadOtherAppIDIsNil applies the IsNil predicate on the "thread_other_app_id" field.
+func ThreadOtherAppIDIsNil() predicate.Conversation {
+	return predicate.Conversation(sql.FieldIsNull(FieldThreadOtherAppID))
+}
+
+// ThreadOtherAppIDNotNil applies the NotNil predicate on the "thread_other_app_id" field.
+func ThreadOtherAppIDNotNil() predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotNull(FieldThreadOtherAppID))
+}
+
+// ThreadOtherAppIDEqualFold applies the EqualFold predicate on the "thread_other_app_id" field.
+func ThreadOtherAppIDEqualFold(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEqualFold(FieldThreadOtherAppID, v))
+}
+
+// ThreadOtherAppIDContainsFold applies the ContainsFold predicate on the "thread_other_app_id" field.
+func ThreadOtherAppIDContainsFold(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldContainsFold(FieldThreadOtherAppID, v))
+}
+
+// DeliveredUpToEQ applies the EQ predicate on the "delivered_up_to" field.
+func DeliveredUpToEQ(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldDeliveredUpTo, v))
+}
+
+// DeliveredUpToNEQ applies the NEQ predicate on the "delivered_up_to" field.
+func DeliveredUpToNEQ(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNEQ(FieldDeliveredUpTo, v))
+}
+
+// DeliveredUpToIn applies the In predicate on the "delivered_up_to" field.
+func DeliveredUpToIn(vs ...time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldIn(FieldDeliveredUpTo, vs...))
+}
+
+// DeliveredUpToNotIn applies the NotIn predicate on the "delivered_up_to" field.
+func DeliveredUpToNotIn(vs ...time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotIn(FieldDeliveredUpTo, vs...))
+}
+
+// DeliveredUpToGT applies the GT predicate on the "delivered_up_to" field.
+func DeliveredUpToGT(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGT(FieldDeliveredUpTo, v))
+}
+
+// DeliveredUpToGTE applies the GTE predicate on the "delivered_up_to" field.
+func DeliveredUpToGTE(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGTE(FieldDeliveredUpTo, v))
+}
+
+// DeliveredUpToLT applies the LT predicate on the "delivered_up_to" field.
+func DeliveredUpToLT(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLT(FieldDeliveredUpTo, v))
+}
+
+// DeliveredUpToLTE applies the LTE predicate on the "delivered_up_to" field.
+func DeliveredUpToLTE(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLTE(FieldDeliveredUpTo, v))
+}
+
+// DeliveredUpToIsNil applies the IsNil predicate on the "delivered_up_to" field.
+func DeliveredUpToIsNil() predicate.Conversation {
+	return predicate.Conversation(sql.FieldIsNull(FieldDeliveredUpTo))
+}
+
+// DeliveredUpToNotNil applies the NotNil predicate on the "delivered_up_to" field.
+func DeliveredUpToNotNil() predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotNull(FieldDeliveredUpTo))
+}
+
+// ReadUpToEQ applies the EQ predicate on the "read_up_to" field.
+func ReadUpToEQ(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldReadUpTo, v))
+}
+
+// ReadUpToNEQ applies the NEQ predicate on the "read_up_to" field.
+func ReadUpToNEQ(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNEQ(FieldReadUpTo, v))
+}
+
+// ReadUpToIn applies the In predicate on the "read_up_to" field.
+func ReadUpToIn(vs ...time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldIn(FieldReadUpTo, vs...))
+}
+
+// ReadUpToNotIn applies the NotIn predicate on the "read_up_to" field.
+func ReadUpToNotIn(vs ...time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotIn(FieldReadUpTo, vs...))
+}
+
+// ReadUpToGT applies the GT predicate on the "read_up_to" field.
+func ReadUpToGT(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGT(FieldReadUpTo, v))
+}
+
+// ReadUpToGTE applies the GTE predicate on the "read_up_to" field.
+func ReadUpToGTE(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGTE(FieldReadUpTo, v))
+}
+
+// ReadUpToLT applies the LT predicate on the "read_up_to" field.
+func ReadUpToLT(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLT(FieldReadUpTo, v))
+}
+
+// ReadUpToLTE applies the LTE predicate on the "read_up_to" field.
+func ReadUpToLTE(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLTE(FieldReadUpTo, v))
+}
+
+// ReadUpToIsNil applies the IsNil predicate on the "read_up_to" field.
+func ReadUpToIsNil() predicate.Conversation {
+	return predicate.Conversation(sql.FieldIsNull(FieldReadUpTo))
+}
+
+// ReadUpToNotNil applies the NotNil predicate on the "read_up_to" field.
+func ReadUpToNotNil() predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotNull(FieldReadUpTo))
 }
 
 // HasCampaign applies the HasEdge predicate on the "campaign" edge.

@@ -97,6 +97,11 @@ func (Conversation) Fields() []ent.Field {
 		field.String("thread_owner_app_id").Optional().Nillable(),
 		field.Time("customer_wrote_at").Optional().Nillable().
 			Comment("when the customer last did what opens the platform's window for answers"),
+		field.Time("thread_owned_at").Optional().Nillable().Comment("when the platform last told whose the chat is"),
+		field.String("thread_other_app_id").Optional().Nillable().Comment("the other app that last had the chat"),
+		field.Time("delivered_up_to").Optional().Nillable().
+			Comment("by the platform's clock: what was sent until then has arrived"),
+		field.Time("read_up_to").Optional().Nillable(),
 	}
 }
 

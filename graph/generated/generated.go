@@ -376,6 +376,11 @@ type ComplexityRoot struct {
 		Username       func(childComplexity int) int
 	}
 
+	HandOverConversationPayload struct {
+		Conversation func(childComplexity int) int
+		UserErrors   func(childComplexity int) int
+	}
+
 	Heartbeat struct {
 		At     func(childComplexity int) int
 		Cursor func(childComplexity int) int
@@ -450,6 +455,7 @@ type ComplexityRoot struct {
 		DeleteQuickReply             func(childComplexity int, id causeway.ID) int
 		DeleteTag                    func(childComplexity int, id causeway.ID) int
 		Disconnect                   func(childComplexity int, connectionID causeway.ID) int
+		HandOverConversation         func(childComplexity int, input model.HandOverConversationInput) int
 		MarkConversationRead         func(childComplexity int, id causeway.ID) int
 		Reconnect                    func(childComplexity int, connectionID causeway.ID) int
 		RegisterWebhook              func(childComplexity int, connectionID causeway.ID) int
@@ -916,6 +922,7 @@ type MutationResolver interface {
 	AddNote(ctx context.Context, input model.AddNoteInput) (*model.AddNotePayload, error)
 	AssignConversation(ctx context.Context, input model.AssignConversationInput) (*model.AssignConversationPayload, error)
 	TakeConversation(ctx context.Context, id causeway.ID) (*model.TakeConversationPayload, error)
+	HandOverConversation(ctx context.Context, input model.HandOverConversationInput) (*model.HandOverConversationPayload, error)
 	SetConversationStatus(ctx context.Context, input model.SetConversationStatusInput) (*model.SetConversationStatusPayload, error)
 	MarkConversationRead(ctx context.Context, id causeway.ID) (*model.MarkConversationReadPayload, error)
 	SetTyping(ctx context.Context, conversationID causeway.ID, typing bool) (*model.SetTypingPayload, error)
@@ -2202,6 +2209,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.FacebookPage.Username(childComplexity), true
 
+	case "HandOverConversationPayload.conversation":
+		if e.ComplexityRoot.HandOverConversationPayload.Conversation == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HandOverConversationPayload.Conversation(childComplexity), true
+	case "HandOverConversationPayload.userErrors":
+		if e.ComplexityRoot.HandOverConversationPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HandOverConversationPayload.UserErrors(childComplexity), true
+
 	case "Heartbeat.at":
 		if e.ComplexityRoot.Heartbeat.At == nil {
 			break
@@ -2623,6 +2643,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.Disconnect(childComplexity, args["connectionId"].(causeway.ID)), true
+	case "Mutation.handOverConversation":
+		if e.ComplexityRoot.Mutation.HandOverConversation == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_handOverConversation_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.HandOverConversation(childComplexity, args["input"].(model.HandOverConversationInput)), true
 	case "Mutation.markConversationRead":
 		if e.ComplexityRoot.Mutation.MarkConversationRead == nil {
 			break
@@ -4169,6 +4200,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputCreateCampaignInput,
 		ec.unmarshalInputCreateQueueInput,
 		ec.unmarshalInputCreateUserInput,
+		ec.unmarshalInputHandOverConversationInput,
 		ec.unmarshalInputRemoveCampaignMemberInput,
 		ec.unmarshalInputSaveQuickReplyInput,
 		ec.unmarshalInputSaveTagInput,
@@ -4890,6 +4922,7 @@ type ConversationEdge {
   cursor: Cursor!
 }
 
+"""What the platform lets be sent, by when the customer last wrote."""
 enum ReplyWindow {
   """The platform sets no limit."""
   UNLIMITED
@@ -5207,6 +5240,8 @@ type Mutation {
   assignConversation(input: AssignConversationInput!): AssignConversationPayload
   """Makes the viewer the assignee and, on Messenger, takes thread control."""
   takeConversation(id: ID!): TakeConversationPayload
+  """Hands thread control to the bot or app that is the page's primary receiver, or to the page inbox."""
+  handOverConversation(input: HandOverConversationInput!): HandOverConversationPayload
   setConversationStatus(input: SetConversationStatusInput!): SetConversationStatusPayload
   markConversationRead(id: ID!): MarkConversationReadPayload
   setTyping(conversationId: ID!, typing: Boolean! = true): SetTypingPayload
@@ -5503,6 +5538,23 @@ type AssignConversationPayload {
   userErrors: [Problem!]!
 }
 type TakeConversationPayload {
+  conversation: Conversation
+  userErrors: [Problem!]!
+}
+"""Whom a conversation is handed to."""
+enum HandOverTarget {
+  """The app that last had it; else it is let go, for the page's main app or anybody."""
+  PRIMARY_APP
+  """The people in the page's own inbox."""
+  PAGE_INBOX
+}
+input HandOverConversationInput {
+  id: ID!
+  target: HandOverTarget! = PRIMARY_APP
+  """Passed on to the receiving app."""
+  metadata: String
+}
+type HandOverConversationPayload {
   conversation: Conversation
   userErrors: [Problem!]!
 }
@@ -6290,6 +6342,16 @@ func (ec *executionContext) childFields_FacebookPage(ctx context.Context, field 
 		return ec.fieldContext_FacebookPage_problem(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type FacebookPage", field.Name)
+}
+
+func (ec *executionContext) childFields_HandOverConversationPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "conversation":
+		return ec.fieldContext_HandOverConversationPayload_conversation(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_HandOverConversationPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HandOverConversationPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_MarkConversationReadPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -7571,6 +7633,20 @@ func (ec *executionContext) field_Mutation_disconnect_args(ctx context.Context, 
 		return nil, err
 	}
 	args["connectionId"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_handOverConversation_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.HandOverConversationInput, error) {
+			return ec.unmarshalNHandOverConversationInput2causewayᚋgraphᚋmodelᚐHandOverConversationInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
 	return args, nil
 }
 
@@ -13600,6 +13676,70 @@ func (ec *executionContext) fieldContext_FacebookPage_problem(_ context.Context,
 	return fc, nil
 }
 
+func (ec *executionContext) _HandOverConversationPayload_conversation(ctx context.Context, field graphql.CollectedField, obj *model.HandOverConversationPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HandOverConversationPayload_conversation(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Conversation, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Conversation) graphql.Marshaler {
+			return ec.marshalOConversation2ᚖcausewayᚋentᚐConversation(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_HandOverConversationPayload_conversation(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "HandOverConversationPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Conversation(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _HandOverConversationPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.HandOverConversationPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HandOverConversationPayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Problem) graphql.Marshaler {
+			return ec.marshalNProblem2ᚕᚖcausewayᚋgraphᚋmodelᚐProblemᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_HandOverConversationPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "HandOverConversationPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Problem(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Heartbeat_cursor(ctx context.Context, field graphql.CollectedField, obj *model.Heartbeat) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -16025,6 +16165,50 @@ func (ec *executionContext) fieldContext_Mutation_takeConversation(ctx context.C
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_takeConversation_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_handOverConversation(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_handOverConversation(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().HandOverConversation(ctx, fc.Args["input"].(model.HandOverConversationInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.HandOverConversationPayload) graphql.Marshaler {
+			return ec.marshalOHandOverConversationPayload2ᚖcausewayᚋgraphᚋmodelᚐHandOverConversationPayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_handOverConversation(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_HandOverConversationPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_handOverConversation_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -23595,6 +23779,54 @@ func (ec *executionContext) unmarshalInputCreateUserInput(ctx context.Context, o
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputHandOverConversationInput(ctx context.Context, obj any) (model.HandOverConversationInput, error) {
+	var it model.HandOverConversationInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["target"]; !present {
+		asMap["target"] = "PRIMARY_APP"
+	}
+
+	fieldsInOrder := [...]string{"id", "target", "metadata"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := ec.unmarshalNID2causewayᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
+		case "target":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("target"))
+			data, err := ec.unmarshalNHandOverTarget2causewayᚋgraphᚋmodelᚐHandOverTarget(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Target = data
+		case "metadata":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("metadata"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Metadata = graphql.OmittableOf(data)
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputRemoveCampaignMemberInput(ctx context.Context, obj any) (model.RemoveCampaignMemberInput, error) {
 	var it model.RemoveCampaignMemberInput
 	if obj == nil {
@@ -28229,6 +28461,49 @@ func (ec *executionContext) _FacebookPage(ctx context.Context, sel ast.Selection
 	return out
 }
 
+var handOverConversationPayloadImplementors = []string{"HandOverConversationPayload"}
+
+func (ec *executionContext) _HandOverConversationPayload(ctx context.Context, sel ast.SelectionSet, obj *model.HandOverConversationPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, handOverConversationPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("HandOverConversationPayload")
+		case "conversation":
+			out.Values[i] = ec._HandOverConversationPayload_conversation(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._HandOverConversationPayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var heartbeatImplementors = []string{"Heartbeat", "Event"}
 
 func (ec *executionContext) _Heartbeat(ctx context.Context, sel ast.SelectionSet, obj *model.Heartbeat) graphql.Marshaler {
@@ -29128,6 +29403,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		case "takeConversation":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_takeConversation(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "handOverConversation":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_handOverConversation(ctx, field)
 			})
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
@@ -33364,6 +33646,21 @@ func (ec *executionContext) marshalNFloat2float64(ctx context.Context, sel ast.S
 	return graphql.WrapContextMarshaler(ctx, res)
 }
 
+func (ec *executionContext) unmarshalNHandOverConversationInput2causewayᚋgraphᚋmodelᚐHandOverConversationInput(ctx context.Context, v any) (model.HandOverConversationInput, error) {
+	res, err := ec.unmarshalInputHandOverConversationInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalNHandOverTarget2causewayᚋgraphᚋmodelᚐHandOverTarget(ctx context.Context, v any) (model.HandOverTarget, error) {
+	var res model.HandOverTarget
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNHandOverTarget2causewayᚋgraphᚋmodelᚐHandOverTarget(ctx context.Context, sel ast.SelectionSet, v model.HandOverTarget) graphql.Marshaler {
+	return v
+}
+
 func (ec *executionContext) unmarshalNID2causewayᚐID(ctx context.Context, v any) (causeway.ID, error) {
 	var res causeway.ID
 	err := res.UnmarshalGQL(v)
@@ -34619,6 +34916,13 @@ func (ec *executionContext) marshalOFloat2ᚖfloat64(ctx context.Context, sel as
 	_ = sel
 	res := graphql.MarshalFloatContext(*v)
 	return graphql.WrapContextMarshaler(ctx, res)
+}
+
+func (ec *executionContext) marshalOHandOverConversationPayload2ᚖcausewayᚋgraphᚋmodelᚐHandOverConversationPayload(ctx context.Context, sel ast.SelectionSet, v *model.HandOverConversationPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._HandOverConversationPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOID2ᚕcausewayᚐIDᚄ(ctx context.Context, v any) ([]causeway.ID, error) {

@@ -294,6 +294,18 @@ type FacebookPage struct {
 
 func (FacebookPage) IsConnectedAccount() {}
 
+type HandOverConversationInput struct {
+	ID     causeway.ID    `json:"id"`
+	Target HandOverTarget `json:"target"`
+	// Passed on to the receiving app.
+	Metadata graphql.Omittable[*string] `json:"metadata,omitempty"`
+}
+
+type HandOverConversationPayload struct {
+	Conversation *ent.Conversation `json:"conversation,omitempty"`
+	UserErrors   []*Problem        `json:"userErrors"`
+}
+
 // On `events` after 30 seconds of silence: the position up to which this feed is complete.
 type Heartbeat struct {
 	Cursor entgql.Cursor[causeway.ID] `json:"cursor"`
@@ -848,6 +860,64 @@ func (e CheckOutcome) MarshalJSON() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
+// Whom a conversation is handed to.
+type HandOverTarget string
+
+const (
+	// The app that last had it; else it is let go, for the page's main app or anybody.
+	HandOverTargetPrimaryApp HandOverTarget = "PRIMARY_APP"
+	// The people in the page's own inbox.
+	HandOverTargetPageInbox HandOverTarget = "PAGE_INBOX"
+)
+
+var AllHandOverTarget = []HandOverTarget{
+	HandOverTargetPrimaryApp,
+	HandOverTargetPageInbox,
+}
+
+func (e HandOverTarget) IsValid() bool {
+	switch e {
+	case HandOverTargetPrimaryApp, HandOverTargetPageInbox:
+		return true
+	}
+	return false
+}
+
+func (e HandOverTarget) String() string {
+	return string(e)
+}
+
+func (e *HandOverTarget) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = HandOverTarget(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid HandOverTarget", str)
+	}
+	return nil
+}
+
+func (e HandOverTarget) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *HandOverTarget) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e HandOverTarget) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
 type MessageChange string
 
 const (
@@ -1046,6 +1116,7 @@ func (e ProblemCode) MarshalJSON() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
+// What the platform lets be sent, by when the customer last wrote.
 type ReplyWindow string
 
 const (

@@ -145,6 +145,9 @@ func (i *inspection) apply(row *ent.Connection, update *ent.ConnectionUpdateOne)
 	}
 	profile := i.known(row.Profile)
 	warnings := since(row.Warnings, i.warnings)
+	if !i.of.connecting {
+		warnings = append(warnings, stillTold(row.Warnings, warnings, now)...)
+	}
 	news = news || !slices.EqualFunc(warnings, row.Warnings, func(a, b causeway.Problem) bool { return same(&a, &b) }) ||
 		!reflect.DeepEqual(profile, row.Profile)
 	update.SetProfile(profile).SetWarnings(warnings).SetTokenValid(!i.invalid()).SetLastSyncedAt(now)

@@ -2,13 +2,9 @@ package conversation
 
 import (
 	"fmt"
-	"slices"
-	"time"
 
-	"causeway"
 	"causeway/ent"
 	"causeway/ent/message"
-	"causeway/ent/reaction"
 	"causeway/internal/platform"
 )
 
@@ -22,13 +18,25 @@ func (b *batch) apply(u update) error {
 	case platform.MessageEdited:
 		return b.messageEdited(u, e)
 	case platform.Reacted:
-		return b.reacted(u, e)
+		b.reacted(u, e)
 	case platform.Noted:
 		b.noted(u, e)
 	case platform.Reachable:
 		b.reachable(u, e)
 	case platform.ChatMoved:
 		return b.chatMoved(u, e)
+	case platform.Echoed:
+		b.echoed(u, e)
+	case platform.Delivered:
+		b.delivered(u, e)
+	case platform.Read:
+		b.read(u, e)
+	case platform.MessageDeleted:
+		return b.messageDeleted(u, e)
+	case platform.ThreadOwned:
+		b.threadOwned(u, e)
+	case platform.AccountNoticed:
+		b.notices = append(b.notices, notice{update: u, AccountNoticed: e})
 	default:
 		return fmt.Errorf("an event of type %T is not known here", u.event)
 	}
@@ -37,9 +45,12 @@ func (b *batch) apply(u update) error {
 
 func (b *batch) messageAdded(u update, e platform.MessageAdded) {
 	if b.known(u, e.ID) != nil {
+		b.again(u)
 		return
 	}
 	conv := b.conversation(u, e.Chat)
+	b.wrote(conv, e.SentAt)
+	b.overheard(conv, e.Standby, e.SentAt)
 	m := &ent.Message{
 		Direction:     message.DirectionInbound,
 		AuthorKind:    message.AuthorKindCustomer,
@@ -47,7 +58,9 @@ func (b *batch) messageAdded(u update, e platform.MessageAdded) {
 		Text:          optional(e.Content.Text),
 		AlbumID:       optional(e.AlbumID),
 		ForwardedFrom: optional(e.ForwardedFrom),
+		Payload:       optional(e.Payload),
 		ExternalID:    optional(e.ID),
+		Standby:       e.Standby,
 		SentAt:        e.SentAt,
 	}
 	b.attribute(u, m, conv, e.Chat, e.Author)
@@ -78,12 +91,15 @@ func (b *batch) attribute(u update, m *ent.Message, conv *conversationRow, chat 
 
 func (b *batch) buttonTapped(u update, e platform.ButtonTapped) {
 	if b.known(u, e.ID) != nil {
+		b.again(u)
 		return
 	}
 	if e.AnswerID != "" {
 		b.taps = append(b.taps, tap{connection: u.log.ConnectionID, answerID: e.AnswerID})
 	}
 	conv := b.conversation(u, e.Chat)
+	b.wrote(conv, e.At)
+	b.overheard(conv, e.Standby, e.At)
 	m := &ent.Message{
 		Direction:  message.DirectionInbound,
 		AuthorKind: message.AuthorKindCustomer,
@@ -91,6 +107,7 @@ func (b *batch) buttonTapped(u update, e platform.ButtonTapped) {
 		Text:       optional(e.Label),
 		Payload:    optional(e.Payload),
 		ExternalID: optional(e.ID),
+		Standby:    e.Standby,
 		SentAt:     e.At,
 	}
 	b.attribute(u, m, conv, e.Chat, e.Author)
@@ -115,7 +132,8 @@ func (b *batch) messageEdited(u update, e platform.MessageEdited) error {
 		b.known(u, e.ID).EditedAt = &at
 		return nil
 	}
-	if m.EditedAt != nil && at.Before(*m.EditedAt) {
+	if m.DeletedAt != nil || m.EditedAt != nil && at.Before(*m.EditedAt) {
+		b.again(u)
 		return nil
 	}
 	if _, ok := b.conversations[u.account().key(e.Chat.ID)]; ok {
@@ -127,6 +145,7 @@ func (b *batch) messageEdited(u update, e platform.MessageEdited) error {
 	}
 	text := optional(e.Content.Text)
 	if same && deref(m.Text) == deref(text) {
+		b.again(u)
 		return nil // Telegram tells of edits that a bot cannot see
 	}
 	// The message may lie in another conversation than its chat's: chats move.
@@ -140,47 +159,9 @@ func (b *batch) messageEdited(u update, e platform.MessageEdited) error {
 	return nil
 }
 
-// reacted replaces what a person had put on a message, unless that is newer.
-func (b *batch) reacted(u update, e platform.Reacted) error {
-	m := b.known(u, e.MessageID)
-	if m == nil {
-		return nil
-	}
-	c := b.contact(u, e.Author)
-	newer, err := b.reactedAfter(m, c, e.At)
-	if err != nil {
-		return fmt.Errorf("read reactions: %w", err)
-	}
-	if newer {
-		return nil
-	}
-	emoji := slices.Clone(e.Emoji)
-	slices.Sort(emoji)
-	b.reactions = append(b.reactions, reactionChange{
-		message: m, contact: c, emoji: slices.Compact(emoji), at: e.At,
-	})
-	b.updated = append(b.updated, messageChange{message: m, change: changeReactions})
-	return nil
-}
-
-// reactedAfter tells whether something is known of what a person put on a message after
-// a moment. That everything was taken off leaves no trace beyond its batch.
-func (b *batch) reactedAfter(m *messageRow, c *contactRow, at time.Time) (bool, error) {
-	for _, r := range slices.Backward(b.reactions) {
-		if r.message == m && r.contact == c {
-			return r.at.After(at), nil
-		}
-	}
-	if m.isNew || c.stored == nil {
-		return false, nil
-	}
-	return b.tx.Reaction.Query().
-		Where(reaction.MessageID(m.ID), reaction.ContactID(c.ID), reaction.AtGT(causeway.Stamp(at))).
-		Exist(b.tx.Context())
-}
-
 func (b *batch) noted(u update, e platform.Noted) {
 	if b.known(u, e.ID) != nil {
+		b.again(u)
 		return
 	}
 	conv := b.conversation(u, e.Chat)

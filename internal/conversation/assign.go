@@ -60,10 +60,16 @@ func (s *Service) Assign(ctx context.Context, a Assignment) error {
 }
 
 // Take makes the viewer, a member of the campaign or an administrator, the one who has a
-// conversation. It stays in its queue. NOT_FOUND and CONFLICT name id.
+// conversation, and this app the one that may write in its chat, where the platform
+// knows such a thing. It stays in its queue. NOT_FOUND and CONFLICT name id, and so does
+// THREAD_OWNED_BY_ANOTHER_APP, or what else the platform says, where it does not give the
+// chat away: then nothing is changed.
 func (s *Service) Take(ctx context.Context, id causeway.ID) error {
 	viewer, err := auth.From(ctx)
 	if err != nil {
+		return err
+	}
+	if err := s.claimThread(ctx, id, "id"); err != nil {
 		return err
 	}
 	return s.work(ctx, id, []string{"id"}, func(tx *store.Tx, conv *ent.Conversation) error {

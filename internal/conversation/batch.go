@@ -7,9 +7,11 @@ import (
 	"time"
 
 	"entgo.io/ent/dialect"
+	entsql "entgo.io/ent/dialect/sql"
 
 	"causeway"
 	"causeway/ent"
+	"causeway/ent/attachment"
 	"causeway/ent/conversation"
 	"causeway/ent/message"
 	"causeway/ent/messagepart"
@@ -27,6 +29,8 @@ type batch struct {
 	contacts      map[key]*contactRow
 	conversations map[key]*conversationRow // by chat
 	messages      map[key]*messageRow
+	byID          map[causeway.ID]*messageRow // those that were loaded
+	reactedBy     map[causeway.ID][]*ent.Reaction
 	began         []*conversationRow // in the order they were met
 	changed       []*conversationRow
 	added         []*messageRow
@@ -34,9 +38,14 @@ type batch struct {
 	reactions     []reactionChange
 	words         wordChanges
 	taps          []tap
-	arrived       []arrival // what is to be brought to somebody, in the order it came
+	progressed    []*messageRow // in the order they met with something
+	parts         []partTaken
+	notices       []notice
+	told          map[*ent.WebhookLog]*tally
+	taken         bool      // something that waited to be sent turned out to be sent
 	files         bool      // to be fetched
 	strangers     bool      // to be asked for
+	arrived       []arrival // what is to be brought to somebody, in the order it came
 }
 
 // conversationRow and messageRow are rows as they will be after the batch. isNew ones
@@ -54,6 +63,8 @@ type messageRow struct {
 	attachments        []platform.Attachment
 	isNew, dirty       bool
 	attachmentsChanged bool
+	progressed         bool           // it is among those that met with something
+	was                message.Status // when it was loaded
 }
 
 type messageChange struct {
@@ -61,20 +72,17 @@ type messageChange struct {
 	change  string // of the contract's MessageChange enum
 }
 
-type reactionChange struct {
-	message *messageRow
-	contact *contactRow
-	emoji   []string
-	at      time.Time
-}
-
 // wanted are the external ids that a batch has to look up, per account.
 type wanted struct {
 	chats, contacts, messages map[account]map[string]bool
 	// fresh are those of messages that others wrote: no part of one of ours has them.
-	fresh  map[account]map[string]bool
-	moved  []key            // chats that moved away, whose topics move along
-	people map[key][]string // the names under which contacts come
+	fresh   map[account]map[string]bool
+	moved   []key            // chats that moved away, whose topics move along
+	ours    []causeway.ID    // messages that were sent from here
+	marks   map[key]mark     // of the chats that tell how far messages have come
+	reacted map[key]bool     // messages
+	settles bool             // messages change that the outbox changes, too
+	people  map[key][]string // the names under which contacts come
 }
 
 func (w *wanted) add(to map[account]map[string]bool, a account, ids ...string) {
@@ -126,6 +134,7 @@ func (w *wanted) note(u update) {
 		chat(e.Chat)
 		author(&e.Author)
 		w.add(w.messages, a, e.MessageID)
+		w.reacted[a.key(e.MessageID)] = true
 	case platform.Noted:
 		chat(e.Chat)
 		author(e.Author)
@@ -137,6 +146,27 @@ func (w *wanted) note(u update) {
 		w.add(w.contacts, a, e.From, e.To)
 		w.add(w.messages, a, e.ID)
 		w.moved = append(w.moved, a.key(e.From), a.key(e.To))
+	case platform.Echoed:
+		chat(e.Chat)
+		w.add(w.messages, a, e.ID, e.ReplyTo)
+		if id, _, ok := ownPart(e.Metadata); ok {
+			w.ours = append(w.ours, id)
+		}
+		w.settles = true
+	case platform.Delivered:
+		w.add(w.chats, a, e.Chat.ID)
+		w.add(w.messages, a, e.IDs...)
+		w.mark(a.key(e.Chat.ID), mark{delivered: e.UpTo})
+	case platform.Read:
+		w.add(w.chats, a, e.Chat.ID)
+		w.mark(a.key(e.Chat.ID), mark{read: e.UpTo})
+	case platform.MessageDeleted:
+		w.add(w.chats, a, e.Chat.ID)
+		w.add(w.messages, a, e.ID)
+		w.settles = true
+	case platform.ThreadOwned:
+		chat(e.Chat)
+		w.add(w.messages, a, e.ID)
 	}
 }
 
@@ -148,9 +178,14 @@ func load(tx *store.Tx, updates []update, now time.Time) (*batch, error) {
 		contacts:      map[key]*contactRow{},
 		conversations: map[key]*conversationRow{},
 		messages:      map[key]*messageRow{},
+		byID:          map[causeway.ID]*messageRow{},
+		reactedBy:     map[causeway.ID][]*ent.Reaction{},
 		words:         wordChanges{},
+		told:          map[*ent.WebhookLog]*tally{},
 	}
 	w := &wanted{
+		marks:    map[key]mark{},
+		reacted:  map[key]bool{},
 		chats:    map[account]map[string]bool{},
 		contacts: map[account]map[string]bool{},
 		messages: map[account]map[string]bool{},
@@ -169,6 +204,12 @@ func load(tx *store.Tx, updates []update, now time.Time) (*batch, error) {
 	}
 	if err := b.loadMessages(w); err != nil {
 		return nil, fmt.Errorf("read messages: %w", err)
+	}
+	if err := b.loadOnTheirWay(w); err != nil {
+		return nil, fmt.Errorf("read messages on their way: %w", err)
+	}
+	if err := b.loadReactions(w); err != nil {
+		return nil, fmt.Errorf("read reactions: %w", err)
 	}
 	return b, nil
 }
@@ -211,6 +252,9 @@ func (b *batch) loadConversations(w *wanted, renamed []causeway.ID) error {
 
 func (b *batch) loadMessages(w *wanted) error {
 	var ors []predicate.Message
+	if len(w.ours) > 0 {
+		ors = append(ors, message.IDIn(distinct(w.ours)...))
+	}
 	for _, a := range accounts(w.messages) {
 		if len(w.messages[a]) == 0 {
 			continue
@@ -224,21 +268,44 @@ func (b *batch) loadMessages(w *wanted) error {
 	if len(ors) == 0 {
 		return nil
 	}
-	rows, err := b.tx.Message.Query().Where(message.Or(ors...)).All(b.tx.Context())
+	query := b.tx.Message.Query().Where(message.Or(ors...))
+	if len(w.ours) > 0 {
+		query.WithAttachments(func(q *ent.AttachmentQuery) { q.Order(attachment.ByPlace()) })
+	}
+	rows, err := b.locked(w, query).All(b.tx.Context())
 	if err != nil {
 		return err
 	}
-	byID := map[causeway.ID]*messageRow{}
 	for _, m := range rows {
-		byID[m.ID] = &messageRow{Message: m}
-		b.messages[account{m.ConnectionID, m.AccountID}.key(*m.ExternalID)] = byID[m.ID]
+		b.loaded(m)
 	}
-	return b.loadParts(w, byID)
+	return b.loadParts(w)
+}
+
+// locked makes a query lock what it finds, where the outbox may change the same rows.
+func (b *batch) locked(w *wanted, query *ent.MessageQuery) *ent.MessageQuery {
+	if w.settles && b.tx.Dialect() == dialect.Postgres {
+		query.Order(ent.Asc(message.FieldID)).ForUpdate(entsql.WithLockClause("FOR NO KEY UPDATE"))
+	}
+	return query
+}
+
+// loaded is the one row of a message that was read.
+func (b *batch) loaded(m *ent.Message) *messageRow {
+	row := b.byID[m.ID]
+	if row == nil {
+		row = &messageRow{Message: m, was: m.Status}
+		b.byID[m.ID] = row
+	}
+	if m.ExternalID != nil {
+		b.messages[account{m.ConnectionID, m.AccountID}.key(*m.ExternalID)] = row
+	}
+	return row
 }
 
 // loadParts reads the messages of ours that the platform speaks of by one of their
 // further parts.
-func (b *batch) loadParts(w *wanted, byID map[causeway.ID]*messageRow) error {
+func (b *batch) loadParts(w *wanted) error {
 	var ors []predicate.MessagePart
 	for _, a := range accounts(w.messages) {
 		var unknown []string
@@ -256,16 +323,25 @@ func (b *batch) loadParts(w *wanted, byID map[causeway.ID]*messageRow) error {
 	if len(ors) == 0 {
 		return nil
 	}
-	parts, err := b.tx.MessagePart.Query().Where(messagepart.Or(ors...)).WithMessage().All(b.tx.Context())
-	for _, p := range parts {
-		row := byID[p.MessageID]
-		if row == nil {
-			row = &messageRow{Message: p.Edges.Message}
-			byID[p.MessageID] = row
-		}
-		b.messages[account{p.ConnectionID, p.AccountID}.key(p.ExternalID)] = row
+	parts, err := b.tx.MessagePart.Query().Where(messagepart.Or(ors...)).All(b.tx.Context())
+	if err != nil || len(parts) == 0 {
+		return err
 	}
-	return err
+	ids := make([]causeway.ID, 0, len(parts))
+	for _, p := range parts {
+		ids = append(ids, p.MessageID)
+	}
+	rows, err := b.locked(w, b.tx.Message.Query().Where(message.IDIn(distinct(ids)...))).All(b.tx.Context())
+	if err != nil {
+		return err
+	}
+	for _, m := range rows {
+		b.loaded(m)
+	}
+	for _, p := range parts {
+		b.messages[account{p.ConnectionID, p.AccountID}.key(p.ExternalID)] = b.byID[p.MessageID]
+	}
+	return nil
 }
 
 func accounts(of map[account]map[string]bool) []account {
@@ -288,6 +364,7 @@ func (b *batch) conversation(u update, chat platform.Chat) *conversationRow {
 			Chat:          k.external,
 			Title:         optional(chat.Title),
 			Status:        conversation.StatusOpen,
+			ThreadOwner:   conversation.ThreadOwnerNone,
 			LastMessageAt: b.now,
 			CreatedAt:     b.now,
 		}}
@@ -327,7 +404,7 @@ func (b *batch) add(u update, conv *conversationRow, m *ent.Message, attachments
 	if m.SentAt.IsZero() { // the platform does not say
 		m.SentAt = b.now
 	}
-	row := &messageRow{Message: m, attachments: attachments, isNew: true}
+	row := &messageRow{Message: m, attachments: attachments, isNew: true, was: m.Status}
 	conv.LastMessageID, conv.LastMessageAt, conv.dirty = &m.ID, b.now, true
 	if m.Direction == message.DirectionInbound {
 		conv.UnreadCount++

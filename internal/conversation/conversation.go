@@ -18,6 +18,7 @@ import (
 
 	"causeway"
 	"causeway/ent"
+	"causeway/ent/intercept"
 	"causeway/internal/auth"
 	"causeway/internal/bus"
 	"causeway/internal/feed"
@@ -34,6 +35,9 @@ type Accounts interface {
 	// CheckSoon makes a connection's health check due now: a call met trouble that is
 	// not the message's. It does not wait for the check.
 	CheckSoon(ctx context.Context, connection causeway.ID) error
+	// Noticed records, in tx, what the platform told of the account itself: trouble, or
+	// that it is over; a check is asked for. It tells whether that was news.
+	Noticed(tx *store.Tx, connection causeway.ID, told platform.AccountNoticed) (bool, error)
 }
 
 // Config is what the room is built of.
@@ -131,7 +135,7 @@ func Guard(client *ent.Client) {
 	client.Conversation.Intercept(scoped)
 	client.Message.Intercept(scoped)
 	client.Attachment.Intercept(scoped)
-	client.Reaction.Intercept(scoped)
+	client.Reaction.Intercept(scoped, intercept.TraverseReaction(put))
 	client.Queue.Intercept(scoped)
 	client.QueueMember.Intercept(scoped)
 	client.MessagePart.Intercept(scoped)

@@ -6,6 +6,9 @@ var (
 	HurryQueued = hurryQueued
 )
 
+// OnTheirWay are the messages that a mark reaches, for EXPLAIN.
+var OnTheirWay = onTheirWay
+
 // What routing asks, for EXPLAIN.
 var (
 	OldestIn = oldestIn

@@ -6,9 +6,13 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"entgo.io/ent/dialect"
+	entsql "entgo.io/ent/dialect/sql"
+
 	"causeway"
 	"causeway/ent"
 	"causeway/ent/contact"
+	"causeway/ent/conversation"
 	"causeway/ent/feedevent"
 	"causeway/ent/message"
 	"causeway/internal/feed"
@@ -26,6 +30,10 @@ type fate struct {
 	blocked bool   // the other side does not want to hear from us
 	movedTo string // the chat has this id now
 	check   bool   // the connection is to be checked
+	// lost: another app has the chat.
+	lost bool
+	// open: what came of the call is not known, and is to be asked for.
+	open bool
 }
 
 // waits are how long to wait after each failed try; after one more the message FAILED.
@@ -94,6 +102,8 @@ func (o *outbox) after(ctx context.Context, l *letter, sent platform.Sent, err e
 		f := o.failed(told(causeway.BlockedByContact), true)
 		f.blocked = true
 		return *f
+	case r.Kind == platform.Unreachable && r.Sent && l.traced:
+		return fate{status: message.StatusQueued, problem: l.Problem, next: now.Add(settleAfter), tried: true, open: true}
 	case r.Kind == platform.Unreachable && r.Sent:
 		return *o.failed(told(causeway.DeliveryUnconfirmed), true)
 	case r.Kind == platform.Unreachable && ctx.Err() != nil: // the server stops
@@ -103,7 +113,9 @@ func (o *outbox) after(ctx context.Context, l *letter, sent platform.Sent, err e
 		wait.problem = o.problem(told(causeway.NetworkError).CanRetry())
 		return wait
 	case ofMessage(r) != "":
-		return *o.failed(told(ofMessage(r)), true)
+		f := o.failed(told(ofMessage(r)), true)
+		f.lost = r.Kind == platform.ThreadTaken
+		return *f
 	default:
 		return o.again(l, told(causeway.PlatformError).CanRetry())
 	}
@@ -163,17 +175,29 @@ func (o *outbox) again(l *letter, why *causeway.Error) fate {
 // of it what agents see.
 func (o *outbox) write(ctx context.Context, l *letter, f fate) error {
 	err := o.store.InTx(ctx, func(tx *store.Tx) error {
+		conv, err := lockFor(tx, l, f)
+		if err != nil {
+			return err
+		}
 		if err := o.queue.Fence(tx, l.item); err != nil {
 			return err
 		}
 		f := f
+		if f, err = o.told(tx, l, f); err != nil {
+			return err
+		}
 		if f.movedTo != "" {
 			if err := o.move(tx, l, &f); err != nil {
 				return err
 			}
 		}
-		if err := o.update(tx, l, f); err != nil {
+		if f.status, err = o.update(tx, l, conv, f); err != nil {
 			return err
+		}
+		if f.lost {
+			if err := o.lostThread(tx, conv); err != nil {
+				return err
+			}
 		}
 		if f.status != message.StatusQueued || !sameProblem(f.problem, l.Problem) {
 			o.feed.Append(tx, statusEvent(l.Message, f.status))
@@ -189,9 +213,13 @@ func (o *outbox) write(ctx context.Context, l *letter, f fate) error {
 	return nil
 }
 
-func (o *outbox) update(tx *store.Tx, l *letter, f fate) error {
-	u := tx.Message.Update().Where(message.ID(l.ID)).
-		SetStatus(f.status).ClearSendingAt().ClearLeasedUntil()
+// update writes a fate and tells the status that the message has then: what the platform
+// told of everything sent in the conversation can be ahead of the answer.
+func (o *outbox) update(tx *store.Tx, l *letter, conv *ent.Conversation, f fate) (message.Status, error) {
+	u := tx.Message.Update().Where(message.ID(l.ID)).ClearLeasedUntil()
+	if !f.open {
+		u.ClearSendingAt()
+	}
 	switch {
 	case f.problem == nil:
 		u.ClearProblem()
@@ -202,36 +230,89 @@ func (o *outbox) update(tx *store.Tx, l *letter, f fate) error {
 		u.SetAttempts(l.item.Attempts - 1)
 	}
 	if f.status == message.StatusQueued {
-		u.SetNextTryAt(causeway.Stamp(f.next))
+		u.SetNextTryAt(causeway.Stamp(o.inWindow(l.conv, f.next)))
 		if f.tried {
 			u.AddFailures(1)
 		}
 	}
+	status := f.status
 	if f.sent != nil {
-		if err := o.taken(tx, u, l, f.sent); err != nil {
-			return err
+		at, err := o.taken(tx, u, l, f.sent)
+		if err != nil {
+			return "", err
+		}
+		if status == message.StatusSent {
+			status = arrive(u, conv, at)
 		}
 	}
-	return u.Exec(tx.Context())
+	return status, u.SetStatus(status).Exec(tx.Context())
+}
+
+// arrive notes how far a message that was just sent has come, by the marks of its
+// conversation, which is locked.
+func arrive(u *ent.MessageUpdate, conv *ent.Conversation, sentAt time.Time) message.Status {
+	status, delivered, read := reached(conv, sentAt)
+	u.SetNillableDeliveredAt(delivered).SetNillableReadAt(read)
+	return status
+}
+
+// lockFor locks a letter's conversation before the letter itself, as whoever applies
+// updates does, where its fate has to do with the conversation; else there is nothing to
+// lock, and the conversation is as it was read.
+func lockFor(tx *store.Tx, l *letter, f fate) (*ent.Conversation, error) {
+	if f.sent == nil && !f.lost && f.movedTo == "" {
+		return l.conv, nil
+	}
+	query := tx.Conversation.Query().Where(conversation.ID(l.ConversationID))
+	if tx.Dialect() == dialect.Postgres {
+		query.ForUpdate(entsql.WithLockClause("FOR NO KEY UPDATE"))
+	}
+	conv, err := query.Only(tx.Context())
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", l.ConversationID, err)
+	}
+	return conv, nil
+}
+
+// told is a fate, unless the platform's echo told meanwhile that it took the part that
+// was sent: then that is what became of it, whatever the call's answer was. An echo of
+// the last part takes the letter out of this worker's hands.
+func (o *outbox) told(tx *store.Tx, l *letter, f fate) (fate, error) {
+	m, err := tx.Message.Query().Where(message.ID(l.ID)).Select(message.FieldPartsSent).Only(tx.Context())
+	if err != nil || m.PartsSent == l.PartsSent {
+		return f, err
+	}
+	return fate{status: message.StatusQueued, next: o.clock.Now()}, nil
 }
 
 // taken notes that the platform took the letter's next part. The message is known by
 // the first one's id, the others have rows of their own.
-func (o *outbox) taken(tx *store.Tx, u *ent.MessageUpdate, l *letter, sent *platform.Sent) error {
-	u.SetPartsSent(l.PartsSent + 1)
-	at := o.clock.Now()
+//
+// A message of another program's that has the id already keeps it: its echo came without
+// our words, and two messages cannot have one id.
+func (o *outbox) taken(tx *store.Tx, u *ent.MessageUpdate, l *letter, sent *platform.Sent) (time.Time, error) {
+	at := causeway.Stamp(o.clock.Now())
 	if !sent.At.IsZero() {
 		at = causeway.Stamp(sent.At)
-		u.SetSentAt(at)
 	}
+	u.SetPartsSent(l.PartsSent + 1).SetSentAt(at)
 	id := optional(sent.ID)
-	if l.PartsSent == 0 || id == nil {
-		u.SetNillableExternalID(id)
-		return nil
+	if id == nil {
+		return at, nil
 	}
-	return tx.MessagePart.Create().
+	if l.PartsSent == 0 {
+		known, err := tx.Message.Query().
+			Where(message.ConnectionID(l.ConnectionID), message.AccountID(l.AccountID), message.ExternalID(*id), message.IDNEQ(l.ID)).
+			Exist(tx.Context())
+		if err == nil && !known {
+			u.SetExternalID(*id)
+		}
+		return at, err
+	}
+	return at, tx.MessagePart.Create().
 		SetCampaignID(l.CampaignID).SetConnectionID(l.ConnectionID).SetAccountID(l.AccountID).
 		SetMessageID(l.ID).SetPlace(l.PartsSent).SetExternalID(*id).SetSentAt(at).
+		OnConflict().DoNothing().
 		Exec(tx.Context())
 }
 
@@ -250,7 +331,7 @@ func (o *outbox) block(tx *store.Tx, l *letter) error {
 // move puts the chat behind its new id, as the platform's own update of it would. The
 // message goes there next; if it could not move with the chat, it FAILED.
 func (o *outbox) move(tx *store.Tx, l *letter, f *fate) error {
-	err := o.applyUpdates(tx, []update{{
+	_, err := o.applyUpdates(tx, []update{{
 		log:      &ent.WebhookLog{CampaignID: l.CampaignID, ConnectionID: l.ConnectionID, AccountID: l.AccountID},
 		platform: l.conv.Platform,
 		event: platform.ChatMoved{
@@ -277,24 +358,31 @@ func (o *outbox) move(tx *store.Tx, l *letter, f *fate) error {
 // sends it once more, since others may have gone out meanwhile.
 func (o *outbox) correct(ctx context.Context, l *letter, f fate) error {
 	return o.store.InTx(ctx, func(tx *store.Tx) error {
+		conv, err := lockFor(tx, l, f)
+		if err != nil {
+			return err
+		}
 		givenUp := message.And(message.ID(l.ID), message.StatusEQ(message.StatusFailed), message.PartsSent(l.PartsSent))
 		there, err := tx.Message.Query().Where(givenUp).Exist(tx.Context())
 		if err != nil || !there {
 			return err
 		}
 		u := tx.Message.Update().Where(givenUp)
-		if err := o.taken(tx, u, l, f.sent); err != nil {
+		at, err := o.taken(tx, u, l, f.sent)
+		if err != nil {
 			return fmt.Errorf("note that a part of %s was sent: %w", l.ID, err)
 		}
-		if f.status == message.StatusSent {
-			u.SetStatus(message.StatusSent).ClearProblem()
+		status := f.status
+		if status == message.StatusSent {
+			status = arrive(u, conv, at)
+			u.SetStatus(status).ClearProblem()
 		}
 		n, err := u.Save(tx.Context())
 		if err != nil {
 			return fmt.Errorf("note that %s was sent: %w", l.ID, err)
 		}
 		if n > 0 && f.status == message.StatusSent {
-			o.feed.Append(tx, statusEvent(l.Message, message.StatusSent))
+			o.feed.Append(tx, statusEvent(l.Message, status))
 		}
 		return nil
 	})

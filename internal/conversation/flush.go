@@ -11,7 +11,6 @@ import (
 	"causeway/ent/conversation"
 	"causeway/ent/feedevent"
 	"causeway/ent/message"
-	"causeway/ent/reaction"
 	"causeway/internal/feed"
 	"causeway/internal/platform"
 )
@@ -23,6 +22,7 @@ const maxInsert = 500
 // Changes of the contract's MessageChange enum that the feed does not tell apart.
 const (
 	changeEdited    = "EDITED"
+	changeDeleted   = "DELETED"
 	changeReactions = "REACTIONS"
 	changeStatus    = "STATUS"
 )
@@ -41,6 +41,8 @@ func (b *batch) flush() error {
 		{"edited messages", b.updateMessages},
 		{"attachments", b.writeAttachments},
 		{"reactions", b.writeReactions},
+		{"how far messages have come", b.writeProgress},
+		{"parts of messages", b.writeParts},
 		{"search words", func() error { return b.words.write(b.tx) }},
 		{"who gets what arrived", b.route},
 		{"conversations", b.updateConversations},
@@ -69,7 +71,11 @@ func (b *batch) createConversation(c *conversationRow) *ent.ConversationCreate {
 		SetPlatform(c.Platform).SetContactID(c.ContactID).SetChat(c.Chat).SetNillableTitle(c.Title).
 		SetStatus(c.Status).SetNillableClosedAt(c.ClosedAt).
 		SetNillableAssigneeID(c.AssigneeID).SetNillableQueueID(c.QueueID).
-		SetLastMessageAt(c.LastMessageAt).SetCreatedAt(c.CreatedAt)
+		SetLastMessageAt(c.LastMessageAt).SetCreatedAt(c.CreatedAt).
+		SetThreadOwner(c.ThreadOwner).SetNillableThreadOwnerAppID(c.ThreadOwnerAppID).
+		SetNillableThreadOwnedAt(c.ThreadOwnedAt).SetNillableThreadOtherAppID(c.ThreadOtherAppID).
+		SetNillableCustomerWroteAt(c.CustomerWroteAt).
+		SetNillableDeliveredUpTo(c.DeliveredUpTo).SetNillableReadUpTo(c.ReadUpTo)
 }
 
 func (b *batch) insertMessages() error {
@@ -82,7 +88,9 @@ func (b *batch) insertMessages() error {
 			SetSeq(m.Seq).SetDirection(m.Direction).SetAuthorKind(m.AuthorKind).SetStatus(m.Status).
 			SetNillableText(m.Text).SetNillablePayload(m.Payload).SetNillableAlbumID(m.AlbumID).
 			SetNillableForwardedFrom(m.ForwardedFrom).SetNillableExternalID(m.ExternalID).
-			SetSentAt(causeway.Stamp(m.SentAt)).SetCreatedAt(m.CreatedAt).SetNillableEditedAt(m.EditedAt))
+			SetSentAt(causeway.Stamp(m.SentAt)).SetCreatedAt(m.CreatedAt).SetNillableEditedAt(m.EditedAt).
+			SetNillableDeliveredAt(m.DeliveredAt).SetNillableReadAt(m.ReadAt).SetNillableDeletedAt(m.DeletedAt).
+			SetStandby(m.Standby))
 	}
 	return inChunks(creates, func(part []*ent.MessageCreate) error {
 		return b.tx.Message.CreateBulk(part...).Exec(b.tx.Context())
@@ -94,7 +102,10 @@ func (b *batch) updateMessages() error {
 		if m.isNew || !m.dirty {
 			continue
 		}
-		u := b.tx.Message.Update().Where(message.ID(m.ID)).SetNillableEditedAt(m.EditedAt)
+		u := b.tx.Message.Update().Where(message.ID(m.ID)).SetNillableEditedAt(m.EditedAt).SetNillableDeletedAt(m.DeletedAt)
+		if m.Payload == nil {
+			u.ClearPayload()
+		}
 		if m.Text == nil {
 			u.ClearText()
 		} else {
@@ -190,28 +201,6 @@ func equal(a, b *float64) bool {
 	return a == nil && b == nil || a != nil && b != nil && *a == *b
 }
 
-// writeReactions replaces what each person had put on each message.
-func (b *batch) writeReactions() error {
-	for _, r := range b.reactions {
-		_, err := b.tx.Reaction.Delete().
-			Where(reaction.MessageID(r.message.ID), reaction.ContactID(r.contact.ID)).
-			Exec(b.tx.Context())
-		if err != nil {
-			return err
-		}
-		creates := make([]*ent.ReactionCreate, 0, len(r.emoji))
-		for _, emoji := range r.emoji {
-			creates = append(creates, b.tx.Reaction.Create().
-				SetCampaignID(r.message.CampaignID).SetMessageID(r.message.ID).SetContactID(r.contact.ID).
-				SetEmoji(emoji).SetAt(causeway.Stamp(r.at)))
-		}
-		if err := b.tx.Reaction.CreateBulk(creates...).Exec(b.tx.Context()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // updateConversations writes all changed rows in one statement: each is here whole
 // and locked, so that inserting it again and taking over what changed is the update.
 func (b *batch) updateConversations() error {
@@ -233,7 +222,9 @@ func (b *batch) updateConversations() error {
 			Update(func(u *ent.ConversationUpsert) {
 				u.UpdateChat().UpdateTitle().UpdateUnreadCount().UpdateLastSeq().
 					UpdateLastMessageID().UpdateLastMessageAt().
-					UpdateStatus().UpdateClosedAt().UpdateAssigneeID().UpdateQueueID()
+					UpdateStatus().UpdateClosedAt().UpdateAssigneeID().UpdateQueueID().
+					UpdateThreadOwner().UpdateThreadOwnerAppID().UpdateThreadOwnedAt().UpdateThreadOtherAppID().
+					UpdateCustomerWroteAt().UpdateDeliveredUpTo().UpdateReadUpTo()
 			}).
 			Exec(b.tx.Context())
 	})
@@ -252,6 +243,11 @@ func (b *batch) events() []feed.Event {
 	for _, c := range b.updated {
 		events = append(events, b.messageEvent(c.message, c.change))
 	}
+	for _, m := range b.progressed {
+		if m.Status != m.was {
+			events = append(events, b.statusEvent(m))
+		}
+	}
 	for _, c := range b.changed {
 		events = append(events, b.conversationEvent(c, ""))
 	}
@@ -263,6 +259,13 @@ func (b *batch) messageEvent(m *messageRow, change string) feed.Event {
 		Campaign: m.CampaignID, At: b.now, Kind: feedevent.KindMessage, Change: change,
 		Conversation: m.ConversationID, Message: m.ID,
 	}
+}
+
+// statusEvent tells that a message has come further.
+func (b *batch) statusEvent(m *messageRow) feed.Event {
+	e := statusEvent(m.Message, m.Status)
+	e.At = b.now
+	return e
 }
 
 func (b *batch) conversationEvent(c *conversationRow, change string) feed.Event {

@@ -40,17 +40,18 @@ type house struct {
 	service  *conversation.Service
 	accounts *accounts
 	log      *lockedBuffer
+	script   *script
 	made     int // connections and logs so far
 }
 
 func newHouse(t testing.TB, s *store.Store) *house {
 	t.Helper()
-	h := &house{TB: t, store: s, accounts: newAccounts(), log: &lockedBuffer{}}
+	h := &house{TB: t, store: s, accounts: newAccounts(), log: &lockedBuffer{}, script: &script{}}
 	doorbells := bus.NewLocal()
 	events := feed.New(feed.Config{Store: s, Bus: doorbells})
 	h.service = conversation.New(conversation.Config{
 		Store: s, Feed: events, Bus: doorbells, Accounts: h.accounts,
-		Parsers: map[platform.Name]platform.Parser{platform.Telegram: telegram.Parser{}},
+		Parsers: map[platform.Name]platform.Parser{platform.Telegram: telegram.Parser{}, platform.Messenger: h.script},
 		Clock:   causeway.System{},
 		Log:     slog.New(slog.NewTextHandler(h.log, nil)),
 	})
@@ -171,7 +172,7 @@ func (h *house) transcript(conv *ent.Conversation) []string {
 		Where(message.ConversationID(conv.ID)).Order(message.BySeq()).
 		WithContact().WithReplyTo().
 		WithAttachments(func(q *ent.AttachmentQuery) { q.Order(attachment.ByPlace()) }).
-		WithReactions(func(q *ent.ReactionQuery) { q.Order(reaction.ByEmoji()).WithContact() }).
+		WithReactions(func(q *ent.ReactionQuery) { q.Where(reaction.EmojiNEQ("")).Order(reaction.ByEmoji()).WithContact() }).
 		All(h.Context())
 	h.no(err)
 	lines := make([]string, 0, len(messages))
@@ -364,6 +365,11 @@ func (a account) Send(context.Context, platform.Outgoing) (platform.Sent, error)
 
 // CheckSoon checks nothing.
 func (a *accounts) CheckSoon(context.Context, causeway.ID) error { return nil }
+
+// Noticed notes nothing.
+func (a *accounts) Noticed(*store.Tx, causeway.ID, platform.AccountNoticed) (bool, error) {
+	return false, nil
+}
 
 type lockedBuffer struct {
 	mu sync.Mutex

@@ -91,6 +91,8 @@ type letter struct {
 	conv *ent.Conversation // with its contact and connection
 	// parts are what it is made of; PartsSent of them the platform has taken.
 	parts []part
+	// traced: the platform can be asked what became of a call that got no answer.
+	traced bool
 }
 
 // lane is where the letter goes, as the pacer knows it.
@@ -131,6 +133,9 @@ func (o *outbox) read(ctx context.Context, item queue.Item) (*letter, error) {
 
 // deliver sends a message if it may be sent now.
 func (o *outbox) deliver(ctx context.Context, l *letter) error {
+	if l.SendingAt != nil { // whoever called did not learn, or did not live to tell, what came of it
+		return o.record(ctx, l, o.settle(ctx, l))
+	}
 	if f := o.before(l); f != nil {
 		return o.write(ctx, l, *f)
 	}
@@ -157,10 +162,7 @@ func (o *outbox) deliver(ctx context.Context, l *letter) error {
 
 // before is what becomes of a message without a call, or nil.
 func (o *outbox) before(l *letter) *fate {
-	if l.SendingAt != nil { // whoever called did not live to tell
-		return o.failed(causeway.Fail(causeway.DeliveryUnconfirmed), false) // that call was counted
-	}
-	if why := refusal(l.conv); why != nil {
+	if why := o.refusal(l.conv); why != nil {
 		return o.failed(why, false)
 	}
 	blocked := obstacle(l.conv)
@@ -193,7 +195,12 @@ func (o *outbox) announce(ctx context.Context, l *letter) error {
 		if item, err = o.queue.Prolong(tx, l.item, until); err != nil {
 			return err
 		}
-		return tx.Message.Update().Where(message.ID(l.ID)).SetSendingAt(o.clock.Now()).Exec(tx.Context())
+		n, err := tx.Message.Update().Where(message.ID(l.ID), message.PartsSent(l.PartsSent)).
+			SetSendingAt(o.clock.Now()).Save(tx.Context())
+		if err == nil && n == 0 { // it was sent by an earlier call, as its echo told just now
+			return queue.ErrLeaseLost
+		}
+		return err
 	})
 	if err == nil {
 		l.item = item
@@ -213,6 +220,7 @@ func (o *outbox) send(ctx context.Context, l *letter) (platform.Sent, error) {
 	if err != nil {
 		return platform.Sent{}, err
 	}
+	_, l.traced = account.(platform.Tracer)
 	sent, err := account.Send(ctx, out)
 	if by, slow := account.(platform.Pacer); slow {
 		o.pacer.slow(l.ConnectionID, by.Slow())

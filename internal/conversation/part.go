@@ -67,6 +67,8 @@ func metadata(message causeway.ID, place int) string {
 func (o *outbox) outgoing(ctx context.Context, l *letter) (platform.Outgoing, error) {
 	p, _ := l.next()
 	out := platform.Outgoing{Chat: l.conv.Chat, Text: p.text, Metadata: metadata(l.ID, l.PartsSent)}
+	w, _ := window(o.limits[l.conv.Platform], l.conv, o.clock.Now())
+	out.HumanAgent = w == WindowHuman
 	if answered := l.Edges.ReplyTo; answered != nil && l.PartsSent == 0 {
 		out.ReplyTo = deref(answered.ExternalID)
 	}

@@ -32,6 +32,19 @@ func TestWhatIsQueuedByAConnectionIsFoundAlongItsIndex(t *testing.T) {
 	})
 }
 
+func TestWhatIsOnItsWayIsFoundAlongItsIndex(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		id := causeway.NewID(causeway.PrefixConversation)
+		for _, in := range []string{"status = 'SENT'", "(status = 'SENT' OR status = 'DELIVERED')"} {
+			statement := s.SQL().Select("*").From(s.SQL().Table("messages")).Where(conversation.OnTheirWay(id, in, time.Now()))
+			if plan := explain(t, s, statement); !strings.Contains(plan, "message_on_its_way") {
+				t.Errorf("%s: %s", in, plan)
+			}
+		}
+	})
+}
+
 // explain is the last column of every step of a plan, on a table that is not scanned
 // because it is empty.
 func explain(t *testing.T, s *store.Store, statement entsql.Querier) string {

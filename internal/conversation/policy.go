@@ -3,6 +3,7 @@ package conversation
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"causeway"
 	"causeway/ent"
@@ -15,6 +16,10 @@ import (
 type Policy struct {
 	// Allowed: Reply takes a message.
 	Allowed bool
+	// Window is how long what may be sent, by the platform's rule; ClosesAt is when that
+	// changes for the worse, nil where it never does.
+	Window   Window
+	ClosesAt *time.Time
 	// Problem is why not, or why the message would wait; nil if it goes out.
 	Problem *causeway.Problem
 }
@@ -30,27 +35,47 @@ func (s *Service) Policies(ctx context.Context, ids []causeway.ID) (map[causeway
 	}
 	policies := make(map[causeway.ID]Policy, len(convs))
 	for _, conv := range convs {
-		policies[conv.ID] = policyOf(conv)
+		policies[conv.ID] = s.policyOf(conv)
 	}
 	return policies, nil
 }
 
-func policyOf(conv *ent.Conversation) Policy {
-	if why := refusal(conv); why != nil {
-		return Policy{Problem: &why.Problem}
+func (s *Service) policyOf(conv *ent.Conversation) Policy {
+	var p Policy
+	w, at := window(s.limits[conv.Platform], conv, s.clock.Now())
+	p.Window = w
+	if w == WindowStandard || w == WindowHuman {
+		p.ClosesAt = &at
 	}
-	return Policy{Allowed: true, Problem: obstacle(conv)}
+	if why := s.refusal(conv); why != nil {
+		p.Problem = &why.Problem
+		return p
+	}
+	p.Allowed, p.Problem = true, obstacle(conv)
+	return p
 }
 
 // refusal is why nothing may be sent in a conversation, or nil. Its contact and
 // connection are loaded.
-func refusal(conv *ent.Conversation) *causeway.Error {
-	conn := conv.Edges.Connection
-	if conn.DisconnectedAt != nil || conn.AccountID != conv.AccountID {
-		return causeway.Fail(causeway.NotConnected)
+func (s *Service) refusal(conv *ent.Conversation) *causeway.Error {
+	if why := unconnected(conv); why != nil {
+		return why
 	}
 	if conv.Edges.Contact.Blocked {
 		return causeway.Fail(causeway.BlockedByContact)
+	}
+	if why := threadRefusal(conv); why != nil {
+		return why
+	}
+	return s.closed(conv)
+}
+
+// unconnected is the refusal of everything in a conversation whose account is not behind
+// its connection any more, or nil.
+func unconnected(conv *ent.Conversation) *causeway.Error {
+	conn := conv.Edges.Connection
+	if conn.DisconnectedAt != nil || conn.AccountID != conv.AccountID {
+		return causeway.Fail(causeway.NotConnected)
 	}
 	return nil
 }

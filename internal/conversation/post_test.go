@@ -24,6 +24,7 @@ import (
 	"causeway/internal/feed"
 	"causeway/internal/media"
 	"causeway/internal/platform"
+	"causeway/internal/store"
 )
 
 // handClock stands still until it is turned.
@@ -94,6 +95,7 @@ type post struct {
 	media    media.Store
 	fetch    func(ref string) (platform.Download, error)           // nil: no account hands out files
 	describe func(contact string) (platform.ContactProfile, error) // nil: none describes anybody
+	wrap     func(mailbox) platform.Account                        // nil: an account that can send, and no more
 }
 
 // call is one try to send. nth counts those of the same text or file.
@@ -145,7 +147,7 @@ func (p *post) open(pace conversation.Pace) {
 				}
 				return platform.File
 			},
-		}},
+		}, platform.Messenger: {Text: 100, Standard: 24 * time.Hour, Human: 7 * 24 * time.Hour}},
 		Media: p.media, MaxMedia: 1 << 20,
 	})
 	p.no(p.service.Start(p.Context()))
@@ -159,6 +161,8 @@ func (p *post) open(pace conversation.Pace) {
 
 func (p *post) Open(context.Context, causeway.ID) (platform.Account, error) {
 	switch {
+	case p.wrap != nil:
+		return p.wrap(mailbox{p}), nil
 	case p.describe != nil:
 		return teller{shelf{mailbox{p}}}, nil
 	case p.fetch != nil:
@@ -185,6 +189,10 @@ func (p *post) CheckSoon(_ context.Context, connection causeway.ID) error {
 	defer p.mu.Unlock()
 	p.checked = append(p.checked, connection)
 	return nil
+}
+
+func (p *post) Noticed(*store.Tx, causeway.ID, platform.AccountNoticed) (bool, error) {
+	return false, nil
 }
 
 type mailbox struct{ *post }

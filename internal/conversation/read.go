@@ -29,7 +29,7 @@ func (s *Service) MarkRead(ctx context.Context, id causeway.ID) error {
 			return fmt.Errorf("mark %s read: %w", id, err)
 		}
 		s.feed.Append(tx, changeOf(conv.CampaignID, conv.ID))
-		if refusal(conv) == nil {
+		if s.refusal(conv) == nil {
 			tx.AfterCommit(func() { s.signs.enqueue(seen(conv)) })
 		}
 		return nil

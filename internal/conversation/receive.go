@@ -3,7 +3,6 @@ package conversation
 import (
 	"cmp"
 	"fmt"
-	"slices"
 
 	"causeway"
 	"causeway/ent"
@@ -23,24 +22,34 @@ var _ func(*store.Tx, []*ent.WebhookLog) ([]intake.Outcome, error) = (*Service)(
 // missing is added: the rest was true in its time. An outcome stands for each log: its own error where it does not parse. An error of Apply is
 // trouble with the database, and nothing of tx may be kept.
 func (s *Service) Apply(tx *store.Tx, logs []*ent.WebhookLog) ([]intake.Outcome, error) {
-	platforms, err := platformsOf(tx, logs)
+	connections, err := connectionsOf(tx, logs)
 	if err != nil {
 		return nil, fmt.Errorf("apply webhook logs: %w", err)
 	}
-	outcomes := make([]intake.Outcome, len(logs))
+	outcomes, counts := make([]intake.Outcome, len(logs)), make([]int, len(logs))
 	var updates []update
 	for i, log := range logs {
-		events, err := s.parse(platforms[log.ConnectionID], log)
+		of := connections[log.ConnectionID]
+		events, err := s.parse(of.Platform, log)
 		outcomes[i] = intake.Outcome{Ignored: len(events) == 0 && err == nil, Err: err}
 		for _, event := range events {
 			if log.AppliedBefore && !identified(event) {
 				continue
 			}
-			updates = append(updates, update{log: log, platform: platforms[log.ConnectionID], event: event})
+			counts[i]++
+			updates = append(updates, update{log: log, platform: of.Platform, app: deref(of.AppID), event: event})
 		}
 	}
-	if err := s.applyUpdates(tx, updates); err != nil {
+	told, err := s.applyUpdates(tx, updates)
+	if err != nil {
 		return nil, fmt.Errorf("apply webhook logs: %w", err)
+	}
+	for i, log := range logs {
+		t := told[log]
+		if t == nil || log.UpdateKey != nil || log.AppliedBefore || t.again+t.moot < counts[i] {
+			continue // it brought something, is a repeat by intent, or intake knows its repeats by their key
+		}
+		outcomes[i].Duplicate, outcomes[i].Ignored = t.again > 0, t.again == 0
 	}
 	return outcomes, nil
 }
@@ -53,23 +62,31 @@ func (s *Service) parse(on platform.Name, log *ent.WebhookLog) ([]platform.Event
 	return parser.Parse(log.AccountID, log.Payload)
 }
 
-func (s *Service) applyUpdates(tx *store.Tx, updates []update) error {
+// applyUpdates tells of each log that brought something known, or about something
+// unknown, how often it did.
+func (s *Service) applyUpdates(tx *store.Tx, updates []update) (map[*ent.WebhookLog]*tally, error) {
 	if len(updates) == 0 {
-		return nil
+		return nil, nil
 	}
 	b, err := load(tx, updates, s.clock.Now())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, u := range updates {
 		if err := b.apply(u); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := b.flush(); err != nil {
-		return err
+		return nil, err
+	}
+	if err := s.note(tx, b); err != nil {
+		return nil, err
 	}
 	s.feed.Append(tx, b.events()...)
+	if b.taken {
+		tx.AfterCommit(s.outbox.queue.Wake)
+	}
 	if b.files {
 		tx.AfterCommit(s.files.queue.Wake)
 	}
@@ -79,35 +96,34 @@ func (s *Service) applyUpdates(tx *store.Tx, updates []update) error {
 	for _, t := range b.taps {
 		tx.AfterCommit(func() { s.taps.enqueue(t.answer()) })
 	}
-	return nil
+	return b.told, nil
 }
 
-// platformsOf tells which platform each log's connection is of.
-func platformsOf(tx *store.Tx, logs []*ent.WebhookLog) (map[causeway.ID]platform.Name, error) {
+// connectionsOf are the logs' connections, as far as what they tell depends on them.
+func connectionsOf(tx *store.Tx, logs []*ent.WebhookLog) (map[causeway.ID]*ent.Connection, error) {
 	ids := make([]causeway.ID, 0, len(logs))
 	for _, log := range logs {
 		ids = append(ids, log.ConnectionID)
 	}
-	slices.Sort(ids)
-	ids = slices.Compact(ids)
 	connections, err := tx.Connection.Query().
-		Where(connection.IDIn(ids...)).
-		Select(connection.FieldID, connection.FieldPlatform).
+		Where(connection.IDIn(distinct(ids)...)).
+		Select(connection.FieldID, connection.FieldPlatform, connection.FieldAppID).
 		All(tx.Context())
 	if err != nil {
 		return nil, fmt.Errorf("read connections: %w", err)
 	}
-	platforms := make(map[causeway.ID]platform.Name, len(connections))
+	of := make(map[causeway.ID]*ent.Connection, len(connections))
 	for _, c := range connections {
-		platforms[c.ID] = c.Platform
+		of[c.ID] = c
 	}
-	return platforms, nil
+	return of, nil
 }
 
 // update is one event with the log that told it.
 type update struct {
 	log      *ent.WebhookLog
 	platform platform.Name
+	app      string // the connection's own; empty if unknown
 	event    platform.Event
 }
 

@@ -41,7 +41,8 @@ const maxKey = 200
 // and all others tell its id. Files are read, and kept, before anything is stored, and
 // not where the message would be refused without them. Refusals name the input at fault:
 // NOT_FOUND, CONFLICT for an archived campaign, INVALID_INPUT, MESSAGE_TOO_LONG,
-// ATTACHMENT_REJECTED, NOT_CONNECTED, BLOCKED_BY_CONTACT.
+// ATTACHMENT_REJECTED, NOT_CONNECTED, BLOCKED_BY_CONTACT, THREAD_OWNED_BY_ANOTHER_APP,
+// REPLY_WINDOW_CLOSED.
 func (s *Service) Reply(ctx context.Context, r Reply) (causeway.ID, error) {
 	viewer, err := auth.From(ctx)
 	if err != nil {
@@ -161,7 +162,7 @@ func (s *Service) sendable(tx *store.Tx, conv *ent.Conversation, r Reply) error 
 			return causeway.Missing("input", "replyToId")
 		}
 	}
-	if why := refusal(conv); why != nil {
+	if why := s.refusal(conv); why != nil {
 		return why.At("input", "conversationId")
 	}
 	return nil
@@ -255,7 +256,7 @@ func (s *Service) Retry(ctx context.Context, id causeway.ID) error {
 		if err != nil {
 			return err
 		}
-		if why := refusal(conv); why != nil {
+		if why := s.refusal(conv); why != nil {
 			return why.At("id")
 		}
 		now := s.clock.Now()

@@ -60,7 +60,7 @@ func (s *Service) SetTyping(ctx context.Context, id causeway.ID, typing bool) er
 		return causeway.FailWith(causeway.Conflict, causeway.ReasonArchived).At("conversationId")
 	}
 	s.tellTyping(id, viewer.UserID, typing)
-	if s.shown.due(id, typing, s.clock.Now()) && refusal(conv) == nil && conv.Edges.Connection.Status != connection.StatusInactive {
+	if s.shown.due(id, typing, s.clock.Now()) && s.refusal(conv) == nil && conv.Edges.Connection.Status != connection.StatusInactive {
 		s.signs.enqueue(showTyping(conv, typing))
 	}
 	return nil

@@ -26,6 +26,9 @@ const triesOfAnother = 2
 type Outcome struct {
 	// Ignored: nothing in the update concerns this system, or its kind is not known.
 	Ignored bool
+	// Duplicate: all that is in the update was applied before. It is for updates that the
+	// platform does not number; Intake itself knows the others.
+	Duplicate bool
 	// Err: the update cannot be applied. It becomes the log's error, so it repeats
 	// nothing of the update.
 	Err error
@@ -287,20 +290,26 @@ func connectionsOf(logs []*ent.WebhookLog) []causeway.ID {
 	return ids
 }
 
-// mark sets the logs PROCESSED or IGNORED.
+// mark sets the logs PROCESSED, IGNORED or DUPLICATE.
 func (p *Processor) mark(tx *store.Tx, logs []*ent.WebhookLog, outcomes []Outcome, took time.Duration) error {
-	var processed, ignored []causeway.ID
+	var processed, ignored, again []causeway.ID
 	for i, log := range logs {
-		if outcomes[i].Ignored {
+		switch {
+		case outcomes[i].Ignored:
 			ignored = append(ignored, log.ID)
-			continue
+		case outcomes[i].Duplicate:
+			again = append(again, log.ID)
+		default:
+			processed = append(processed, log.ID)
 		}
-		processed = append(processed, log.ID)
 	}
 	if err := p.finish(tx, webhooklog.StatusProcessed, processed, took); err != nil {
 		return err
 	}
-	return p.finish(tx, webhooklog.StatusIgnored, ignored, took)
+	if err := p.finish(tx, webhooklog.StatusIgnored, ignored, took); err != nil {
+		return err
+	}
+	return p.finish(tx, webhooklog.StatusDuplicate, again, took)
 }
 
 func (p *Processor) finish(tx *store.Tx, status webhooklog.Status, ids []causeway.ID, took time.Duration) error {

@@ -62,6 +62,52 @@ type Describer interface {
 	Describe(ctx context.Context, contact string) (ContactProfile, error)
 }
 
+// Threads is an Account on a platform where one app at a time may write in a chat.
+// why is handed on to the other app; it may be empty.
+type Threads interface {
+	// ClaimThread takes a chat from whoever has it, or asks for it where this app may not
+	// take, and tells who has it then: asking may be answered later, or never.
+	ClaimThread(ctx context.Context, chat, why string) (ThreadOwner, error)
+	// PassThread gives a chat to the app with the platform's id app.
+	PassThread(ctx context.Context, chat, app, why string) error
+	// PassToInbox gives a chat to the people in the platform's own inbox.
+	PassToInbox(ctx context.Context, chat, why string) error
+	// ReleaseThread lets go of a chat: nobody has it then, or the account's main app.
+	ReleaseThread(ctx context.Context, chat string) error
+}
+
+// ThreadOwner is who may write in a chat.
+type ThreadOwner struct {
+	App   string    // the app's id; empty: nobody, or the platform's own inbox
+	Inbox bool      // the platform's own inbox
+	Until time.Time // when it ends by itself; zero: not said
+}
+
+// Nobody tells that any app may write.
+func (o ThreadOwner) Nobody() bool { return o.App == "" && !o.Inbox }
+
+// Tracer is an Account that can look for a message of which it is not known whether it
+// went out.
+type Tracer interface {
+	// Lookup looks for it, and is false if it is not there; after a call that got no answer
+	// that does not prove that it will not come.
+	Lookup(ctx context.Context, t Trace) (Sent, bool, error)
+}
+
+// Trace is what is known of a message that may have gone out.
+type Trace struct {
+	// Chat is where to, as in Chat.ID.
+	Chat string
+	// ID is the platform's id of it, if that is known; then nothing else is looked at.
+	ID string
+	// Text is what it says; empty for a file.
+	Text string
+	// Since is when the call that sent it began, by our clock.
+	Since time.Time
+	// Not are the platform's ids of messages that are known to be others.
+	Not []string
+}
+
 // ContactProfile is a contact as the platform describes it when asked.
 type ContactProfile struct {
 	Name      string

@@ -206,7 +206,9 @@ type MessageDeleted struct {
 // Unknown keeps the owner that is known: the event is a note alone, such as another
 // app's request.
 type ThreadOwned struct {
-	Chat    Chat
+	Chat Chat
+	// ID names the event, unique within the account.
+	ID      string
 	App     string
 	Inbox   bool
 	Unknown bool

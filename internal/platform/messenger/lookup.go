@@ -10,19 +10,8 @@ import (
 	"causeway/internal/platform"
 )
 
-// Trace is what is known of a message that may have gone out.
-type Trace struct {
-	// Chat is where to.
-	Chat string
-	// ID is its mid, if that is known; then nothing else is looked at.
-	ID string
-	// Text is what it says; empty for a file.
-	Text string
-	// Since is when the call that sent it began, by our clock.
-	Since time.Time
-	// Not are ids of messages of the page that are known to be others.
-	Not []string
-}
+// Trace is what is known of a message that may have gone out. Its ID is a mid.
+type Trace = platform.Trace
 
 // Lookup looks for a message among the twenty newest of its chat, by the Conversations
 // API (two calls a second per page): false if it is not there, which after a call that

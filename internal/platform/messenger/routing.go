@@ -3,20 +3,12 @@ package messenger
 import (
 	"context"
 	"net/url"
-	"time"
 
 	"causeway/internal/platform"
 )
 
 // Owner is who has a thread.
-type Owner struct {
-	App   string    // the app's id; empty: nobody, or the page's inbox
-	Inbox bool      // the page's own inbox
-	Until time.Time // when it ends by itself; zero: not said
-}
-
-// Nobody tells that any app may write.
-func (o Owner) Nobody() bool { return o.App == "" && !o.Inbox }
+type Owner = platform.ThreadOwner
 
 // threadCall is the body of a call about who has a thread. The customer is named by
 // their PSID: somebody without one has no thread.
@@ -63,6 +55,11 @@ func (c *Client) ClaimThread(ctx context.Context, chat, metadata string) (Owner,
 // may, and in the older handover the primary receiver.
 func (c *Client) PassThread(ctx context.Context, chat, app, metadata string) error {
 	return c.thread(ctx, "pass_thread_control", threadCall{Recipient: to(chat), Target: app, Metadata: metadata})
+}
+
+// PassToInbox gives a thread to the page's own inbox.
+func (c *Client) PassToInbox(ctx context.Context, chat, metadata string) error {
+	return c.PassThread(ctx, chat, InboxApp, metadata)
 }
 
 // ReleaseThread lets go of a thread: nobody has it then, or the page's default app. The

@@ -80,7 +80,7 @@ func parseRoles(ev event) ([]platform.Event, error) {
 }
 
 func (ev event) owned(app ident, text string) []platform.Event {
-	owned := platform.ThreadOwned{Chat: ev.with(), App: string(app), Inbox: IsInbox(string(app)), Text: text, At: ev.time()}
+	owned := platform.ThreadOwned{Chat: ev.with(), ID: ev.id(""), App: string(app), Inbox: IsInbox(string(app)), Text: text, At: ev.time()}
 	if owned.Inbox {
 		owned.App = ""
 	}
@@ -88,7 +88,7 @@ func (ev event) owned(app ident, text string) []platform.Event {
 }
 
 func (ev event) ownerUnknown(text string) []platform.Event {
-	return []platform.Event{platform.ThreadOwned{Chat: ev.with(), Unknown: true, Text: text, At: ev.time()}}
+	return []platform.Event{platform.ThreadOwned{Chat: ev.with(), ID: ev.id(""), Unknown: true, Text: text, At: ev.time()}}
 }
 
 // words adds why, which the app that did it may say.
