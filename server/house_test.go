@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -72,6 +73,13 @@ func opensHouse(t *testing.T, options ...option) *house {
 	s.agent.tags(s.conversation, s.tag)
 	s.login = s.manager.logsIn(f, s.campaign, f.pages...)
 	s.page = s.manager.connectsPage(s.campaign, s.login, f.pages[0])
+	eventually(t, "the page has its picture", func() error { // which is an event, too
+		page := s.admin().gets(`query($n: ID!) { connection(id: $n) { account { ... on FacebookPage { avatarUrl } } } }`, data{"n": s.page})
+		if page.at("connection", "account").text("avatarUrl") == "" {
+			return errors.New("it has none")
+		}
+		return nil
+	})
 	return s
 }
 

@@ -218,9 +218,9 @@ func (t *shiftedTimer) fire() {
 }
 
 func (t *shiftedTimer) Stop() {
-	t.real.Stop()
-	t.clock.mu.Lock()
+	t.clock.mu.Lock() // which NewTimer holds until real is there
 	defer t.clock.mu.Unlock()
+	t.real.Stop()
 	delete(t.clock.timers, t)
 }
 

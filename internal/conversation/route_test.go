@@ -527,10 +527,15 @@ func TestTwentyCustomersAtOnceOverQueuesThatShareSomePeople(t *testing.T) {
 				o.enters(conns[0], o.queue(policy, "ana", "bo", "cy"), "")
 				o.enters(conns[1], o.queue(policy, "bo", "cy", "di"), "")
 				o.atOnce([]*conversation.Service{o.service, o.runs()}, conns, 1, 20)
+				// By turns, who is in one queue may get as few as a third of what comes there.
+				least, most := 3, 7
+				if policy == queue.AssignmentLeastBusy {
+					least, most = 4, 6
+				}
 				total := 0
 				for name, n := range o.loads() {
 					total += n
-					if n < 4 || n > 6 {
+					if n < least || n > most {
 						t.Errorf("%s has %d of 20", name, n)
 					}
 				}
