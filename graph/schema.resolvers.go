@@ -204,7 +204,7 @@ func (r *conversationResolver) ReplyPolicy(ctx context.Context, obj *ent.Convers
 
 // PlatformURL is the resolver for the platformUrl field.
 func (r *conversationResolver) PlatformURL(ctx context.Context, obj *ent.Conversation) (*string, error) {
-	return nil, nil // no platform that is connected has an inbox of its own
+	return optional(r.Conversations.InboxURL(obj)), nil
 }
 
 // Tags is the resolver for the tags field.

@@ -55,6 +55,9 @@ func (b *batch) owns(u update, conv *conversationRow, who platform.ThreadOwner, 
 	if owner == conv.ThreadOwner && (deref(app) == deref(conv.ThreadOwnerAppID) || app == nil) {
 		return fresh
 	}
+	if owner == conversation.ThreadOwnerUs && taken(conv.Conversation) {
+		b.handedToUs(conv)
+	}
 	conv.ThreadOwner, conv.ThreadOwnerAppID = owner, app
 	b.hear(conv)
 	return true
