@@ -32,7 +32,12 @@ type facebook struct {
 
 func opensFacebook(t *testing.T) *facebook {
 	t.Helper()
-	f := &facebook{Messenger: simulator.StartMessenger(t)}
+	return opensFacebookWith(t, simulator.MessengerOptions{RetryScale: 0.001})
+}
+
+func opensFacebookWith(t *testing.T, options simulator.MessengerOptions) *facebook {
+	t.Helper()
+	f := &facebook{Messenger: simulator.StartMessengerWith(t, options)}
 	f.app, f.mai = f.AddApp("Causeway"), f.AddPerson("Mai Pham")
 	for _, name := range []string{"Shop A", "Shop B", "Shop C", "Shop D"} {
 		page := f.AddPage(name, simulator.WithFollowers(120))
