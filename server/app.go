@@ -61,6 +61,7 @@ type app struct {
 	webhooks      *webhook.Handler
 	callback      *connection.Callback
 	graphql       *transport.Handler
+	metrics       *metrics
 	media         *media.Disk
 	files         http.Handler  // serves media
 	signer        *media.Signer // of media's addresses
@@ -148,6 +149,7 @@ func (a *app) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.metrics = newMetrics(clock, a.store)
 	if err := a.openMedia(keys, clock); err != nil {
 		return err
 	}
@@ -189,7 +191,7 @@ func (a *app) build(ctx context.Context) error {
 	})
 	a.conversations = conversation.New(conversation.Config{
 		Store: a.store, Feed: events, Bus: a.bus, Accounts: a.connections, Clock: clock, Log: a.log,
-		Media: a.media, MaxMedia: int64(cfg.MaxMedia),
+		Media: a.media, MaxMedia: int64(cfg.MaxMedia), Called: a.metrics.called,
 		Parsers: map[platform.Name]platform.Parser{platform.Messenger: messenger.Parser{}, platform.Telegram: telegram.Parser{}},
 		Limits:  map[platform.Name]platform.Limits{platform.Messenger: messenger.Limits(), platform.Telegram: telegram.Limits()},
 	})
@@ -198,13 +200,13 @@ func (a *app) build(ctx context.Context) error {
 		return err
 	}
 	processor := intake.NewProcessor(intake.ProcessorConfig{
-		Store: a.store, Bus: a.bus, Clock: clock, Log: a.log, Apply: a.conversations.Apply,
+		Store: a.store, Bus: a.bus, Clock: clock, Log: a.log, Apply: a.metrics.applied(a.conversations.Apply),
 	})
 	a.onStop(processor.Close)
 	processor.Start()
 	a.onStop(a.connections.Close)
 	a.webhooks = webhook.New(webhook.Config{
-		Connections: endpoints{a.connections}, Pages: endpoints{a.connections},
+		Connections: endpoints{a}, Pages: endpoints{a},
 		Facebook: webhook.FacebookApp{Secret: cfg.Facebook.AppSecret, VerifyToken: cfg.Facebook.VerifyToken},
 		Intake:   updates, Tests: a.connections, Rejected: a.connections, Clock: clock, Log: a.log,
 	})
@@ -240,7 +242,7 @@ func (a *app) buildGraph(events *feed.Feed, problems *problem.Catalogue, clock c
 		Watch: func(ctx context.Context, ended func(error)) func() {
 			return a.auth.Access().Notify(ctx, "", "", ended)
 		},
-		Present:          a.presence.Open,
+		Present:          a.metrics.isPresent(a.presence.Open),
 		Share:            resolver.Share,
 		PositionArgument: graph.PositionArgument,
 		EventID:          resolver.EventID,
@@ -251,7 +253,7 @@ func (a *app) buildGraph(events *feed.Feed, problems *problem.Catalogue, clock c
 		Introspection:    a.settings.Introspection,
 		ErrorPresenter:   resolver.PresentError,
 		Recover:          resolver.Recover,
-		Extensions:       resolver.Extensions(),
+		Extensions:       append(resolver.Extensions(), responded{a.metrics}),
 		Limits:           a.settings.Limits,
 		MaxUpload:        int64(a.settings.MaxUpload),
 		Sockets:          a.settings.Sockets,
@@ -300,11 +302,11 @@ func (a *app) openBus() (bus.Bus, error) {
 }
 
 // endpoints shows the webhooks' door the connections' addresses.
-type endpoints struct{ connections *connection.Service }
+type endpoints struct{ app *app }
 
 // Find returns what a webhook's key stands for.
 func (e endpoints) Find(ctx context.Context, key string) (*webhook.Endpoint, error) {
-	found, err := e.connections.Endpoint(ctx, key)
+	found, err := e.app.connections.Endpoint(ctx, key)
 	if err != nil {
 		return nil, err
 	}
@@ -313,7 +315,7 @@ func (e endpoints) Find(ctx context.Context, key string) (*webhook.Endpoint, err
 
 // Page returns where a page's updates belong.
 func (e endpoints) Page(ctx context.Context, page string) (*webhook.Endpoint, error) {
-	found, err := e.connections.Page(ctx, page)
+	found, err := e.app.connections.Page(ctx, page)
 	if err != nil {
 		return nil, err
 	}
@@ -321,7 +323,10 @@ func (e endpoints) Page(ctx context.Context, page string) (*webhook.Endpoint, er
 }
 
 // Stranger has a page that is not connected here left alone by Facebook.
-func (e endpoints) Stranger(page string) { e.connections.Stranger(page) }
+func (e endpoints) Stranger(page string) {
+	e.app.metrics.strangers.Inc()
+	e.app.connections.Stranger(page)
+}
 
 // outbox tells the conversations what becomes of connections. The two rooms need each
 // other, so that one of them is made before the other is there.

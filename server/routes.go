@@ -13,6 +13,7 @@ import (
 	"causeway/graph"
 	"causeway/internal/connection"
 	"causeway/internal/intake"
+	"causeway/internal/platform"
 	"causeway/internal/playground"
 	"causeway/internal/webhook"
 )
@@ -28,13 +29,15 @@ const overdueAfter = 5 * time.Minute
 func (a *app) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/graphql", withAddress(a.graphql))
-	mux.Handle(webhook.TelegramPath, a.webhooks)
-	mux.Handle(webhook.FacebookPath, a.webhooks)
-	mux.Handle(webhook.FacebookPath+"/", a.webhooks)
+	mux.Handle(webhook.TelegramPath, a.metrics.webhooks(platform.Telegram, a.webhooks))
+	facebook := a.metrics.webhooks(platform.Messenger, a.webhooks)
+	mux.Handle(webhook.FacebookPath, facebook)
+	mux.Handle(webhook.FacebookPath+"/", facebook)
 	mux.Handle(connection.CallbackPath, a.callback)
 	mux.Handle("/media/{id}", a.files)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "alive") })
 	mux.HandleFunc("GET /readyz", a.ready)
+	mux.Handle("GET /metrics", a.metrics.handler())
 	page := playground.Config{Endpoint: "/graphql"}
 	if a.settings.Introspection {
 		page.SchemaURL = "/schema.graphqls"

@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"causeway"
 	"causeway/ent"
@@ -57,6 +58,10 @@ type Config struct {
 	// MaxMedia is how many bytes a file that a customer sends may have; DefaultMaxMedia
 	// if it is zero.
 	MaxMedia int64
+	// Called is told what came of each call that sends a message or a part of one, and how
+	// long after the message was queued: "sent"; "part", where more of the message follows;
+	// "failed"; or "waits", to be tried again. It must not block. Nil: nobody wants to know.
+	Called func(on platform.Name, outcome string, took time.Duration)
 }
 
 // DefaultMaxMedia is 25 MB, counted in powers of two: the most that Messenger lets its
@@ -73,6 +78,7 @@ type Service struct {
 	limits   map[platform.Name]platform.Limits
 	media    media.Store
 	maxMedia int64
+	called   func(on platform.Name, outcome string, took time.Duration)
 	clock    causeway.Clock
 	log      *slog.Logger
 	taps     *gestures
@@ -95,6 +101,7 @@ func New(cfg Config) *Service {
 		limits:   cfg.Limits,
 		media:    cfg.Media,
 		maxMedia: cmp.Or(cfg.MaxMedia, DefaultMaxMedia),
+		called:   cfg.Called,
 		clock:    cfg.Clock,
 		log:      cfg.Log,
 		taps:     startGestures(cfg.Accounts, cfg.Log),

@@ -152,12 +152,34 @@ func (o *outbox) deliver(ctx context.Context, l *letter) error {
 	}
 	sent, err := o.send(ctx, l)
 	f := o.after(ctx, l, sent, err)
+	o.count(l, f)
 	if f.check {
 		if err := o.accounts.CheckSoon(context.WithoutCancel(ctx), l.ConnectionID); err != nil {
 			o.log.Warn("a check was not asked for", "connection", l.ConnectionID, "error", err)
 		}
 	}
 	return o.record(ctx, l, f)
+}
+
+// count tells what came of a call.
+func (o *outbox) count(l *letter, f fate) {
+	if o.called == nil {
+		return
+	}
+	outcome := "waits"
+	switch {
+	case f.status == message.StatusSent:
+		outcome = "sent"
+	case f.sent != nil:
+		outcome = "part"
+	case f.status == message.StatusFailed:
+		outcome = "failed"
+	}
+	since := l.CreatedAt
+	if l.QueuedAt != nil {
+		since = *l.QueuedAt
+	}
+	o.called(l.conv.Platform, outcome, max(0, o.clock.Now().Sub(since)))
 }
 
 // before is what becomes of a message without a call, or nil.
