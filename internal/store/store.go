@@ -73,23 +73,25 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// Close closes every connection. It may come twice.
+// Close closes every connection. It may come twice. The writer goes last: only the last
+// connection of all tidies SQLite's files up, and readers may not write.
 func (s *Store) Close() error {
-	err := s.readers.Close()
-	// A read whose context ended gives its connection back a moment after its caller was
-	// told. The writer goes last: only the last connection of all tidies SQLite's files up,
-	// and readers may not write.
-	for range lastReads {
-		if s.readers.Stats().OpenConnections == 0 {
+	return errors.Join(closePool(s.readers), closePool(s.writer))
+}
+
+// closePool closes a pool and returns when its connections are closed, for which it
+// waits a second: one whose context ended under way is given back a moment after its
+// caller was told.
+func closePool(pool *sql.DB) error {
+	err := pool.Close()
+	for range 1000 {
+		if pool.Stats().OpenConnections == 0 {
 			break
 		}
 		time.Sleep(time.Millisecond)
 	}
-	return errors.Join(err, s.writer.Close())
+	return err
 }
-
-// lastReads is how many milliseconds Close waits for readers at most.
-const lastReads = 1000
 
 // Reader is the client for the server's own reads: it sees everything.
 func (s *Store) Reader() *ent.Client { return s.read }
