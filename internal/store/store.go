@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
@@ -74,8 +75,21 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 
 // Close closes every connection. It may come twice.
 func (s *Store) Close() error {
-	return errors.Join(s.readers.Close(), s.writer.Close())
+	err := s.readers.Close()
+	// A read whose context ended gives its connection back a moment after its caller was
+	// told. The writer goes last: only the last connection of all tidies SQLite's files up,
+	// and readers may not write.
+	for range lastReads {
+		if s.readers.Stats().OpenConnections == 0 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return errors.Join(err, s.writer.Close())
 }
+
+// lastReads is how many milliseconds Close waits for readers at most.
+const lastReads = 1000
 
 // Reader is the client for the server's own reads: it sees everything.
 func (s *Store) Reader() *ent.Client { return s.read }
