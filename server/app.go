@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -286,7 +285,7 @@ func (a *app) keys() (*secret.Ring, error) {
 	if a.settings.SecretKeys != "" {
 		return secret.Parse(a.settings.SecretKeys)
 	}
-	return secret.LoadOrCreate(filepath.Join(a.settings.Data, "secret.key"))
+	return secret.LoadOrCreate(a.settings.keyFile())
 }
 
 func (a *app) openBus() (bus.Bus, error) {

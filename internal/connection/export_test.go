@@ -37,3 +37,23 @@ func (s *Service) Strangers() int {
 	defer s.strangers.mu.Unlock()
 	return len(s.strangers.known)
 }
+
+// SelectSealed are the statements that find the secrets to be sealed anew, per table.
+func SelectSealed(db *entsql.DialectBuilder) map[string]entsql.Querier {
+	all := map[string]entsql.Querier{}
+	for _, of := range secretColumns {
+		all[of.table] = selectSealed(db, of.table, of.columns, "")
+	}
+	return all
+}
+
+// SecretColumns are the columns that a rotation seals anew, as table.column.
+func SecretColumns() []string {
+	var all []string
+	for _, of := range secretColumns {
+		for _, column := range of.columns {
+			all = append(all, of.table+"."+column)
+		}
+	}
+	return all
+}
