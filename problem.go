@@ -139,6 +139,7 @@ const (
 	ReasonNamedFields         Reason = "named_fields"          // WEBHOOK_FIELDS_MISSING {fields}: these kinds of event do not come
 	ReasonQuietSince          Reason = "quiet_since"           // UNUSUALLY_QUIET {since}: when the last message came
 	ReasonThreadOwnedBy       Reason = "thread_owned_by"       // THREAD_OWNED_BY_ANOTHER_APP {app}: this app
+	ReasonOtherAppsListen     Reason = "other_apps_listen"     // THREAD_OWNED_BY_ANOTHER_APP {apps}: these get the page's messages, too
 	ReasonThreadInPageInbox   Reason = "thread_in_page_inbox"  // THREAD_OWNED_BY_ANOTHER_APP: a person answers in the page's own inbox
 	ReasonThreadAutomated     Reason = "thread_automated"      // THREAD_OWNED_BY_ANOTHER_APP: an automatic answer of Facebook's own is running
 	ReasonWindowClosedAt      Reason = "window_closed_at"      // REPLY_WINDOW_CLOSED {closedAt}: when the last moment was

@@ -37,7 +37,7 @@ func (i *botLook) recognise(ctx context.Context, in Input, account string) error
 		return causeway.Fail(causeway.InvalidBotToken).At("input", "botToken").Platform(refusal.Code, refusal.Message).Because(err)
 	}
 	if err != nil {
-		return trouble(err)
+		return botTrouble(err)
 	}
 	if i.profile.ID != account {
 		return causeway.Fail(causeway.InvalidBotToken).At("input", "botToken")
@@ -49,7 +49,7 @@ func (i *botLook) recognise(ctx context.Context, in Input, account string) error
 		return err
 	}
 	if i.webhookErr != nil {
-		return trouble(i.webhookErr)
+		return botTrouble(i.webhookErr)
 	}
 	if i.foreign() && i.svc.delivery(platform.Telegram) == entconnection.DeliveryPolling {
 		problem, _ := taken(i.webhook.URL)
@@ -65,7 +65,7 @@ func (i *botLook) examine(ctx context.Context) error {
 		if unauthorized(err) {
 			seen = "Telegram refuses the token."
 		}
-		i.fail(platform.CheckToken, trouble(err), seen)
+		i.fail(platform.CheckToken, botTrouble(err), seen)
 		i.skip("Nothing can be asked without the token.",
 			platform.CheckAccount, platform.CheckWebhookRegistration, platform.CheckPrivacyMode)
 		return nil
@@ -125,7 +125,7 @@ func (i *botLook) describe(ctx context.Context) {
 	}
 	if err != nil {
 		i.profile.Commands, i.profile.AvatarRef = nil, ""
-		i.fail(platform.CheckAccount, trouble(err), "This is "+seen+"; its commands and picture could not be read.")
+		i.fail(platform.CheckAccount, botTrouble(err), "This is "+seen+"; its commands and picture could not be read.")
 		return
 	}
 	i.pass(platform.CheckAccount, fmt.Sprintf("This is %s, with %s.", seen, counted(len(i.profile.Commands), "command")))

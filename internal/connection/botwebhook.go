@@ -135,7 +135,7 @@ func (i *botLook) arrangeWebhook(ctx context.Context) error {
 		}
 		if i.webhookErr != nil {
 			i.hookStatus = entconnection.WebhookStatusActive
-			i.fail(platform.CheckWebhookRegistration, trouble(i.webhookErr), "Telegram took the webhook but did not say how it stands.")
+			i.fail(platform.CheckWebhookRegistration, botTrouble(i.webhookErr), "Telegram took the webhook but did not say how it stands.")
 			return nil
 		}
 	}

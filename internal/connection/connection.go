@@ -229,6 +229,7 @@ func (s *Service) Start() error {
 	s.work.Go(func() { s.listen(bell) })
 	s.work.Go(s.checkHealth)
 	s.work.Go(s.sweepLogins)
+	s.work.Go(s.sweepNotices)
 	if s.postman != nil {
 		s.postman.queue.Start()
 	}

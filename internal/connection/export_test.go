@@ -25,6 +25,9 @@ var (
 	ForgetLogins = forgetLogins
 )
 
+// OldNotices is the statement that forgets notices.
+var OldNotices = oldNotices
+
 // ForgetReports is the statement that makes room for reports.
 var ForgetReports = forgetReports
 

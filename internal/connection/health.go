@@ -195,6 +195,9 @@ func (s *Service) checkBy(
 	if err := s.judgeSending(ctx, i); err != nil {
 		return "", err
 	}
+	if err := s.judgeSilence(ctx, i, row); err != nil {
+		return "", err
+	}
 	if kind == testreport.KindConnection {
 		if err := s.tryMessage(ctx, i, row, conversation); err != nil {
 			return "", err

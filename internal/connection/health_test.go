@@ -32,7 +32,7 @@ func TestARefusedTokenIsNoticedByTheNextCheckAndForgottenWhenItWorks(t *testing.
 		w.tg.FailNext("getMe", refuse)
 		w.clock.turn(time.Hour)
 		w.becomes(id, entconnection.StatusInactive, causeway.TokenRevoked)
-		if row := w.row(id); row.TokenValid || row.Problem.OccurredAt.IsZero() {
+		if row := w.row(id); row.TokenValid || row.Problem.Reason != causeway.ReasonBotTokenReplaced || row.Problem.OccurredAt.IsZero() {
 			t.Errorf("the token counts as valid: %v, problem %+v", row.TokenValid, row.Problem)
 		}
 		since := w.row(id).Problem.OccurredAt

@@ -3,6 +3,7 @@ package connection
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"causeway"
@@ -155,6 +156,19 @@ func (i *inspection) fail(name platform.CheckName, problem *causeway.Error, seen
 	i.add(name, platform.CheckFailed, seen, stamped)
 	if i.problem == nil || i.problem.Retryable && !stamped.Retryable {
 		i.problem = stamped
+	}
+}
+
+// doubt adds to what a check saw. One that passed warns from now on.
+func (i *inspection) doubt(name platform.CheckName, problem *causeway.Error, seen string) {
+	at := slices.IndexFunc(i.checks, func(c platform.Check) bool { return c.Name == name })
+	if at < 0 {
+		return
+	}
+	check := &i.checks[at]
+	check.Message += " " + seen
+	if check.Outcome == platform.CheckPassed {
+		check.Outcome, check.Problem = platform.CheckWarning, i.stamped(problem)
 	}
 }
 

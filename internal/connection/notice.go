@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	entsql "entgo.io/ent/dialect/sql"
+
 	"causeway"
 	"causeway/ent"
 	"causeway/ent/campaign"
@@ -14,6 +16,13 @@ import (
 	"causeway/ent/noticeletter"
 	"causeway/ent/user"
 	"causeway/internal/store"
+)
+
+const (
+	// noticesKept is how long a notice and its letters are kept after its end.
+	noticesKept = 90 * 24 * time.Hour
+	// noticesEvery is how often old ones are looked for.
+	noticesEvery = time.Hour
 )
 
 // notice opens or closes the connection's notice by what a look found, in the
@@ -102,6 +111,48 @@ func (s *Service) toldOf(ctx context.Context, tx *store.Tx, id causeway.ID) ([]c
 		return managers, err
 	}
 	return tx.User.Query().Where(user.DeactivatedAtIsNil(), user.RoleEQ(user.RoleAdmin)).IDs(ctx)
+}
+
+// sweepNotices forgets old notices until the Service is closed.
+func (s *Service) sweepNotices() {
+	for {
+		if err := s.forgetNotices(s.ctx); err != nil && s.ctx.Err() == nil {
+			s.log.Warn("old notices were not forgotten", "error", err)
+		}
+		if !s.wait(s.ctx, noticesEvery, nil) {
+			return
+		}
+	}
+}
+
+// forgetNotices deletes the notices that ended long ago, with their letters, a few at a
+// time.
+func (s *Service) forgetNotices(ctx context.Context) error {
+	for {
+		forgotten := 0
+		err := s.store.InTx(ctx, func(tx *store.Tx) error {
+			var err error
+			forgotten, err = tx.Run(oldNotices(tx.SQL(), s.clock.Now().Add(-noticesKept)))
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("forget notices: %w", err)
+		}
+		if forgotten < sweepBatch {
+			return nil
+		}
+	}
+}
+
+// oldNotices is the statement that deletes notices which were closed before a time; their
+// letters go with them.
+func oldNotices(db *entsql.DialectBuilder, before time.Time) entsql.Querier {
+	some := db.Select(notice.FieldID).
+		From(entsql.Table(notice.Table)).
+		Where(entsql.LT(notice.FieldClosedAt, before)).
+		OrderBy(notice.FieldClosedAt).
+		Limit(sweepBatch)
+	return db.Delete(notice.Table).Where(entsql.In(notice.FieldID, some))
 }
 
 func codeOfProblem(problem *causeway.Problem) causeway.Code {

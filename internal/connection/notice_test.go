@@ -20,6 +20,7 @@ import (
 	"causeway"
 	"causeway/ent/campaignmember"
 	entconnection "causeway/ent/connection"
+	"causeway/ent/notice"
 	"causeway/ent/noticeletter"
 	"causeway/ent/user"
 	"causeway/internal/connection"
@@ -256,7 +257,7 @@ func TestADeadTokenIsToldOnceInTwoDaysAndAgainAfterItWorked(t *testing.T) {
 		if len(letters) != 1 || letters[0].to != "mai@example.com" {
 			t.Fatalf("%d letters in two days, to %+v", len(letters), letters)
 		}
-		for _, said := range []string{"Shop", "Telegram", "Spring sale", "BotFather", "https://causeway.example/?connection=" + string(id)} {
+		for _, said := range []string{"Shop", "Telegram", "Spring sale", "press API Token", "https://causeway.example/?connection=" + string(id)} {
 			if !strings.Contains(letters[0].text, said) {
 				t.Errorf("the letter does not say %q:\n%s", said, letters[0].text)
 			}
@@ -519,4 +520,46 @@ func TestALetterWhoseServerDiedComesAgainUnderItsID(t *testing.T) {
 	if len(letters) != 2 || letters[0].id != letters[1].id || letters[0].id == "" {
 		t.Errorf("arrived %+v", letters)
 	}
+}
+
+func TestOldNoticesAreForgottenWithTheirLetters(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		w := newWorld(t, s)
+		open := w.adminConnects(w.tg.AddBot("shop_bot", "Shop"))
+		mai := w.person("mai", "en", user.RoleAgent, w.campaign)
+		now := w.clock.Now()
+		w.write(func(tx *store.Tx) error {
+			for i := range 251 { // the first is open still, the others ended a day after each other
+				told := causeway.NewID(causeway.PrefixNotice)
+				create := tx.Notice.Create().SetID(told).SetCampaignID(w.campaign).SetConnectionID(open).
+					SetOpenedAt(now.Add(-400 * 24 * time.Hour))
+				if i > 0 {
+					create.SetClosedAt(now.Add(-time.Duration(i) * 24 * time.Hour))
+				}
+				if err := create.Exec(tx.Context()); err != nil {
+					return err
+				}
+				letter := causeway.NewID(causeway.PrefixNoticeLetter)
+				err := tx.NoticeLetter.Create().SetID(letter).SetCampaignID(w.campaign).SetNoticeID(told).SetUserID(mai).
+					SetState(noticeletter.StateSent).SetCreatedAt(now).SetQueueKey(string(letter)).SetNextTryAt(now).Exec(tx.Context())
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		w.start()
+		w.eventually(func() string {
+			notices, err := s.Reader().Notice.Query().Count(w.Context())
+			must(t, err)
+			if letters := w.letters(noticeletter.StateSent); notices != 91 && notices != 90 || letters != notices {
+				return fmt.Sprintf("there are %d notices with %d letters", notices, letters)
+			}
+			return ""
+		})
+		if left, err := s.Reader().Notice.Query().Where(notice.ClosedAtIsNil()).Count(w.Context()); err != nil || left != 1 {
+			t.Errorf("%d open notices are left: %v", left, err)
+		}
+	})
 }

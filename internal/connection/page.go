@@ -314,7 +314,7 @@ func (i *pageLook) judgeRouting(ctx context.Context) {
 		return
 	}
 	names := strings.Join(others, ", ")
-	problem := causeway.FailWith(causeway.ThreadOwnedByAnotherApp, causeway.ReasonThreadOwnedBy).With("app", names)
+	problem := causeway.FailWith(causeway.ThreadOwnedByAnotherApp, causeway.ReasonOtherAppsListen).With("apps", names)
 	i.warn(platform.CheckRouting, problem, "These apps get the page's messages too, and may hold conversations: "+names+".")
 	i.warnings = append(i.warnings, *i.stamped(problem))
 }

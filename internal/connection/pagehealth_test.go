@@ -143,7 +143,7 @@ func TestWhatToWatchOfAPageAlthoughItWorks(t *testing.T) {
 		},
 		"another app answers": {
 			func(s *shop, page *simulator.Page) { page.Subscribe(s.fb.AddApp("Chatty"), "messages") },
-			causeway.ThreadOwnedByAnotherApp, platform.CheckRouting, map[string]string{"app": "Chatty"},
+			causeway.ThreadOwnedByAnotherApp, platform.CheckRouting, map[string]string{"apps": "Chatty"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

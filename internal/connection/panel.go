@@ -172,5 +172,5 @@ func (s *Service) drop(ctx context.Context, row *ent.Connection) (int, error) {
 	if platform.Refused(err) == nil {
 		return 0, err
 	}
-	return 0, trouble(err).At("connectionId")
+	return 0, botTrouble(err).At("connectionId")
 }

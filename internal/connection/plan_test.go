@@ -57,6 +57,21 @@ func TestWhatALoginAsksRunsAlongIndexes(t *testing.T) {
 	})
 }
 
+func TestNoticesAndTheirLettersAreFoundAlongTheirIndexes(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		runsAlong(t, s, "notice_closed_at", connection.OldNotices(s.SQL(), newClock().Now()))
+		for name, statement := range map[string]string{
+			"notice_open":           "SELECT t.id FROM notices t WHERE t.connection_id = 'a' AND t.closed_at IS NULL",
+			"notice_letter_waiting": "SELECT t.queue_key FROM notice_letters t WHERE state = 'WAITING' AND t.queue_key > 'a' ORDER BY t.queue_key LIMIT 1",
+		} {
+			runsAlong(t, s, name, entsql.Raw(statement))
+		}
+		runsAlong(t, s, "notice_letter_waiting", entsql.Raw(
+			"SELECT t.next_try_at FROM notice_letters t WHERE state = 'WAITING' AND t.queue_key = 'a' ORDER BY t.queue_order LIMIT 1"))
+	})
+}
+
 // runsAlong makes sure that a statement that writes reads along an index, and nothing
 // whole.
 func runsAlong(t *testing.T, s *store.Store, index string, statement entsql.Querier) {

@@ -15,6 +15,16 @@ func trouble(err error) *causeway.Error {
 	return codeOf(refusal).Platform(refusal.Code, refusal.Message).Because(err)
 }
 
+// botTrouble is trouble for a Telegram bot: of a token that it refuses, Telegram says no
+// more than that.
+func botTrouble(err error) *causeway.Error {
+	told := trouble(err)
+	if told.Code == causeway.TokenRevoked && told.Reason == "" {
+		told.Reason = causeway.ReasonBotTokenReplaced
+	}
+	return told
+}
+
 func codeOf(refusal *platform.Refusal) *causeway.Error {
 	switch refusal.Kind {
 	case platform.Unauthorized:
