@@ -2,6 +2,7 @@ package queue
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -56,19 +57,21 @@ func BenchmarkClaimMessages(b *testing.B) {
 						Store: s, Clock: clock, Batch: 1,
 						Table: Table{Name: "messages", Waiting: "status = 'QUEUED'", Order: "seq"},
 					})
-					var claiming time.Duration
+					var took []time.Duration
 					b.ResetTimer()
 					for range b.N {
 						began := time.Now()
 						items := claim(b, q)
-						claiming += time.Since(began)
+						took = append(took, time.Since(began))
 						if len(items) != 1 {
 							b.Fatalf("claimed %d messages", len(items))
 						}
 						toTheEnd(b, s, items[0], rows)
 					}
-					b.ReportMetric(float64(claiming.Nanoseconds())/float64(b.N), "ns/op")
-					b.ReportMetric(float64(b.N)/claiming.Seconds(), "claims/s")
+					slices.Sort(took) // the median, since what else the machine does hits some claims hard
+					median := took[len(took)/2]
+					b.ReportMetric(float64(median.Nanoseconds()), "ns/op")
+					b.ReportMetric(1/median.Seconds(), "claims/s")
 				})
 			}
 		}
