@@ -75,8 +75,6 @@ type Connection struct {
 	AppID *string `json:"app_id,omitempty"`
 	// of the person's own app; empty where it is this server's
 	SealedAppSecret *[]byte `json:"-"`
-	// of the person's own app's webhook
-	SealedVerifyToken *[]byte `json:"-"`
 	// Permissions holds the value of the "permissions" field.
 	Permissions []platform.Permission `json:"permissions,omitempty"`
 	// Delivery holds the value of the "delivery" field.
@@ -207,7 +205,7 @@ func (*Connection) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case connection.FieldQueueID, connection.FieldAssigneeID:
 			values[i] = &sql.NullScanner{S: new(causeway.ID)}
-		case connection.FieldProfile, connection.FieldProblem, connection.FieldWarnings, connection.FieldSealedToken, connection.FieldSealedUserToken, connection.FieldSealedAppSecret, connection.FieldSealedVerifyToken, connection.FieldPermissions, connection.FieldSealedWebhookSecret, connection.FieldWebhookProblem, connection.FieldSubscribedFields:
+		case connection.FieldProfile, connection.FieldProblem, connection.FieldWarnings, connection.FieldSealedToken, connection.FieldSealedUserToken, connection.FieldSealedAppSecret, connection.FieldPermissions, connection.FieldSealedWebhookSecret, connection.FieldWebhookProblem, connection.FieldSubscribedFields:
 			values[i] = new([]byte)
 		case connection.FieldID, connection.FieldCampaignID:
 			values[i] = new(causeway.ID)
@@ -414,12 +412,6 @@ func (_m *Connection) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field sealed_app_secret", values[i])
 			} else if value != nil {
 				_m.SealedAppSecret = value
-			}
-		case connection.FieldSealedVerifyToken:
-			if value, ok := values[i].(*[]byte); !ok {
-				return fmt.Errorf("unexpected type %T for field sealed_verify_token", values[i])
-			} else if value != nil {
-				_m.SealedVerifyToken = value
 			}
 		case connection.FieldPermissions:
 			if value, ok := values[i].(*[]byte); !ok {
@@ -725,8 +717,6 @@ func (_m *Connection) String() string {
 	}
 	builder.WriteString(", ")
 	builder.WriteString("sealed_app_secret=<sensitive>")
-	builder.WriteString(", ")
-	builder.WriteString("sealed_verify_token=<sensitive>")
 	builder.WriteString(", ")
 	builder.WriteString("permissions=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Permissions))

@@ -306,12 +306,6 @@ func (_c *ConnectionCreate) SetSealedAppSecret(v []byte) *ConnectionCreate {
 	return _c
 }
 
-// SetSealedVerifyToken sets the "sealed_verify_token" field.
-func (_c *ConnectionCreate) SetSealedVerifyToken(v []byte) *ConnectionCreate {
-	_c.mutation.SetSealedVerifyToken(v)
-	return _c
-}
-
 // SetPermissions sets the "permissions" field.
 func (_c *ConnectionCreate) SetPermissions(v []platform.Permission) *ConnectionCreate {
 	_c.mutation.SetPermissions(v)
@@ -894,10 +888,6 @@ func (_c *ConnectionCreate) createSpec() (*Connection, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.SealedAppSecret(); ok {
 		_spec.SetField(connection.FieldSealedAppSecret, field.TypeBytes, value)
 		_node.SealedAppSecret = &value
-	}
-	if value, ok := _c.mutation.SealedVerifyToken(); ok {
-		_spec.SetField(connection.FieldSealedVerifyToken, field.TypeBytes, value)
-		_node.SealedVerifyToken = &value
 	}
 	if value, ok := _c.mutation.Permissions(); ok {
 		_spec.SetField(connection.FieldPermissions, field.TypeJSON, value)
@@ -1515,24 +1505,6 @@ func (u *ConnectionUpsert) UpdateSealedAppSecret() *ConnectionUpsert {
 // ClearSealedAppSecret clears the value of the "sealed_app_secret" field.
 func (u *ConnectionUpsert) ClearSealedAppSecret() *ConnectionUpsert {
 	u.SetNull(connection.FieldSealedAppSecret)
-	return u
-}
-
-// SetSealedVerifyToken sets the "sealed_verify_token" field.
-func (u *ConnectionUpsert) SetSealedVerifyToken(v []byte) *ConnectionUpsert {
-	u.Set(connection.FieldSealedVerifyToken, v)
-	return u
-}
-
-// UpdateSealedVerifyToken sets the "sealed_verify_token" field to the value that was provided on create.
-func (u *ConnectionUpsert) UpdateSealedVerifyToken() *ConnectionUpsert {
-	u.SetExcluded(connection.FieldSealedVerifyToken)
-	return u
-}
-
-// ClearSealedVerifyToken clears the value of the "sealed_verify_token" field.
-func (u *ConnectionUpsert) ClearSealedVerifyToken() *ConnectionUpsert {
-	u.SetNull(connection.FieldSealedVerifyToken)
 	return u
 }
 
@@ -2412,27 +2384,6 @@ func (u *ConnectionUpsertOne) UpdateSealedAppSecret() *ConnectionUpsertOne {
 func (u *ConnectionUpsertOne) ClearSealedAppSecret() *ConnectionUpsertOne {
 	return u.Update(func(s *ConnectionUpsert) {
 		s.ClearSealedAppSecret()
-	})
-}
-
-// SetSealedVerifyToken sets the "sealed_verify_token" field.
-func (u *ConnectionUpsertOne) SetSealedVerifyToken(v []byte) *ConnectionUpsertOne {
-	return u.Update(func(s *ConnectionUpsert) {
-		s.SetSealedVerifyToken(v)
-	})
-}
-
-// UpdateSealedVerifyToken sets the "sealed_verify_token" field to the value that was provided on create.
-func (u *ConnectionUpsertOne) UpdateSealedVerifyToken() *ConnectionUpsertOne {
-	return u.Update(func(s *ConnectionUpsert) {
-		s.UpdateSealedVerifyToken()
-	})
-}
-
-// ClearSealedVerifyToken clears the value of the "sealed_verify_token" field.
-func (u *ConnectionUpsertOne) ClearSealedVerifyToken() *ConnectionUpsertOne {
-	return u.Update(func(s *ConnectionUpsert) {
-		s.ClearSealedVerifyToken()
 	})
 }
 
@@ -3539,27 +3490,6 @@ func (u *ConnectionUpsertBulk) UpdateSealedAppSecret() *ConnectionUpsertBulk {
 func (u *ConnectionUpsertBulk) ClearSealedAppSecret() *ConnectionUpsertBulk {
 	return u.Update(func(s *ConnectionUpsert) {
 		s.ClearSealedAppSecret()
-	})
-}
-
-// SetSealedVerifyToken sets the "sealed_verify_token" field.
-func (u *ConnectionUpsertBulk) SetSealedVerifyToken(v []byte) *ConnectionUpsertBulk {
-	return u.Update(func(s *ConnectionUpsert) {
-		s.SetSealedVerifyToken(v)
-	})
-}
-
-// UpdateSealedVerifyToken sets the "sealed_verify_token" field to the value that was provided on create.
-func (u *ConnectionUpsertBulk) UpdateSealedVerifyToken() *ConnectionUpsertBulk {
-	return u.Update(func(s *ConnectionUpsert) {
-		s.UpdateSealedVerifyToken()
-	})
-}
-
-// ClearSealedVerifyToken clears the value of the "sealed_verify_token" field.
-func (u *ConnectionUpsertBulk) ClearSealedVerifyToken() *ConnectionUpsertBulk {
-	return u.Update(func(s *ConnectionUpsert) {
-		s.ClearSealedVerifyToken()
 	})
 }
 

@@ -446,18 +446,6 @@ func (_u *ConnectionUpdate) ClearSealedAppSecret() *ConnectionUpdate {
 	return _u
 }
 
-// SetSealedVerifyToken sets the "sealed_verify_token" field.
-func (_u *ConnectionUpdate) SetSealedVerifyToken(v []byte) *ConnectionUpdate {
-	_u.mutation.SetSealedVerifyToken(v)
-	return _u
-}
-
-// ClearSealedVerifyToken clears the value of the "sealed_verify_token" field.
-func (_u *ConnectionUpdate) ClearSealedVerifyToken() *ConnectionUpdate {
-	_u.mutation.ClearSealedVerifyToken()
-	return _u
-}
-
 // SetPermissions sets the "permissions" field.
 func (_u *ConnectionUpdate) SetPermissions(v []platform.Permission) *ConnectionUpdate {
 	_u.mutation.SetPermissions(v)
@@ -1131,12 +1119,6 @@ func (_u *ConnectionUpdate) sqlSave(ctx context.Context) (_node int, err error) 
 	}
 	if _u.mutation.SealedAppSecretCleared() {
 		_spec.ClearField(connection.FieldSealedAppSecret, field.TypeBytes)
-	}
-	if value, ok := _u.mutation.SealedVerifyToken(); ok {
-		_spec.SetField(connection.FieldSealedVerifyToken, field.TypeBytes, value)
-	}
-	if _u.mutation.SealedVerifyTokenCleared() {
-		_spec.ClearField(connection.FieldSealedVerifyToken, field.TypeBytes)
 	}
 	if value, ok := _u.mutation.Permissions(); ok {
 		_spec.SetField(connection.FieldPermissions, field.TypeJSON, value)
@@ -1845,18 +1827,6 @@ func (_u *ConnectionUpdateOne) ClearSealedAppSecret() *ConnectionUpdateOne {
 	return _u
 }
 
-// SetSealedVerifyToken sets the "sealed_verify_token" field.
-func (_u *ConnectionUpdateOne) SetSealedVerifyToken(v []byte) *ConnectionUpdateOne {
-	_u.mutation.SetSealedVerifyToken(v)
-	return _u
-}
-
-// ClearSealedVerifyToken clears the value of the "sealed_verify_token" field.
-func (_u *ConnectionUpdateOne) ClearSealedVerifyToken() *ConnectionUpdateOne {
-	_u.mutation.ClearSealedVerifyToken()
-	return _u
-}
-
 // SetPermissions sets the "permissions" field.
 func (_u *ConnectionUpdateOne) SetPermissions(v []platform.Permission) *ConnectionUpdateOne {
 	_u.mutation.SetPermissions(v)
@@ -2560,12 +2530,6 @@ func (_u *ConnectionUpdateOne) sqlSave(ctx context.Context) (_node *Connection, 
 	}
 	if _u.mutation.SealedAppSecretCleared() {
 		_spec.ClearField(connection.FieldSealedAppSecret, field.TypeBytes)
-	}
-	if value, ok := _u.mutation.SealedVerifyToken(); ok {
-		_spec.SetField(connection.FieldSealedVerifyToken, field.TypeBytes, value)
-	}
-	if _u.mutation.SealedVerifyTokenCleared() {
-		_spec.ClearField(connection.FieldSealedVerifyToken, field.TypeBytes)
 	}
 	if value, ok := _u.mutation.Permissions(); ok {
 		_spec.SetField(connection.FieldPermissions, field.TypeJSON, value)

@@ -5387,7 +5387,6 @@ type ConnectionMutation struct {
 	authorizer_id           *string
 	app_id                  *string
 	sealed_app_secret       *[]byte
-	sealed_verify_token     *[]byte
 	permissions             *[]platform.Permission
 	appendpermissions       []platform.Permission
 	delivery                *connection.Delivery
@@ -6726,55 +6725,6 @@ func (m *ConnectionMutation) ResetSealedAppSecret() {
 	delete(m.clearedFields, connection.FieldSealedAppSecret)
 }
 
-// SetSealedVerifyToken sets the "sealed_verify_token" field.
-func (m *ConnectionMutation) SetSealedVerifyToken(b []byte) {
-	m.sealed_verify_token = &b
-}
-
-// SealedVerifyToken returns the value of the "sealed_verify_token" field in the mutation.
-func (m *ConnectionMutation) SealedVerifyToken() (r []byte, exists bool) {
-	v := m.sealed_verify_token
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldSealedVerifyToken returns the old "sealed_verify_token" field's value of the Connection entity.
-// If the Connection object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *ConnectionMutation) OldSealedVerifyToken(ctx context.Context) (v *[]byte, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldSealedVerifyToken is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldSealedVerifyToken requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldSealedVerifyToken: %w", err)
-	}
-	return oldValue.SealedVerifyToken, nil
-}
-
-// ClearSealedVerifyToken clears the value of the "sealed_verify_token" field.
-func (m *ConnectionMutation) ClearSealedVerifyToken() {
-	m.sealed_verify_token = nil
-	m.clearedFields[connection.FieldSealedVerifyToken] = struct{}{}
-}
-
-// SealedVerifyTokenCleared returns if the "sealed_verify_token" field was cleared in this mutation.
-func (m *ConnectionMutation) SealedVerifyTokenCleared() bool {
-	_, ok := m.clearedFields[connection.FieldSealedVerifyToken]
-	return ok
-}
-
-// ResetSealedVerifyToken resets all changes to the "sealed_verify_token" field.
-func (m *ConnectionMutation) ResetSealedVerifyToken() {
-	m.sealed_verify_token = nil
-	delete(m.clearedFields, connection.FieldSealedVerifyToken)
-}
-
 // SetPermissions sets the "permissions" field.
 func (m *ConnectionMutation) SetPermissions(pl []platform.Permission) {
 	m.permissions = &pl
@@ -8098,7 +8048,7 @@ func (m *ConnectionMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ConnectionMutation) Fields() []string {
-	fields := make([]string, 0, 49)
+	fields := make([]string, 0, 48)
 	if m.campaign != nil {
 		fields = append(fields, connection.FieldCampaignID)
 	}
@@ -8176,9 +8126,6 @@ func (m *ConnectionMutation) Fields() []string {
 	}
 	if m.sealed_app_secret != nil {
 		fields = append(fields, connection.FieldSealedAppSecret)
-	}
-	if m.sealed_verify_token != nil {
-		fields = append(fields, connection.FieldSealedVerifyToken)
 	}
 	if m.permissions != nil {
 		fields = append(fields, connection.FieldPermissions)
@@ -8306,8 +8253,6 @@ func (m *ConnectionMutation) Field(name string) (ent.Value, bool) {
 		return m.AppID()
 	case connection.FieldSealedAppSecret:
 		return m.SealedAppSecret()
-	case connection.FieldSealedVerifyToken:
-		return m.SealedVerifyToken()
 	case connection.FieldPermissions:
 		return m.Permissions()
 	case connection.FieldDelivery:
@@ -8413,8 +8358,6 @@ func (m *ConnectionMutation) OldField(ctx context.Context, name string) (ent.Val
 		return m.OldAppID(ctx)
 	case connection.FieldSealedAppSecret:
 		return m.OldSealedAppSecret(ctx)
-	case connection.FieldSealedVerifyToken:
-		return m.OldSealedVerifyToken(ctx)
 	case connection.FieldPermissions:
 		return m.OldPermissions(ctx)
 	case connection.FieldDelivery:
@@ -8649,13 +8592,6 @@ func (m *ConnectionMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetSealedAppSecret(v)
-		return nil
-	case connection.FieldSealedVerifyToken:
-		v, ok := value.([]byte)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetSealedVerifyToken(v)
 		return nil
 	case connection.FieldPermissions:
 		v, ok := value.([]platform.Permission)
@@ -8970,9 +8906,6 @@ func (m *ConnectionMutation) ClearedFields() []string {
 	if m.FieldCleared(connection.FieldSealedAppSecret) {
 		fields = append(fields, connection.FieldSealedAppSecret)
 	}
-	if m.FieldCleared(connection.FieldSealedVerifyToken) {
-		fields = append(fields, connection.FieldSealedVerifyToken)
-	}
 	if m.FieldCleared(connection.FieldPermissions) {
 		fields = append(fields, connection.FieldPermissions)
 	}
@@ -9076,9 +9009,6 @@ func (m *ConnectionMutation) ClearField(name string) error {
 		return nil
 	case connection.FieldSealedAppSecret:
 		m.ClearSealedAppSecret()
-		return nil
-	case connection.FieldSealedVerifyToken:
-		m.ClearSealedVerifyToken()
 		return nil
 	case connection.FieldPermissions:
 		m.ClearPermissions()
@@ -9201,9 +9131,6 @@ func (m *ConnectionMutation) ResetField(name string) error {
 		return nil
 	case connection.FieldSealedAppSecret:
 		m.ResetSealedAppSecret()
-		return nil
-	case connection.FieldSealedVerifyToken:
-		m.ResetSealedVerifyToken()
 		return nil
 	case connection.FieldPermissions:
 		m.ResetPermissions()

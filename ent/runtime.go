@@ -105,27 +105,27 @@ func init() {
 	// connection.DefaultTokenValid holds the default value on creation for the token_valid field.
 	connection.DefaultTokenValid = connectionDescTokenValid.Default.(bool)
 	// connectionDescPollOffset is the schema descriptor for poll_offset field.
-	connectionDescPollOffset := connectionFields[35].Descriptor()
+	connectionDescPollOffset := connectionFields[34].Descriptor()
 	// connection.DefaultPollOffset holds the default value on creation for the poll_offset field.
 	connection.DefaultPollOffset = connectionDescPollOffset.Default.(int64)
 	// connectionDescPlatformPending is the schema descriptor for platform_pending field.
-	connectionDescPlatformPending := connectionFields[37].Descriptor()
+	connectionDescPlatformPending := connectionFields[36].Descriptor()
 	// connection.DefaultPlatformPending holds the default value on creation for the platform_pending field.
 	connection.DefaultPlatformPending = connectionDescPlatformPending.Default.(int)
 	// connectionDescTotalReceived is the schema descriptor for total_received field.
-	connectionDescTotalReceived := connectionFields[39].Descriptor()
+	connectionDescTotalReceived := connectionFields[38].Descriptor()
 	// connection.DefaultTotalReceived holds the default value on creation for the total_received field.
 	connection.DefaultTotalReceived = connectionDescTotalReceived.Default.(int)
 	// connectionDescErrorCount is the schema descriptor for error_count field.
-	connectionDescErrorCount := connectionFields[40].Descriptor()
+	connectionDescErrorCount := connectionFields[39].Descriptor()
 	// connection.DefaultErrorCount holds the default value on creation for the error_count field.
 	connection.DefaultErrorCount = connectionDescErrorCount.Default.(int)
 	// connectionDescRejectedCount is the schema descriptor for rejected_count field.
-	connectionDescRejectedCount := connectionFields[41].Descriptor()
+	connectionDescRejectedCount := connectionFields[40].Descriptor()
 	// connection.DefaultRejectedCount holds the default value on creation for the rejected_count field.
 	connection.DefaultRejectedCount = connectionDescRejectedCount.Default.(int)
 	// connectionDescFailedChecks is the schema descriptor for failed_checks field.
-	connectionDescFailedChecks := connectionFields[46].Descriptor()
+	connectionDescFailedChecks := connectionFields[45].Descriptor()
 	// connection.DefaultFailedChecks holds the default value on creation for the failed_checks field.
 	connection.DefaultFailedChecks = connectionDescFailedChecks.Default.(int)
 	// connectionDescID is the schema descriptor for id field.

@@ -204,7 +204,7 @@ func (r *conversationResolver) ReplyPolicy(ctx context.Context, obj *ent.Convers
 
 // PlatformURL is the resolver for the platformUrl field.
 func (r *conversationResolver) PlatformURL(ctx context.Context, obj *ent.Conversation) (*string, error) {
-	return nil, nil // no platform that is connected has an inbox of its own
+	return optional(r.Conversations.InboxURL(obj)), nil
 }
 
 // Tags is the resolver for the tags field.
@@ -499,7 +499,7 @@ func (r *mutationResolver) ChangeTelegramBot(ctx context.Context, input model.Ch
 
 // TestConnection is the resolver for the testConnection field.
 func (r *mutationResolver) TestConnection(ctx context.Context, input model.TestConnectionInput) (*model.TestConnectionPayload, error) {
-	id, err := r.Connections.Test(ctx, input.ConnectionID)
+	id, err := r.Connections.TestWith(ctx, input.ConnectionID, input.ConversationID.Value())
 	problems, err := r.userErrors(ctx, err)
 	if err != nil {
 		return nil, err

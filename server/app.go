@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -182,7 +181,7 @@ func (a *app) build(ctx context.Context) error {
 		return fmt.Errorf("--smtp-url, --mail-from: %w", err)
 	}
 	a.connections = connection.New(connection.Config{
-		Store: a.store, Feed: events, Intake: updates, Keys: keys, Bus: a.bus, Outbox: outbox{a}, Clock: clock, Log: a.log,
+		Store: a.store, Feed: events, Intake: updates, Keys: keys, Bus: a.bus, Outbox: outbox{a}, Talk: outbox{a}, Clock: clock, Log: a.log,
 		PublicURL: string(cfg.PublicURL), TelegramURL: string(cfg.TelegramAPIURL), Facebook: cfg.Facebook.app(),
 		Origins: append([]string{a.url}, cfg.AllowedOrigins...), CheckInterval: time.Duration(cfg.CheckInterval),
 		Media: a.media, Outside: a.outside,
@@ -286,7 +285,7 @@ func (a *app) keys() (*secret.Ring, error) {
 	if a.settings.SecretKeys != "" {
 		return secret.Parse(a.settings.SecretKeys)
 	}
-	return secret.LoadOrCreate(filepath.Join(a.settings.Data, "secret.key"))
+	return secret.LoadOrCreate(a.settings.keyFile())
 }
 
 func (a *app) openBus() (bus.Bus, error) {
@@ -336,6 +335,21 @@ func (o outbox) Disconnected(tx *store.Tx, connection causeway.ID) error {
 // Recovered lets go what waited for a connection.
 func (o outbox) Recovered(tx *store.Tx, connection causeway.ID) error {
 	return o.app.conversations.Recovered(tx, connection)
+}
+
+// Failing are the conversations of a connection in which sending fails.
+func (o outbox) Failing(ctx context.Context, connection causeway.ID, since time.Time) (map[causeway.ID]causeway.Problem, error) {
+	return o.app.conversations.Failing(ctx, connection, since)
+}
+
+// Say queues a test message.
+func (o outbox) Say(ctx context.Context, connection, conversation causeway.ID, text string) (causeway.ID, error) {
+	return o.app.conversations.Say(ctx, connection, conversation, text)
+}
+
+// Said tells what became of a test message.
+func (o outbox) Said(ctx context.Context, message causeway.ID) (done bool, why *causeway.Problem, err error) {
+	return o.app.conversations.Said(ctx, message)
 }
 
 // desk tells the conversations who works no more. They stand above the rooms that know

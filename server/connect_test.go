@@ -172,7 +172,7 @@ func TestTheCardsOfAllPlatforms(t *testing.T) {
 	t.Parallel()
 	s := opensHouse(t)
 	want := map[string]string{
-		"TELEGRAM": "AVAILABLE true 1", "FACEBOOK_MESSENGER": "AVAILABLE false 0", "INSTAGRAM": "COMING_SOON false 0",
+		"TELEGRAM": "AVAILABLE true 1", "FACEBOOK_MESSENGER": "AVAILABLE true 1", "INSTAGRAM": "COMING_SOON false 0",
 		"WHATSAPP": "COMING_SOON false 0", "ZALO": "COMING_SOON false 0",
 	}
 	got := map[string]string{}

@@ -32,7 +32,12 @@ type facebook struct {
 
 func opensFacebook(t *testing.T) *facebook {
 	t.Helper()
-	f := &facebook{Messenger: simulator.StartMessenger(t)}
+	return opensFacebookWith(t, simulator.MessengerOptions{RetryScale: 0.001})
+}
+
+func opensFacebookWith(t *testing.T, options simulator.MessengerOptions) *facebook {
+	t.Helper()
+	f := &facebook{Messenger: simulator.StartMessengerWith(t, options)}
 	f.app, f.mai = f.AddApp("Causeway"), f.AddPerson("Mai Pham")
 	for _, name := range []string{"Shop A", "Shop B", "Shop C", "Shop D"} {
 		page := f.AddPage(name, simulator.WithFollowers(120))
@@ -289,7 +294,7 @@ func TestTheLoginPopupInABrowser(t *testing.T) {
 		t.Errorf("what was declined is not asked for again: %s", dialog)
 	}
 	popup = opens(dialog)
-	for _, page := range f.pages[2:] {
+	for _, page := range f.pages[2:] { // which are not to be had any more
 		popup.Click(`input[name=page][value="` + page.ID() + `"]`)
 	}
 	var chosen []string
@@ -303,11 +308,31 @@ func TestTheLoginPopupInABrowser(t *testing.T) {
 			connectable = append(connectable, page.text("pageId"))
 		}
 	}
-	if slices.Sort(chosen); granted.text("userName") != "Mai Pham" || len(chosen) == 0 || !slices.Equal(chosen, slices.Sorted(slices.Values(connectable))) {
+	if slices.Sort(chosen); granted.text("userName") != "Mai Pham" || len(chosen) != 2 || !slices.Equal(chosen, slices.Sorted(slices.Values(connectable))) {
 		t.Errorf("chosen %v, to be connected %v", chosen, connectable)
 	}
 	if complaints := opener.Complaints(); len(complaints) > 0 {
 		t.Errorf("the browser complains: %q", complaints)
+	}
+
+	two := []string{f.pages[0].ID(), f.pages[1].ID()}
+	results := mai.does(`mutation($c: ID!, $l: ID!, $p: [String!]!) { connectFacebookPages(input: {campaignId: $c, loginId: $l, pageIds: $p}) {
+		results { pageId connection { id status webhook { status } account { ... on FacebookPage { name } } } report { passed } userErrors { code message } } userErrors { code message } } }`,
+		data{"c": campaign, "l": login, "p": two}).list("results")
+	if len(results) != 2 {
+		t.Fatalf("connecting two pages answered %v", results)
+	}
+	for i, result := range results {
+		made := result.at("connection")
+		if result.text("pageId") != two[i] || len(result.list("userErrors")) > 0 || result.at("report")["passed"] != true ||
+			made.text("status") != "ACTIVE" || made.at("webhook").text("status") != "ACTIVE" || made.at("account").text("name") != f.pages[i].Name() {
+			t.Errorf("a page was connected as %v", result)
+		}
+		f.pages[i].CustomerWrites("Bo", "Hello, "+f.pages[i].Name())
+		mai.chatOf(campaign, made.text("id"))
+	}
+	if f.pages[2].Subscription(f.app) != nil || f.pages[3].Subscription(f.app) != nil {
+		t.Error("a page that was not chosen is subscribed to")
 	}
 }
 

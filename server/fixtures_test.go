@@ -59,6 +59,8 @@ func (p *program) became(fixtures []fixture, campaign string) map[string]string 
 				lines = append(lines, strings.TrimSpace(log.text("status")+" "+log.text("eventType")+" "+log.text("error")))
 			}
 		}
+		slices.Sort(lines)
+		lines = slices.Compact(lines)
 		conversations := p.admin().gets(`query($c: ID!, $id: ID!) { campaign(id: $c) { conversations(filter: {connectionId: $id}) { edges { node { title unreadCount contact { name blocked }
 			messages { edges { node { direction text payload forwardedFrom albumId contact { name } replyTo { text } attachments { kind } } } } } } } } }`,
 			data{"c": campaign, "id": f.connection}).at("campaign").nodes("conversations")

@@ -225,15 +225,23 @@ func (t *shiftedTimer) Stop() {
 }
 
 // beginAt is begin by a clock that the test turns.
-func beginAt(t *testing.T, clock causeway.Clock) *program {
+func beginAt(t *testing.T, clock causeway.Clock, options ...option) *program {
 	t.Helper()
 	p := &program{t: t, telegram: simulator.StartTelegram(t), log: &lockedBuffer{}}
 	p.settings = testSettings(t.TempDir(), p.telegram.URL())
+	for _, o := range options {
+		o(&p.settings)
+	}
 	a, err := startBy(t.Context(), p.settings, clock, newLogger(p.settings, p.log))
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.app, p.url = a, a.url
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log of the program:\n%s", p.log)
+		}
+	})
 	t.Cleanup(p.stop)
 	return p
 }

@@ -104,6 +104,9 @@ type commandLine struct {
 		Email string `required:"" help:"Address of the user."`
 		Name  string `required:"" help:"What the token is for."`
 	} `cmd:"" help:"Print a new bearer token for a user."`
+	Keys struct {
+		Rotate struct{} `cmd:"" help:"Encrypt every stored secret with the newest key, also while servers run. Of the key file, the newest is one that it makes now."`
+	} `cmd:"" help:"Look after the keys that encrypt stored secrets."`
 	Migrate struct{} `cmd:"" help:"Bring the database to this version and stop. Serving does it by itself."`
 }
 
@@ -139,6 +142,10 @@ func parse(args []string, out io.Writer) (*command, error) {
 	case "token":
 		cmd.run = func(ctx context.Context, out io.Writer, log *slog.Logger) error {
 			return printToken(ctx, cfg, line.Token.Email, line.Token.Name, out, log)
+		}
+	case "keys rotate":
+		cmd.run = func(ctx context.Context, out io.Writer, log *slog.Logger) error {
+			return rotateKeys(ctx, cfg, out, log)
 		}
 	case "migrate":
 		cmd.run = func(ctx context.Context, out io.Writer, log *slog.Logger) error {
@@ -194,6 +201,9 @@ func (s *settings) storeAddress() string {
 	}
 	return string(s.Database)
 }
+
+// keyFile is where the keys are that no setting gives.
+func (s *settings) keyFile() string { return filepath.Join(s.Data, "secret.key") }
 
 // Settings that know what is wrong with their value.
 type (

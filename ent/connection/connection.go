@@ -71,8 +71,6 @@ const (
 	FieldAppID = "app_id"
 	// FieldSealedAppSecret holds the string denoting the sealed_app_secret field in the database.
 	FieldSealedAppSecret = "sealed_app_secret"
-	// FieldSealedVerifyToken holds the string denoting the sealed_verify_token field in the database.
-	FieldSealedVerifyToken = "sealed_verify_token"
 	// FieldPermissions holds the string denoting the permissions field in the database.
 	FieldPermissions = "permissions"
 	// FieldDelivery holds the string denoting the delivery field in the database.
@@ -195,7 +193,6 @@ var Columns = []string{
 	FieldAuthorizerID,
 	FieldAppID,
 	FieldSealedAppSecret,
-	FieldSealedVerifyToken,
 	FieldPermissions,
 	FieldDelivery,
 	FieldWebhookKey,

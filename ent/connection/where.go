@@ -162,11 +162,6 @@ func SealedAppSecret(v []byte) predicate.Connection {
 	return predicate.Connection(sql.FieldEQ(FieldSealedAppSecret, v))
 }
 
-// SealedVerifyToken applies equality check predicate on the "sealed_verify_token" field. It's identical to SealedVerifyTokenEQ.
-func SealedVerifyToken(v []byte) predicate.Connection {
-	return predicate.Connection(sql.FieldEQ(FieldSealedVerifyToken, v))
-}
-
 // WebhookKey applies equality check predicate on the "webhook_key" field. It's identical to WebhookKeyEQ.
 func WebhookKey(v string) predicate.Connection {
 	return predicate.Connection(sql.FieldEQ(FieldWebhookKey, v))
@@ -1575,56 +1570,6 @@ func SealedAppSecretIsNil() predicate.Connection {
 // SealedAppSecretNotNil applies the NotNil predicate on the "sealed_app_secret" field.
 func SealedAppSecretNotNil() predicate.Connection {
 	return predicate.Connection(sql.FieldNotNull(FieldSealedAppSecret))
-}
-
-// SealedVerifyTokenEQ applies the EQ predicate on the "sealed_verify_token" field.
-func SealedVerifyTokenEQ(v []byte) predicate.Connection {
-	return predicate.Connection(sql.FieldEQ(FieldSealedVerifyToken, v))
-}
-
-// SealedVerifyTokenNEQ applies the NEQ predicate on the "sealed_verify_token" field.
-func SealedVerifyTokenNEQ(v []byte) predicate.Connection {
-	return predicate.Connection(sql.FieldNEQ(FieldSealedVerifyToken, v))
-}
-
-// SealedVerifyTokenIn applies the In predicate on the "sealed_verify_token" field.
-func SealedVerifyTokenIn(vs ...[]byte) predicate.Connection {
-	return predicate.Connection(sql.FieldIn(FieldSealedVerifyToken, vs...))
-}
-
-// SealedVerifyTokenNotIn applies the NotIn predicate on the "sealed_verify_token" field.
-func SealedVerifyTokenNotIn(vs ...[]byte) predicate.Connection {
-	return predicate.Connection(sql.FieldNotIn(FieldSealedVerifyToken, vs...))
-}
-
-// SealedVerifyTokenGT applies the GT predicate on the "sealed_verify_token" field.
-func SealedVerifyTokenGT(v []byte) predicate.Connection {
-	return predicate.Connection(sql.FieldGT(FieldSealedVerifyToken, v))
-}
-
-// SealedVerifyTokenGTE applies the GTE predicate on the "sealed_verify_token" field.
-func SealedVerifyTokenGTE(v []byte) predicate.Connection {
-	return predicate.Connection(sql.FieldGTE(FieldSealedVerifyToken, v))
-}
-
-// SealedVerifyTokenLT applies the LT predicate on the "sealed_verify_token" field.
-func SealedVerifyTokenLT(v []byte) predicate.Connection {
-	return predicate.Connection(sql.FieldLT(FieldSealedVerifyToken, v))
-}
-
-// SealedVerifyTokenLTE applies the LTE predicate on the "sealed_verify_token" field.
-func SealedVerifyTokenLTE(v []byte) predicate.Connection {
-	return predicate.Connection(sql.FieldLTE(FieldSealedVerifyToken, v))
-}
-
-// SealedVerifyTokenIsNil applies the IsNil predicate on the "sealed_verify_token" field.
-func SealedVerifyTokenIsNil() predicate.Connection {
-	return predicate.Connection(sql.FieldIsNull(FieldSealedVerifyToken))
-}
-
-// SealedVerifyTokenNotNil applies the NotNil predicate on the "sealed_verify_token" field.
-func SealedVerifyTokenNotNil() predicate.Connection {
-	return predicate.Connection(sql.FieldNotNull(FieldSealedVerifyToken))
 }
 
 // PermissionsIsNil applies the IsNil predicate on the "permissions" field.

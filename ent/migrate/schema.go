@@ -218,7 +218,6 @@ var (
 		{Name: "authorizer_id", Type: field.TypeString, Nullable: true},
 		{Name: "app_id", Type: field.TypeString, Nullable: true},
 		{Name: "sealed_app_secret", Type: field.TypeBytes, Nullable: true, SchemaType: map[string]string{"postgres": "bytea", "sqlite3": "blob"}},
-		{Name: "sealed_verify_token", Type: field.TypeBytes, Nullable: true, SchemaType: map[string]string{"postgres": "bytea", "sqlite3": "blob"}},
 		{Name: "permissions", Type: field.TypeJSON, Nullable: true},
 		{Name: "delivery", Type: field.TypeEnum, Enums: []string{"WEBHOOK", "POLLING"}},
 		{Name: "webhook_key", Type: field.TypeString},
@@ -253,19 +252,19 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "connections_campaigns_campaign",
-				Columns:    []*schema.Column{ConnectionsColumns[47]},
+				Columns:    []*schema.Column{ConnectionsColumns[46]},
 				RefColumns: []*schema.Column{CampaignsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "connections_queues_queue",
-				Columns:    []*schema.Column{ConnectionsColumns[48]},
+				Columns:    []*schema.Column{ConnectionsColumns[47]},
 				RefColumns: []*schema.Column{QueuesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "connections_users_assignee",
-				Columns:    []*schema.Column{ConnectionsColumns[49]},
+				Columns:    []*schema.Column{ConnectionsColumns[48]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -282,32 +281,32 @@ var (
 			{
 				Name:    "connection_webhook_key",
 				Unique:  true,
-				Columns: []*schema.Column{ConnectionsColumns[27]},
+				Columns: []*schema.Column{ConnectionsColumns[26]},
 			},
 			{
 				Name:    "connection_campaign_id_connected_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ConnectionsColumns[47], ConnectionsColumns[40], ConnectionsColumns[0]},
+				Columns: []*schema.Column{ConnectionsColumns[46], ConnectionsColumns[39], ConnectionsColumns[0]},
 			},
 			{
 				Name:    "connection_campaign_id_platform_account_id",
 				Unique:  false,
-				Columns: []*schema.Column{ConnectionsColumns[47], ConnectionsColumns[1], ConnectionsColumns[2]},
+				Columns: []*schema.Column{ConnectionsColumns[46], ConnectionsColumns[1], ConnectionsColumns[2]},
 			},
 			{
 				Name:    "connection_queue_id",
 				Unique:  false,
-				Columns: []*schema.Column{ConnectionsColumns[48]},
+				Columns: []*schema.Column{ConnectionsColumns[47]},
 			},
 			{
 				Name:    "connection_assignee_id",
 				Unique:  false,
-				Columns: []*schema.Column{ConnectionsColumns[49]},
+				Columns: []*schema.Column{ConnectionsColumns[48]},
 			},
 			{
 				Name:    "connection_due",
 				Unique:  false,
-				Columns: []*schema.Column{ConnectionsColumns[45]},
+				Columns: []*schema.Column{ConnectionsColumns[44]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "disconnected_at IS NULL",
 				},

@@ -52,8 +52,6 @@ func (Connection) Fields() []ent.Field {
 		field.String("app_id").Optional().Nillable().Comment("the platform's app that the token belongs to"),
 		field.Bytes("sealed_app_secret").Optional().Nillable().Sensitive().SchemaType(rawBytes).
 			Comment("of the person's own app; empty where it is this server's"),
-		field.Bytes("sealed_verify_token").Optional().Nillable().Sensitive().SchemaType(rawBytes).
-			Comment("of the person's own app's webhook"),
 		field.JSON("permissions", []platform.Permission{}).Optional(),
 
 		field.Enum("delivery").NamedValues("Webhook", "WEBHOOK", "Polling", "POLLING"),

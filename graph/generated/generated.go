@@ -4804,9 +4804,12 @@ enum CheckName {
   PERMISSIONS
   WEBHOOK_REGISTRATION
   WEBHOOK_DELIVERY
+  TEST_MESSAGE
   PRIVACY_MODE
   """Which app may answer: conversation routing of the page."""
   ROUTING
+  """How sending went in the last hour: one conversation failing is its own problem, several are the connection's."""
+  SENDING
 }
 
 enum CheckOutcome {
@@ -5463,6 +5466,8 @@ type ChangeTelegramBotPayload {
 }
 input TestConnectionInput {
   connectionId: ID!
+  """Conversation that gets the test message; none: the check is SKIPPED."""
+  conversationId: ID
 }
 type TestConnectionPayload {
   report: TestReport
@@ -24245,7 +24250,7 @@ func (ec *executionContext) unmarshalInputTestConnectionInput(ctx context.Contex
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"connectionId"}
+	fieldsInOrder := [...]string{"connectionId", "conversationId"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -24259,6 +24264,13 @@ func (ec *executionContext) unmarshalInputTestConnectionInput(ctx context.Contex
 				return it, err
 			}
 			it.ConnectionID = data
+		case "conversationId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("conversationId"))
+			data, err := ec.unmarshalOID2ᚖcausewayᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ConversationID = graphql.OmittableOf(data)
 		}
 	}
 	return it, nil

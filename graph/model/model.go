@@ -552,6 +552,8 @@ func (TelegramBot) IsConnectedAccount() {}
 
 type TestConnectionInput struct {
 	ConnectionID causeway.ID `json:"connectionId"`
+	// Conversation that gets the test message; none: the check is SKIPPED.
+	ConversationID graphql.Omittable[*causeway.ID] `json:"conversationId,omitempty"`
 }
 
 type TestConnectionPayload struct {
@@ -743,9 +745,12 @@ const (
 	CheckNamePermissions         CheckName = "PERMISSIONS"
 	CheckNameWebhookRegistration CheckName = "WEBHOOK_REGISTRATION"
 	CheckNameWebhookDelivery     CheckName = "WEBHOOK_DELIVERY"
+	CheckNameTestMessage         CheckName = "TEST_MESSAGE"
 	CheckNamePrivacyMode         CheckName = "PRIVACY_MODE"
 	// Which app may answer: conversation routing of the page.
 	CheckNameRouting CheckName = "ROUTING"
+	// How sending went in the last hour: one conversation failing is its own problem, several are the connection's.
+	CheckNameSending CheckName = "SENDING"
 )
 
 var AllCheckName = []CheckName{
@@ -754,13 +759,15 @@ var AllCheckName = []CheckName{
 	CheckNamePermissions,
 	CheckNameWebhookRegistration,
 	CheckNameWebhookDelivery,
+	CheckNameTestMessage,
 	CheckNamePrivacyMode,
 	CheckNameRouting,
+	CheckNameSending,
 }
 
 func (e CheckName) IsValid() bool {
 	switch e {
-	case CheckNameToken, CheckNameAccount, CheckNamePermissions, CheckNameWebhookRegistration, CheckNameWebhookDelivery, CheckNamePrivacyMode, CheckNameRouting:
+	case CheckNameToken, CheckNameAccount, CheckNamePermissions, CheckNameWebhookRegistration, CheckNameWebhookDelivery, CheckNameTestMessage, CheckNamePrivacyMode, CheckNameRouting, CheckNameSending:
 		return true
 	}
 	return false

@@ -65,17 +65,19 @@ func TestANATSThatReadsNothingHoldsUpNoPublisher(t *testing.T) {
 	n := open(t, stuck.address)
 	stuck.stopReading()
 	payload := bytes.Repeat([]byte("x"), bus.MaxHint)
-	start := time.Now()
+	var longest time.Duration
 	for i := range 200_000 { // some 60 MB, more than any buffer on the way
+		start := time.Now()
 		n.Publish(fmt.Sprint("feed.", i), 1)
 		if err := n.Hint("typing", payload); err != nil {
 			t.Fatal(err)
 		}
+		longest = max(longest, time.Since(start))
 	}
 	// A write to this server is given up after five seconds; a publisher who had
 	// waited for one would have taken at least that.
-	if took := time.Since(start); took > 4*time.Second {
-		t.Fatalf("publishing took %v", took)
+	if longest > 4*time.Second {
+		t.Fatalf("one publisher waited for %v", longest)
 	}
 }
 

@@ -11,7 +11,7 @@
 // A Service may be used from many goroutines. Connecting and disconnecting one
 // account take turns within a process; among processes the database's constraints
 // decide. Locks, in this order: a turn, then nothing else; the mutexes of turns,
-// addresses, pages and pollers are never held across a call or a transaction.
+// addresses, pages, pollers and brakes are never held across a call or a transaction.
 package connection
 
 import (
@@ -72,6 +72,7 @@ type Config struct {
 	Keys   *secret.Ring
 	Bus    bus.Bus
 	Outbox Outbox         // none: nothing is ever sent
+	Talk   Talk           // none: how sending goes is not looked at
 	Clock  causeway.Clock // none: the machine's
 	Log    *slog.Logger   // none: silent
 
@@ -127,6 +128,7 @@ type Service struct {
 	keys        *secret.Ring
 	bus         bus.Bus
 	outbox      Outbox
+	talk        Talk
 	clock       causeway.Clock
 	log         *slog.Logger
 	publicURL   string
@@ -150,6 +152,7 @@ type Service struct {
 	strangers strangers
 	pollers   pollers
 	pages     openPages
+	brakes    brakes
 	checkNow  chan struct{} // holds a token when a check became due
 
 	ctx     context.Context
@@ -165,7 +168,7 @@ type Service struct {
 func New(cfg Config) *Service {
 	s := &Service{
 		store: cfg.Store, viewers: cfg.Store.NewReader(), feed: cfg.Feed, intake: cfg.Intake, keys: cfg.Keys, bus: cfg.Bus,
-		outbox: cfg.Outbox, clock: cfg.Clock, log: cfg.Log,
+		outbox: cfg.Outbox, talk: cfg.Talk, clock: cfg.Clock, log: cfg.Log,
 		publicURL:   strings.TrimRight(cfg.PublicURL, "/"),
 		telegramURL: cfg.TelegramURL, http: cfg.HTTP, media: cfg.Media, outside: cfg.Outside,
 		facebook: cfg.Facebook, origins: cfg.Origins,
@@ -177,6 +180,7 @@ func New(cfg Config) *Service {
 		strangers: newStrangers(),
 		pollers:   newPollers(),
 		pages:     newOpenPages(),
+		brakes:    newBrakes(),
 		checkNow:  make(chan struct{}, 1),
 	}
 	if s.clock == nil {

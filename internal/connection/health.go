@@ -60,10 +60,14 @@ func (s *Service) checkHealth() {
 			running.Go(func() { s.checkOne(s.ctx, id) })
 		}
 		running.Wait()
-		if s.ctx.Err() == nil && len(ids) == checksAtOnce {
+		if s.ctx.Err() == nil && len(ids) >= checksAtOnce {
 			continue
 		}
-		if !s.wait(s.ctx, lookEvery, s.checkNow) {
+		pause := lookEvery
+		if len(ids) > 0 {
+			pause = brakeSpace // more may be held
+		}
+		if !s.wait(s.ctx, pause, s.checkNow) {
 			return
 		}
 	}
@@ -72,14 +76,25 @@ func (s *Service) checkHealth() {
 // due claims connections whose check is due, longest overdue first, for checkLease.
 func (s *Service) due(ctx context.Context) ([]causeway.ID, error) {
 	var ids []causeway.ID
+	now := s.clock.Now()
+	down, once := s.brakes.down(now)
 	err := s.store.InTx(ctx, func(tx *store.Tx) error {
 		ids = nil
-		return tx.Rows(claimDue(tx.SQL(), s.clock.Now()), func(rows *sql.Rows) error {
+		scan := func(rows *sql.Rows) error {
 			var id causeway.ID
 			err := rows.Scan(&id)
 			ids = append(ids, id)
 			return err
-		})
+		}
+		if err := tx.Rows(claimDue(tx.SQL(), now, checksAtOnce, without(down)), scan); err != nil {
+			return err
+		}
+		for _, name := range once {
+			if err := tx.Rows(claimDue(tx.SQL(), now, 1, only(name)), scan); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("claim checks: %w", err)
@@ -87,10 +102,31 @@ func (s *Service) due(ctx context.Context) ([]causeway.ID, error) {
 	return ids, nil
 }
 
-// claimDue is the statement of due. It runs along the index of what is due.
-func claimDue(db *entsql.DialectBuilder, now time.Time) entsql.Querier {
+// without is true of the connections of all platforms but these.
+func without(names []platform.Name) func() *entsql.Predicate {
+	others := make([]any, len(names))
+	for i, name := range names {
+		others[i] = string(name)
+	}
+	return func() *entsql.Predicate {
+		if len(others) == 0 {
+			return entsql.ExprP("TRUE")
+		}
+		return entsql.NotIn(entconnection.FieldPlatform, others...)
+	}
+}
+
+// only is true of the connections of one platform.
+func only(name platform.Name) func() *entsql.Predicate {
+	return func() *entsql.Predicate { return entsql.EQ(entconnection.FieldPlatform, string(name)) }
+}
+
+// claimDue is the statement of due, for so many of some connections. It runs along the
+// index of what is due.
+func claimDue(db *entsql.DialectBuilder, now time.Time, most int, some func() *entsql.Predicate) entsql.Querier {
 	free := func() *entsql.Predicate {
 		return entsql.And(
+			some(),
 			entsql.IsNull(entconnection.FieldDisconnectedAt),
 			entsql.LTE(entconnection.FieldNextCheckAt, now),
 			entsql.Or(entsql.IsNull(entconnection.FieldLeasedUntil), entsql.LT(entconnection.FieldLeasedUntil, now)),
@@ -100,7 +136,7 @@ func claimDue(db *entsql.DialectBuilder, now time.Time) entsql.Querier {
 		From(entsql.Table(entconnection.Table)).
 		Where(free()).
 		OrderBy(entconnection.FieldNextCheckAt).
-		Limit(checksAtOnce)
+		Limit(most)
 	return db.Update(entconnection.Table).
 		Set(entconnection.FieldLeasedUntil, now.Add(checkLease)).
 		Where(entsql.And(entsql.In(entconnection.FieldID, first), free())). // again, for who waited for the row
@@ -125,6 +161,13 @@ func (s *Service) checkOne(ctx context.Context, id causeway.ID) {
 // was changed meanwhile, NOT_CONNECTED if it has no token. action is the mutation that
 // asks for it, empty for the server itself.
 func (s *Service) check(ctx context.Context, id causeway.ID, kind testreport.Kind, action string) (causeway.ID, error) {
+	return s.checkBy(ctx, id, kind, action, nil)
+}
+
+// checkBy is check, with a test message to a conversation if one is named.
+func (s *Service) checkBy(
+	ctx context.Context, id causeway.ID, kind testreport.Kind, action string, conversation *causeway.ID,
+) (causeway.ID, error) {
 	row, err := s.store.Reader().Connection.Get(ctx, id)
 	if ent.IsNotFound(err) {
 		return "", errStale
@@ -143,8 +186,17 @@ func (s *Service) check(ctx context.Context, id causeway.ID, kind testreport.Kin
 		return "", err
 	}
 	i := e.seen()
+	s.brakes.note(row.Platform, codeOfProblem(i.problem) != causeway.NetworkError)
 	if kind == testreport.KindConnection || i.of.unreachable {
 		if _, err := s.rehearse(ctx, e); err != nil {
+			return "", err
+		}
+	}
+	if err := s.judgeSending(ctx, i); err != nil {
+		return "", err
+	}
+	if kind == testreport.KindConnection {
+		if err := s.tryMessage(ctx, i, row, conversation); err != nil {
 			return "", err
 		}
 	}

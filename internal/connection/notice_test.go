@@ -203,6 +203,21 @@ func (w *world) settled() {
 	})
 }
 
+// rests waits until no letter is being handed over: turning the clock far would end its
+// lease meanwhile.
+func (w *world) rests() {
+	w.Helper()
+	w.eventually(func() string {
+		n, err := w.store.Reader().NoticeLetter.Query().
+			Where(noticeletter.StateEQ(noticeletter.StateWaiting), noticeletter.LeasedUntilNotNil()).Count(w.Context())
+		must(w, err)
+		if n == 0 {
+			return ""
+		}
+		return fmt.Sprintf("%d letters are being handed over", n)
+	})
+}
+
 func (w *world) letters(state noticeletter.State) int {
 	w.Helper()
 	n, err := w.store.Reader().NoticeLetter.Query().Where(noticeletter.StateEQ(state)).Count(w.Context())
@@ -329,6 +344,7 @@ func TestALetterWaitsForTheMailServerAndIsSentOnce(t *testing.T) {
 		if took := w.clock.Now().Sub(began); took < 7*time.Minute {
 			t.Errorf("four tries within %v", took)
 		}
+		w.rests()
 		post.answers(nil)
 		w.clock.turn(time.Hour)
 		w.settled()
@@ -355,6 +371,7 @@ func TestALetterIsGivenUpAfterADay(t *testing.T) {
 		if w.letters(noticeletter.StateLate) == 1 {
 			return ""
 		}
+		w.rests()
 		w.clock.turn(10 * time.Minute)
 		return "it is not given up"
 	})
@@ -419,6 +436,7 @@ func TestWhatNobodyNeedsAnyMoreIsNotSent(t *testing.T) {
 				}
 				return "it is not offered"
 			})
+			w.rests()
 			change(w, bot, id, mai)
 			post.answers(nil)
 			w.clock.turn(time.Hour)

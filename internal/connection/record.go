@@ -28,6 +28,13 @@ import (
 // is gone: it says nothing about what stands there now.
 var errStale = errors.New("the connection was changed while it was looked at")
 
+// reportsKept is how many reports of a connection are kept, and reportsBatch how many
+// older ones go with each that is added.
+const (
+	reportsKept  = 100
+	reportsBatch = 20
+)
+
 // firstRepeat is when a check that failed is made again; each further failure doubles
 // it, up to the usual interval.
 const firstRepeat = time.Minute
@@ -267,6 +274,9 @@ func (i *inspection) report(ctx context.Context, tx *store.Tx, row *ent.Connecti
 			return "", nil
 		}
 	}
+	if _, err := tx.Run(forgetReports(tx.SQL(), row.ID)); err != nil {
+		return "", fmt.Errorf("forget old reports of %s: %w", row.ID, err)
+	}
 	id := causeway.NewID(causeway.PrefixTestReport)
 	return id, tx.TestReport.Create().
 		SetID(id).
@@ -278,6 +288,19 @@ func (i *inspection) report(ctx context.Context, tx *store.Tx, row *ent.Connecti
 		SetStartedAt(i.began).
 		SetDurationMs(float64(i.svc.clock.Now().Sub(i.began)) / float64(time.Millisecond)).
 		Exec(ctx)
+}
+
+// forgetReports is the statement that makes room for one more report of a connection: the
+// newest reportsKept stay, and of what is older a few go. It runs along the index of the
+// connection's reports.
+func forgetReports(db *entsql.DialectBuilder, connection causeway.ID) entsql.Querier {
+	old := db.Select(testreport.FieldID).
+		From(entsql.Table(testreport.Table)).
+		Where(entsql.EQ(testreport.FieldConnectionID, connection)).
+		OrderBy(entsql.Desc(testreport.FieldStartedAt), entsql.Desc(testreport.FieldID)).
+		Offset(reportsKept - 1).
+		Limit(reportsBatch)
+	return db.Delete(testreport.Table).Where(entsql.In(testreport.FieldID, old))
 }
 
 func sameAnswer(a, b platform.Check) bool {

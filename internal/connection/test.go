@@ -12,6 +12,13 @@ import (
 // id: a test that fails is a report that says so, not an error. It is for managers of
 // the campaign; a disconnected connection answers NOT_CONNECTED.
 func (s *Service) Test(ctx context.Context, id causeway.ID) (causeway.ID, error) {
+	return s.TestWith(ctx, id, nil)
+}
+
+// TestWith is Test, and sends a test message to a conversation of the connection if one
+// is named: NOT_FOUND if it is not there. It waits for what becomes of the message up to
+// ten seconds.
+func (s *Service) TestWith(ctx context.Context, id causeway.ID, conversation *causeway.ID) (causeway.ID, error) {
 	row, err := s.managed(ctx, id, "input", "connectionId")
 	if err != nil {
 		return "", err
@@ -20,7 +27,7 @@ func (s *Service) Test(ctx context.Context, id causeway.ID) (causeway.ID, error)
 	if row.DisconnectedAt != nil {
 		return "", notConnected
 	}
-	report, err := s.check(ctx, id, testreport.KindConnection, "testConnection")
+	report, err := s.checkBy(ctx, id, testreport.KindConnection, "testConnection", conversation)
 	if errors.Is(err, errStale) {
 		return "", causeway.Fail(causeway.Conflict).At("input", "connectionId").CanRetry().Because(err)
 	}

@@ -1,9 +1,10 @@
 package conversation
 
-// EndQueued and HurryQueued are the statements, for EXPLAIN.
+// EndQueued, HurryQueued and FailedSince are the statements, for EXPLAIN.
 var (
 	EndQueued   = endQueued
 	HurryQueued = hurryQueued
+	FailedSince = failedSince
 )
 
 // OnTheirWay are the messages that a mark reaches, for EXPLAIN.

@@ -147,7 +147,8 @@ func TestAFileThatCannotBeFetchedLeavesItsMessageReadable(t *testing.T) {
 				if waited := p.clock.Now().Sub(began); *a.State != try.state || a.Hash != nil || waited > try.within || try.within > time.Hour && waited < 23*time.Hour {
 					t.Errorf("it became %v after %s", a, waited)
 				}
-				if n := tries.Load(); try.tries != 0 && n != try.tries || n == 0 {
+				// The clock may be turned past a lease while a try goes on; then it is made again.
+				if n := tries.Load(); try.tries != 0 && (n < try.tries || n > try.tries+1) || n == 0 {
 					t.Errorf("it was tried %d times", n)
 				}
 				if checked := len(p.checked) > 0; checked != try.checks {

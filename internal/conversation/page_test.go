@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"causeway"
 	"causeway/ent"
 	"causeway/ent/connection"
 	"causeway/ent/webhooklog"
@@ -48,12 +49,17 @@ var mia = platform.Chat{ID: "mia", Contact: platform.Person{ID: "mia", Name: "Mi
 // page connects another page, on a platform that sets a window for answers.
 func (h *house) page() *ent.Connection {
 	h.Helper()
-	bot := h.bot()
+	return h.pageIn(h.bot().CampaignID)
+}
+
+// pageIn connects another page to a campaign.
+func (h *house) pageIn(campaign causeway.ID) *ent.Connection {
+	h.Helper()
 	h.made++
 	var conn *ent.Connection
 	h.no(h.store.InTx(h.Context(), func(tx *store.Tx) (err error) {
 		n := strconv.Itoa(h.made)
-		conn, err = tx.Connection.Create().SetCampaignID(bot.CampaignID).SetPlatform(platform.Messenger).SetAccountID("9" + n).
+		conn, err = tx.Connection.Create().SetCampaignID(campaign).SetPlatform(platform.Messenger).SetAccountID("9" + n).
 			SetProfile(platform.Profile{}).SetName("Page " + n).SetStatus(connection.StatusActive).SetAppID(ourApp).
 			SetDelivery(connection.DeliveryWebhook).SetWebhookKey("page" + n).
 			SetWebhookStatus(connection.WebhookStatusActive).SetConnectedAt(time.Now()).Save(tx.Context())

@@ -32,6 +32,16 @@ func TestWhatIsQueuedByAConnectionIsFoundAlongItsIndex(t *testing.T) {
 	})
 }
 
+func TestWhatFailedIsFoundAlongItsIndex(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		plan := explain(t, s, conversation.FailedSince(s.SQL(), causeway.NewID(causeway.PrefixConnection), time.Now()))
+		if !strings.Contains(plan, "message_failed_by_connection") || !strings.Contains(plan, "message_conversation_id_seq") {
+			t.Error(plan)
+		}
+	})
+}
+
 func TestWhatIsOnItsWayIsFoundAlongItsIndex(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, s *store.Store) {

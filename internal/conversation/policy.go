@@ -92,6 +92,15 @@ func obstacle(conv *ent.Conversation) *causeway.Problem {
 	return &causeway.Fail(causeway.TokenRevoked).Problem
 }
 
+// InboxURL is where a conversation's account is answered at the platform itself; empty
+// where the platform has no such place.
+func (s *Service) InboxURL(conv *ent.Conversation) string {
+	if inbox := s.limits[conv.Platform].Inbox; inbox != nil {
+		return inbox(conv.AccountID)
+	}
+	return ""
+}
+
 // Authors are the people who wrote messages or have conversations, by their ids. Whoever
 // sees a message or a conversation sees whose it is, also one who is in the campaign no
 // more: ask for those of what the viewer sees, and nobody else.

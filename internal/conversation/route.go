@@ -12,12 +12,15 @@ import (
 )
 
 // arrival is a conversation in which a customer said something that may bring it to
-// somebody: the first thing at all, or one that opened it again.
+// somebody: the first thing at all, or one that opened it again; or which another app
+// gave to us.
 type arrival struct {
 	conv *conversationRow
 	// reopened: it had been closed or set aside. Else it is new, or nobody has it.
 	reopened bool
-	seq      int64 // of what the customer said
+	// passed: another app gave it to us.
+	passed bool
+	seq    int64 // of what the customer said
 }
 
 // arrive notes that a customer said something to us. It opens a conversation that was
@@ -31,7 +34,17 @@ func (b *batch) arrive(conv *conversationRow, m *messageRow, standby bool) {
 		return
 	}
 	conv.Status, conv.ClosedAt, conv.arrived = conversation.StatusOpen, nil, true
-	b.arrived = append(b.arrived, arrival{conv, reopened, m.Seq})
+	b.arrived = append(b.arrived, arrival{conv: conv, reopened: reopened, seq: m.Seq})
+}
+
+// handedToUs notes that another app gave a chat to us: somebody has to go on with it.
+func (b *batch) handedToUs(conv *conversationRow) {
+	if conv.arrived || conv.AssigneeID != nil && conv.Status == conversation.StatusOpen {
+		return
+	}
+	reopened := conv.Status != conversation.StatusOpen
+	conv.Status, conv.ClosedAt, conv.arrived = conversation.StatusOpen, nil, true
+	b.arrived = append(b.arrived, arrival{conv: conv, reopened: reopened, passed: true})
 }
 
 // route brings what arrived to somebody: to the connection's assignee, else into its
@@ -50,7 +63,7 @@ func (b *batch) route() error {
 	var coming []arrival
 	for _, a := range b.arrived {
 		entry := entries[a.conv.ConnectionID]
-		if !a.reopened {
+		if !a.reopened && !a.passed {
 			fresh, err := b.fresh(a, entry)
 			if err != nil {
 				return fmt.Errorf("look whether %s is new: %w", a.conv.ID, err)
@@ -104,7 +117,7 @@ func (b *batch) bring(r *router, a arrival, entry *ent.Connection) {
 }
 
 // fresh tells whether nothing a customer said in an open conversation that nobody has
-// was brought to anybody before: it began now, or with a note.
+// was brought to anybody before: it began now, with a note, or in another app's hands.
 func (b *batch) fresh(a arrival, entry *ent.Connection) (bool, error) {
 	if !entry.Enabled || entry.QueueID == nil && entry.AssigneeID == nil {
 		return false, nil
@@ -113,7 +126,7 @@ func (b *batch) fresh(a arrival, entry *ent.Connection) (bool, error) {
 		return true, nil
 	}
 	before, err := b.tx.Message.Query().
-		Where(message.ConversationID(a.conv.ID), message.SeqLT(a.seq), message.DirectionEQ(message.DirectionInbound)).
+		Where(message.ConversationID(a.conv.ID), message.SeqLT(a.seq), message.DirectionEQ(message.DirectionInbound), message.Standby(false)).
 		Exist(b.tx.Context())
 	return !before, err
 }

@@ -923,3 +923,46 @@ func TestRoutingRunsAlongIndexes(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatABotHasInHandGoesToSomebodyOnlyWhenItGivesItToUs(t *testing.T) {
+	t.Parallel()
+	inOffice(t, []string{"ana"}, func(o *office) {
+		conn := o.pageIn(o.camp)
+		o.enters(conn, o.queue(queue.AssignmentRoundRobin, "ana"), "")
+		whose := func() string {
+			conv := o.conversation(conn, mia.ID)
+			switch {
+			case conv.AssigneeID != nil:
+				return o.names[*conv.AssigneeID]
+			case conv.QueueID != nil:
+				return "waits"
+			default:
+				return "nobody"
+			}
+		}
+		began := causeway.Stamp(time.Now())
+		at := func(seconds int) time.Time { return began.Add(time.Duration(seconds) * time.Second) }
+		o.happens(conn, platform.MessageAdded{Chat: mia, ID: "m_1", Content: platform.Content{Text: "Menu"}, Standby: true, SentAt: at(1)})
+		if got := whose(); got != "nobody" {
+			t.Errorf("while the bot answers it is with %s", got)
+		}
+		o.happens(conn, platform.ThreadOwned{Chat: mia, ID: "1", App: ourApp, At: at(2), Text: "Passed to us"})
+		if got := whose(); got != "ana" {
+			t.Errorf("given to us it is with %s", got)
+		}
+	})
+}
+
+func TestACustomerWhoComesToUsAfterABotGoesToSomebody(t *testing.T) {
+	t.Parallel()
+	inOffice(t, []string{"ana"}, func(o *office) {
+		conn := o.pageIn(o.camp)
+		o.enters(conn, "", "ana")
+		began := causeway.Stamp(time.Now())
+		o.happens(conn, platform.MessageAdded{Chat: mia, ID: "m_1", Content: platform.Content{Text: "Menu"}, Standby: true, SentAt: began})
+		o.miaSays(conn, "m_2", "Somebody?", began.Add(time.Second))
+		if conv := o.conversation(conn, mia.ID); conv.AssigneeID == nil || o.names[*conv.AssigneeID] != "ana" {
+			t.Errorf("it is %v's", conv.AssigneeID)
+		}
+	})
+}

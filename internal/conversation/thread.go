@@ -43,7 +43,7 @@ func (b *batch) threadOwned(u update, e platform.ThreadOwned) {
 func (b *batch) owns(u update, conv *conversationRow, who platform.ThreadOwner, at time.Time) bool {
 	at = *b.stamp(at)
 	if conv.ThreadOwnedAt != nil && at.Before(*conv.ThreadOwnedAt) {
-		return false
+		return b.names(u, conv, who)
 	}
 	fresh := conv.ThreadOwnedAt == nil || at.After(*conv.ThreadOwnedAt)
 	conv.ThreadOwnedAt, conv.dirty = &at, true
@@ -55,7 +55,28 @@ func (b *batch) owns(u update, conv *conversationRow, who platform.ThreadOwner, 
 	if owner == conv.ThreadOwner && (deref(app) == deref(conv.ThreadOwnerAppID) || app == nil) {
 		return fresh
 	}
+	if owner == conversation.ThreadOwnerUs && taken(conv.Conversation) {
+		b.handedToUs(conv)
+	}
 	conv.ThreadOwner, conv.ThreadOwnerAppID = owner, app
+	b.hear(conv)
+	return true
+}
+
+// names notes who it is that has a chat, where it is known only that somebody else has:
+// by a refusal or by what was overheard, which may come before the news of it. It tells
+// whether it did.
+func (b *batch) names(u update, conv *conversationRow, who platform.ThreadOwner) bool {
+	owner, app := ownerOf(who, u.app), optional(who.App)
+	unnamed := conv.ThreadOwner == conversation.ThreadOwnerAnotherApp && conv.ThreadOwnerAppID == nil
+	other := owner == conversation.ThreadOwnerAnotherApp || owner == conversation.ThreadOwnerPlatformInbox
+	if !unnamed || !other {
+		return false
+	}
+	conv.ThreadOwner, conv.ThreadOwnerAppID, conv.dirty = owner, app, true
+	if app != nil {
+		conv.ThreadOtherAppID = app
+	}
 	b.hear(conv)
 	return true
 }

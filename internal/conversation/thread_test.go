@@ -103,6 +103,30 @@ func TestWhoseTurnItIsFollowsFromWhatWasToldLast(t *testing.T) {
 	})
 }
 
+func TestWhoHasTheChatIsNamedByNewsThatComesLate(t *testing.T) {
+	t.Parallel()
+	eachPage(t, func(h *house, conn *ent.Connection) {
+		began := causeway.Stamp(time.Now())
+		at := func(seconds int) time.Time { return began.Add(time.Duration(seconds) * time.Second) }
+		h.happens(conn, platform.MessageAdded{Chat: mia, ID: "m_1", Content: platform.Content{Text: "Overheard"}, SentAt: at(3), Standby: true})
+		for i, step := range []struct {
+			owned platform.ThreadOwned
+			want  string
+		}{
+			{platform.ThreadOwned{App: ourApp, At: at(1)}, "ANOTHER_APP "}, // it is somebody else's since
+			{platform.ThreadOwned{App: "777", At: at(2)}, "ANOTHER_APP 777"},
+			{platform.ThreadOwned{App: "666", At: at(0)}, "ANOTHER_APP 777"},
+			{platform.ThreadOwned{App: ourApp, At: at(4)}, "US 555"},
+		} {
+			step.owned.Chat, step.owned.ID = mia, fmt.Sprint(i)
+			h.happens(conn, step.owned)
+			if got := h.owner(conn); got != step.want {
+				t.Errorf("after %d it is %s, not %s", i+1, got, step.want)
+			}
+		}
+	})
+}
+
 func TestWhatIsOverheardIsMarkedAndTellsWhoseTurnItIs(t *testing.T) {
 	t.Parallel()
 	eachPage(t, func(h *house, conn *ent.Connection) {

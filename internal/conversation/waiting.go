@@ -146,7 +146,8 @@ func (u *usher) waiting(ctx context.Context, after causeway.ID) ([]causeway.ID, 
 const waitingIn = `SELECT q.id FROM queues q
 WHERE q.id > $1 AND q.assignment <> 'MANUAL'
 AND EXISTS (SELECT 1 FROM campaigns c WHERE c.id = q.campaign_id AND c.archived_at IS NULL)
-AND EXISTS (SELECT 1 FROM conversations w WHERE w.queue_id = q.id AND w.assignee_id IS NULL AND w.status = 'OPEN')
+AND EXISTS (SELECT 1 FROM conversations w WHERE w.queue_id = q.id AND w.assignee_id IS NULL AND w.status = 'OPEN'
+	AND w.thread_owner IN ('NONE', 'US'))
 AND EXISTS (SELECT 1 FROM queue_members m JOIN users p ON p.id = m.user_id
 	WHERE m.queue_id = q.id AND p.presence = 'ONLINE' AND p.deactivated_at IS NULL)
 ORDER BY q.id LIMIT $2`
@@ -160,7 +161,7 @@ func (u *usher) seatSome(ctx context.Context, id causeway.ID) (given int, err er
 		if err != nil {
 			return err
 		}
-		rows, err := lockConversations(tx, conversation.IDIn(oldest...), conversation.QueueID(id), isWaiting)
+		rows, err := lockConversations(tx, conversation.IDIn(oldest...), conversation.QueueID(id), isWaiting, isOurs)
 		if err != nil || len(rows) == 0 {
 			return err
 		}
@@ -193,13 +194,18 @@ func (u *usher) seatSome(ctx context.Context, id causeway.ID) (given int, err er
 // oldestIn are the oldest conversations that wait in a queue.
 func oldestIn(client *ent.Client, queue causeway.ID) *ent.ConversationQuery {
 	return client.Conversation.Query().
-		Where(conversation.QueueID(queue), isWaiting).
+		Where(conversation.QueueID(queue), isWaiting, isOurs).
 		Order(ent.Asc(conversation.FieldCreatedAt, conversation.FieldID)).
 		Limit(waitingBatch)
 }
 
 // isWaiting says it as the partial index does, which SQLite finds by its words.
 func isWaiting(s *entsql.Selector) { s.Where(entsql.ExprP("assignee_id IS NULL AND status = 'OPEN'")) }
+
+// isOurs leaves out what another app or the platform's own inbox has in hand.
+func isOurs(s *entsql.Selector) {
+	s.Where(entsql.In(s.C(conversation.FieldThreadOwner), conversation.ThreadOwnerNone, conversation.ThreadOwnerUs))
+}
 
 // lockConversations locks those that match, in id order.
 func lockConversations(tx *store.Tx, matching ...predicate.Conversation) ([]*ent.Conversation, error) {

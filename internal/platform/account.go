@@ -162,4 +162,7 @@ type Limits struct {
 	// Standard and Human are how long after the customer last wrote anything, or only
 	// what a person wrote, may be sent; zero: the platform sets no limit.
 	Standard, Human time.Duration
+	// Inbox is where people answer an account's customers at the platform itself; nil where
+	// it has no such place.
+	Inbox func(account string) string
 }

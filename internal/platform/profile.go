@@ -59,8 +59,10 @@ const (
 	CheckPermissions         CheckName = "PERMISSIONS"
 	CheckWebhookRegistration CheckName = "WEBHOOK_REGISTRATION"
 	CheckWebhookDelivery     CheckName = "WEBHOOK_DELIVERY"
+	CheckTestMessage         CheckName = "TEST_MESSAGE"
 	CheckPrivacyMode         CheckName = "PRIVACY_MODE"
 	CheckRouting             CheckName = "ROUTING"
+	CheckSending             CheckName = "SENDING"
 )
 
 // CheckOutcome is how a check ended.

@@ -1,6 +1,8 @@
 package secret_test
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -130,4 +132,112 @@ func list(t *testing.T, folder string) []string {
 		names = append(names, entry.Name())
 	}
 	return names
+}
+
+func TestANewKeySealsAtOnceInEveryProcessThatReadTheFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "secret.key")
+	server, err := secret.LoadOrCreate(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := seal(t, server, "token", "conn_a")
+	derived, _ := server.Derive("addresses")
+	rotating, err := secret.AddKey(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !rotating.NeedsRotation(old) {
+		t.Error("there is no new key")
+	}
+	renewed := seal(t, rotating, "token", "conn_a")
+	for what, sealed := range map[string][]byte{"the new key": renewed, "the old key": old} {
+		if plain, err := server.Open(sealed, "conn_a"); err != nil || string(plain) != "token" {
+			t.Errorf("what %s sealed, in the server that ran before: %q, %v", what, plain, err)
+		}
+	}
+	if rotating.NeedsRotation(seal(t, server, "another", "conn_b")) {
+		t.Error("the server that ran before still seals with the old key")
+	}
+	if now, _ := server.Derive("addresses"); string(now) != string(derived) {
+		t.Error("a new key changes what is derived")
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 || len(list(t, filepath.Dir(path))) != 1 {
+		t.Errorf("the file has mode %v, %v; beside it: %v", info.Mode(), err, list(t, filepath.Dir(path)))
+	}
+}
+
+func TestKeysThatAreBroughtInAtOnceAreAllKept(t *testing.T) {
+	t.Parallel()
+	path := keyFile(t, keyText(1), 0o600)
+	var sealed [8][]byte
+	var bringing sync.WaitGroup
+	for i := range sealed {
+		bringing.Go(func() {
+			if r, err := secret.AddKey(path); err == nil { // else somebody else was at it, which is told
+				sealed[i] = seal(t, r, "token", "conn_a")
+			} else if !strings.Contains(err.Error(), path+".new") {
+				t.Errorf("bringing in key %d: %v", i, err)
+			}
+		})
+	}
+	bringing.Wait()
+	r, err := secret.LoadOrCreate(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	some := false
+	for i, s := range sealed {
+		some = some || s != nil
+		if s == nil {
+			continue
+		}
+		if _, err := r.Open(s, "conn_a"); err != nil {
+			t.Errorf("key %d was lost: %v", i, err)
+		}
+	}
+	if !some {
+		t.Error("nobody brought in a key")
+	}
+}
+
+func TestAKeyIsBroughtIntoAGoodFileOnly(t *testing.T) {
+	t.Parallel()
+	if _, err := secret.AddKey(filepath.Join(t.TempDir(), "secret.key")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without a file: %v", err)
+	}
+	for text, mode := range map[string]os.FileMode{keyText(1): 0o644, "hunter2!": 0o600, strings.Repeat(keyText(1)+",", 400): 0o600} {
+		path := keyFile(t, text, mode)
+		_, err := secret.AddKey(path)
+		if err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%.10q: %v", text, err)
+		}
+		if kept, err := os.ReadFile(path); err != nil || string(kept) != text {
+			t.Errorf("%.10q was changed: %v", text, err)
+		}
+		if names := list(t, filepath.Dir(path)); len(names) != 1 {
+			t.Errorf("left behind: %v", names)
+		}
+	}
+}
+
+func TestARingGoesOnWithItsKeysWhenTheFileIsSpoiled(t *testing.T) {
+	t.Parallel()
+	path := keyFile(t, keyText(1), 0o600)
+	r, err := secret.LoadOrCreate(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, spoil := range []func() error{
+		func() error { return os.WriteFile(path, []byte("not a key"), 0o600) },
+		func() error { return os.Remove(path) },
+	} {
+		if err := spoil(); err != nil {
+			t.Fatal(err)
+		}
+		if plain, err := r.Open(seal(t, r, "token", "conn_a"), "conn_a"); err != nil || string(plain) != "token" {
+			t.Errorf("%q, %v", plain, err)
+		}
+	}
 }

@@ -1,7 +1,7 @@
 // Package secret seals what must not be readable in the database, opens it again,
 // and makes the random words that only their holder may know. It knows keys and
-// bytes; what is sealed, and where it is kept, does not enter. A Ring never changes
-// once made and may be used by everybody at once.
+// bytes; what is sealed, and where it is kept, does not enter. A Ring may be used by
+// everybody at once. It never changes once made, but that of a key file follows the file.
 package secret
 
 import (
@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"causeway"
 )
@@ -44,6 +45,9 @@ var (
 // Ring is the keys of a server. The first seals; all open. It cannot be printed:
 // every way of formatting it tells the number of its keys and nothing else.
 type Ring struct {
+	file *keyFile // that it was read from; nil if it was given in words
+
+	mu   sync.RWMutex
 	keys []key
 }
 
@@ -72,7 +76,7 @@ func Parse(keys string) (*Ring, error) {
 		if err != nil {
 			return nil, fmt.Errorf("secret key %d of %d: %w", i+1, len(words), err)
 		}
-		if twin := ring.find(k.id[:]); twin >= 0 {
+		if twin := find(ring.keys, k.id[:]); twin >= 0 {
 			return nil, fmt.Errorf("secret keys %d and %d are the same or cannot be told apart; remove one of them", twin+1, i+1)
 		}
 		ring.keys = append(ring.keys, k)
@@ -118,18 +122,25 @@ func newKey(raw []byte) (key, error) {
 }
 
 // find is the position of the key with this id, or -1.
-func (r *Ring) find(id []byte) int {
-	return slices.IndexFunc(r.keys, func(k key) bool { return bytes.Equal(k.id[:], id) })
+func find(keys []key, id []byte) int {
+	return slices.IndexFunc(keys, func(k key) bool { return bytes.Equal(k.id[:], id) })
 }
 
-// Seal encrypts plain with the ring's first key for the row that will keep it; only
+// known are the keys as they were read last.
+func (r *Ring) known() []key {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.keys
+}
+
+// Seal encrypts plain with the ring's first key (of a file, the one that stands first there now) for the row that will keep it; only
 // Open with the same row gives it back. Sealing the same twice gives different
 // bytes. A row without an id is a mistake of the caller and an error.
 func (r *Ring) Seal(plain []byte, rowID causeway.ID) ([]byte, error) {
 	if rowID == "" {
 		return nil, errors.New("seal a secret: the row has no id")
 	}
-	first := r.keys[0]
+	first := r.latest()[0]
 	sealed := make([]byte, 0, headerSize+gcmOverhead+len(plain))
 	sealed = append(sealed, version1)
 	sealed = append(sealed, first.id[:]...)
@@ -142,11 +153,16 @@ func (r *Ring) Open(sealed []byte, rowID causeway.ID) ([]byte, error) {
 	if len(sealed) < headerSize+gcmOverhead || sealed[0] != version1 {
 		return nil, ErrDamaged
 	}
-	i := r.find(sealed[1:headerSize])
+	keys := r.known()
+	i := find(keys, sealed[1:headerSize])
+	if i < 0 {
+		keys = r.latest() // another process may have brought in a key
+		i = find(keys, sealed[1:headerSize])
+	}
 	if i < 0 {
 		return nil, ErrUnknownKey
 	}
-	plain, err := r.keys[i].aead.Open(nil, nil, sealed[headerSize:], []byte(rowID))
+	plain, err := keys[i].aead.Open(nil, nil, sealed[headerSize:], []byte(rowID))
 	if err != nil {
 		return nil, ErrDamaged
 	}
@@ -158,7 +174,8 @@ func (r *Ring) Open(sealed []byte, rowID causeway.ID) ([]byte, error) {
 // end, and the same while a new first key is brought in. They change when that key
 // leaves the ring.
 func (r *Ring) Derive(purpose string) ([]byte, error) {
-	last := r.keys[len(r.keys)-1]
+	keys := r.known()
+	last := keys[len(keys)-1]
 	return hkdf.Expand(sha256.New, last.root, "causeway: "+purpose, keySize)
 }
 
@@ -168,7 +185,7 @@ func (r *Ring) Derive(purpose string) ([]byte, error) {
 func (r *Ring) NeedsRotation(sealed []byte) bool {
 	return len(sealed) < headerSize+gcmOverhead ||
 		sealed[0] != version1 ||
-		!bytes.Equal(sealed[1:headerSize], r.keys[0].id[:])
+		!bytes.Equal(sealed[1:headerSize], r.known()[0].id[:])
 }
 
 // Format keeps the keys out of every fmt verb, and so out of logs.
@@ -177,7 +194,7 @@ func (r *Ring) Format(f fmt.State, _ rune) {
 		_, _ = fmt.Fprint(f, "secret.Ring(none)")
 		return
 	}
-	_, _ = fmt.Fprintf(f, "secret.Ring(%d)", len(r.keys))
+	_, _ = fmt.Fprintf(f, "secret.Ring(%d)", len(r.known()))
 }
 
 // newKeyText is a fresh key as Parse reads it.

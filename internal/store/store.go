@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
@@ -72,9 +73,24 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// Close closes every connection. It may come twice.
+// Close closes every connection. It may come twice. The writer goes last: only the last
+// connection of all tidies SQLite's files up, and readers may not write.
 func (s *Store) Close() error {
-	return errors.Join(s.readers.Close(), s.writer.Close())
+	return errors.Join(closePool(s.readers), closePool(s.writer))
+}
+
+// closePool closes a pool and returns when its connections are closed, for which it
+// waits a second: one whose context ended under way is given back a moment after its
+// caller was told.
+func closePool(pool *sql.DB) error {
+	err := pool.Close()
+	for range 1000 {
+		if pool.Stats().OpenConnections == 0 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return err
 }
 
 // Reader is the client for the server's own reads: it sees everything.

@@ -68,6 +68,7 @@ func Limits() platform.Limits {
 		As:       kindFor,
 		Standard: standardWindow,
 		Human:    humanWindow,
+		Inbox:    InboxURL,
 	}
 }
 

@@ -31,7 +31,6 @@ ALTER TABLE `connections` ADD COLUMN `data_access_expires_at` datetime NULL;
 ALTER TABLE `connections` ADD COLUMN `sealed_user_token` blob NULL;
 ALTER TABLE `connections` ADD COLUMN `app_id` text NULL;
 ALTER TABLE `connections` ADD COLUMN `sealed_app_secret` blob NULL;
-ALTER TABLE `connections` ADD COLUMN `sealed_verify_token` blob NULL;
 ALTER TABLE `connections` ADD COLUMN `permissions` json NULL;
 ALTER TABLE `connections` ADD COLUMN `queue_id` text NULL CONSTRAINT `connections_queues_queue` REFERENCES `queues` (`id`) ON DELETE SET NULL;
 ALTER TABLE `connections` ADD COLUMN `assignee_id` text NULL CONSTRAINT `connections_users_assignee` REFERENCES `users` (`id`) ON DELETE SET NULL;
