@@ -17,6 +17,10 @@ import (
 // cores; more connections would only hold more page caches.
 const sqliteReaders = 8
 
+// sqliteStatements is how many prepared statements a connection keeps. The same few
+// dozen come back all the time, and to prepare one takes as long as to run it.
+const sqliteStatements = "128"
+
 // sqliteConnector opens connections to one file without registering a driver in the
 // process.
 type sqliteConnector struct {
@@ -33,9 +37,10 @@ func (c sqliteConnector) Driver() driver.Driver                        { return 
 // returns, which is what a webhook's 200 promises.
 func openSQLite(ctx context.Context, path string) (writer, readers *sql.DB, err error) {
 	common := url.Values{
-		"_busy_timeout": {"5000"},
-		"_foreign_keys": {"on"},
-		"_cache_size":   {"-65536"}, // KiB
+		"_busy_timeout":    {"5000"},
+		"_foreign_keys":    {"on"},
+		"_cache_size":      {"-65536"}, // KiB
+		"_stmt_cache_size": {sqliteStatements},
 	}
 	write := url.Values{
 		"_journal_mode": {"WAL"},
