@@ -279,6 +279,52 @@ func TestADeadTokenIsToldOnceInTwoDaysAndAgainAfterItWorked(t *testing.T) {
 	})
 }
 
+func TestADeadPageTokenIsToldOnceInTwoDaysAndAgainAfterItWorked(t *testing.T) {
+	t.Parallel()
+	post := openOffice(t)
+	w := newWorld(t, storetest.SQLite(t), post.mails(t)).start()
+	s := w.newShop("Tea")
+	id := s.connectsPage(s.pages[0]).Connection
+	w.person("mai", "en", user.RoleAgent, w.campaign)
+	toMai := func() int {
+		n := 0
+		for _, l := range post.taken() {
+			if l.to == "mai@example.com" {
+				n++
+			}
+		}
+		return n
+	}
+	s.mia.ChangesPassword()
+	w.clock.turn(time.Hour)
+	w.becomes(id, entconnection.StatusInactive, causeway.TokenRevoked)
+	w.settled()
+	for range 48 {
+		failed := w.row(id).FailedChecks
+		w.clock.turn(time.Hour)
+		w.eventually(func() string {
+			if w.row(id).FailedChecks > failed {
+				return ""
+			}
+			return "it was not looked at within the hour"
+		})
+	}
+	w.settled()
+	if n := toMai(); n != 1 {
+		t.Fatalf("%d letters in two days", n)
+	}
+	s.logsIn()
+	s.connectsPage(s.pages[0])
+	w.is(id, entconnection.StatusActive, "")
+	s.mia.ChangesPassword()
+	w.clock.turn(2 * time.Hour)
+	w.becomes(id, entconnection.StatusInactive, causeway.TokenRevoked)
+	w.settled()
+	if n := toMai(); n != 2 {
+		t.Errorf("%d letters after it failed again, want two", n)
+	}
+}
+
 func TestTroubleThatChangesIsToldOnce(t *testing.T) {
 	t.Parallel()
 	post := openOffice(t)
