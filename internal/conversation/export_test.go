@@ -21,3 +21,6 @@ const WaitingIn = waitingIn
 
 // FileName is what is kept of a file's name.
 var FileName = fileName
+
+// TooLarge is what a file beyond a limit is told.
+var TooLarge = tooLarge

@@ -81,7 +81,11 @@ func kindOf(limits platform.Limits, mimeType string) platform.AttachmentKind {
 // tooLarge says that a file has more than limit bytes; none where the platform takes no
 // files at all.
 func tooLarge(limit int64) *causeway.Error {
-	megabytes := strconv.FormatFloat(float64(max(limit, 0))/(1<<20), 'f', -1, 64) + " MB"
+	megabyte := int64(1_000_000) // platforms count either way; people read round numbers
+	if limit%(1<<20) == 0 {
+		megabyte = 1 << 20
+	}
+	megabytes := strconv.FormatFloat(float64(max(limit, 0))/float64(megabyte), 'f', -1, 64) + " MB"
 	return causeway.FailWith(causeway.AttachmentRejected, causeway.ReasonFileTooLarge).With("max", megabytes)
 }
 

@@ -509,3 +509,12 @@ func FuzzFileName(f *testing.F) {
 		}
 	})
 }
+
+func TestALimitIsToldInRoundMegabytes(t *testing.T) {
+	t.Parallel()
+	for limit, said := range map[int64]string{25_000_000: "25 MB", 8_000_000: "8 MB", 10 << 20: "10 MB", 50 << 20: "50 MB"} {
+		if got := conversation.TooLarge(limit).Args["max"]; got != said {
+			t.Errorf("%d bytes are told as %s, not %s", limit, got, said)
+		}
+	}
+}

@@ -176,7 +176,7 @@ func TestAReasonIsToldInItsOwnWordsWithItsArguments(t *testing.T) {
 	t.Parallel()
 	c := open(t)
 	text := c.Text("ru", causeway.FailWith(causeway.WebhookTakenOver, causeway.ReasonTookOver).With("host", "bot.example").Problem)
-	if want := "Раньше этот бот передавал сообщения на bot.example. Теперь они приходят сюда."; text.Message != want {
+	if want := "Раньше сообщения этой Страницы или бота уходили на bot.example. Теперь они приходят сюда."; text.Message != want {
 		t.Errorf("told %q, want %q", text.Message, want)
 	}
 }
