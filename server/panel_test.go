@@ -47,7 +47,7 @@ func TestReplayingAllLogsOfAConnectionChangesNothingButTheirAttempts(t *testing.
 			t.Fatal(err)
 		}
 		s.manager.does(`mutation($v: ID!) { markConversationRead(id: $v) { userErrors { code } } }`, data{"v": s.conversation})
-		statuses := s.calm()
+		statuses := s.processed(s.connection, 15)
 		if statuses["FAILED"] == 0 || statuses["IGNORED"] == 0 || statuses["DUPLICATE"] != 1 {
 			t.Fatalf("the logs are %v", statuses)
 		}
@@ -65,7 +65,7 @@ func TestReplayingAllLogsOfAConnectionChangesNothingButTheirAttempts(t *testing.
 			if n != all-statuses["DUPLICATE"] {
 				t.Errorf("%d of %d logs were replayed", n, all)
 			}
-			if now := s.calm(); !maps.Equal(now, statuses) {
+			if now := s.processed(s.connection, all); !maps.Equal(now, statuses) {
 				t.Errorf("the logs were %v and are %v", statuses, now)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,17 +45,18 @@ func TestAnEchoBeforeDuringAndAfterTheAnswerIsOneMessage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var conn *ent.Connection
+			var pages sync.Map // of posts: each database has its own, at the same time
 			counter(t, func(p *post, c call) error {
 				if try.during {
-					p.happens(conn, p.echoOf(c, 1))
+					conn, _ := pages.Load(p)
+					p.happens(conn.(*ent.Connection), p.echoOf(c, 1))
 				}
 				if !try.answered {
 					return noAnswer()
 				}
 				return nil
-			}, func(p *post, on *ent.Connection, conv *ent.Conversation) {
-				conn = on
+			}, func(p *post, conn *ent.Connection, conv *ent.Conversation) {
+				pages.Store(p, conn)
 				id := p.answers(conv, "Yes")
 				p.settle()
 				p.mu.Lock()
