@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"testing"
@@ -125,7 +126,10 @@ func (p *program) processed(connection string, n int) map[string]int {
 	p.t.Helper()
 	var logs map[string]int
 	eventually(p.t, "the updates are processed", func() error {
-		_, logs = p.webhook(connection)
+		_, before := p.webhook(connection)
+		if _, logs = p.webhook(connection); !maps.Equal(logs, before) { // read status by status
+			return fmt.Errorf("%v, then %v", before, logs)
+		}
 		total := 0
 		for _, count := range logs {
 			total += count
