@@ -966,3 +966,23 @@ func TestACustomerWhoComesToUsAfterABotGoesToSomebody(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatAnotherAppTookWhileItWaitedIsGivenToNobody(t *testing.T) {
+	t.Parallel()
+	inOffice(t, []string{"ana"}, func(o *office) {
+		conn, q := o.pageIn(o.camp), o.queue(queue.AssignmentRoundRobin, "ana")
+		o.enters(conn, q, "")
+		o.enters(o.conn, q, "")
+		o.is(user.PresenceOffline, "ana")
+		began := causeway.Stamp(time.Now())
+		o.miaSays(conn, "m_1", "Hello?", began)
+		o.happens(conn, platform.ThreadOwned{Chat: mia, ID: "1", App: "777", At: began.Add(time.Second), Text: "Taken by app 777"})
+		o.comes(o.conn, 2)
+		o.runs()
+		o.is(user.PresenceOnline, "ana")
+		o.soon("who came later is given to ana", func() bool { return o.has(o.conn, 2) == "ana" })
+		if conv := o.conversation(conn, mia.ID); conv.AssigneeID != nil || conv.QueueID == nil {
+			t.Errorf("what a bot has in hand is with %v in %v", conv.AssigneeID, conv.QueueID)
+		}
+	})
+}
